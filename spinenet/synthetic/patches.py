@@ -1,0 +1,61 @@
+"""Training examples cut from simulated scenes: an image and everything true about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from spinenet.config import MorphologyConfig, OpticsConfig
+from spinenet.synthetic.morphology import place
+from spinenet.synthetic.optics import Microscope, draw_microscope, image
+from spinenet.synthetic.paint import paint
+from spinenet.synthetic.scenes import draw_scene
+from spinenet.types import FloatArray, Um3
+
+
+@dataclass(frozen=True)
+class Example:
+    """image (Z, Y, X) as stored; labels (Z, Y, X) 0, 1 shaft, 2.. spines; K spines."""
+
+    image: npt.NDArray[np.generic]
+    labels: npt.NDArray[np.uint16]
+    centres_um: FloatArray
+    """(K, 3); spine k has label k + 2, if it is in view."""
+    scorable: npt.NDArray[np.bool_]
+    """(K,) at least 1 um inside the stack, head 0.5 um beyond the shaft's edge in the plane."""
+    voxel_um: Um3
+    scope: Microscope
+
+
+def draw_voxel(rng: np.random.Generator) -> Um3:
+    """Any z step that labs use; y and x near the canonical spacing of the net."""
+    z = float(np.exp(rng.uniform(np.log(0.3), np.log(1.5))))
+    xy = rng.uniform(0.085, 0.125)
+    return z, xy, xy
+
+
+def draw_example(
+    rng: np.random.Generator,
+    shape: tuple[int, int, int],
+    optics: OpticsConfig,
+    morphology: MorphologyConfig,
+    voxel_um: Um3 | None = None,
+) -> Example:
+    """One simulated stack of `shape` with one to three dendrites, or (one in 15) none."""
+    voxel = voxel_um or draw_voxel(rng)
+    extent = (np.array(shape) - 1) * np.array(voxel)
+    n = 0 if rng.random() < 0.07 else int(rng.choice([1, 2, 3], p=[0.6, 0.3, 0.1]))
+    scene = draw_scene(rng, morphology, extent, n)
+    painted = paint(scene, shape, voxel)
+    scope = draw_microscope(rng, optics)
+    placed = [(d, s, place(d, s)) for d in scene.dendrites for s in d.spines]
+    centres = np.array([at.centre for _, _, at in placed]).reshape(-1, 3)
+    scorable = np.zeros(len(placed), bool)
+    for k, (dendrite, spine, at) in enumerate(placed):
+        radius = float(np.interp(spine.arc_um, dendrite.frame_um, dendrite.radius_um))
+        beyond = float(np.hypot(*(at.tip - at.base)[1:])) - radius
+        scorable[k] = beyond >= 0.5 and bool(np.all((at.centre > 1) & (at.centre < extent - 1)))
+    stack = image(rng, painted, voxel, scope)
+    return Example(stack, painted.labels, centres, scorable, voxel, scope)
