@@ -168,8 +168,8 @@ class MorphologyConfig:
     """
 
     spines_per_um: tuple[float, float] = (0.2, 0.7)
-    shaft_radius_um: tuple[float, float] = (0.25, 0.8)
-    head_volume_um3: float = 0.09
+    shaft_radius_um: tuple[float, float] = (0.2, 0.65)
+    head_volume_um3: float = 0.12
     head_volume_log_sd: float = 0.75
     filopodia_share: float = 0.06
     stubby_share: float = 0.15

@@ -1,0 +1,1 @@
+"""The front and the back door: the only rooms that touch the disk."""

@@ -1,0 +1,29 @@
+"""A file appears whole or not at all: written aside, flushed, renamed."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def published(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` to write to; renamed to `path` if the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{uuid.uuid4().hex}.tmp{''.join(path.suffixes[-2:])}")
+    try:
+        yield aside
+        with aside.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed runs left aside. Only for the one run that holds the folder's lock."""
+    for left in folder.rglob(".*.tmp*"):
+        left.unlink(missing_ok=True)

@@ -1,0 +1,142 @@
+"""Weights: safetensors only, known by their sha256. Nothing else is ever loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spinenet.io.atomic import published
+from spinenet.types import InputError
+
+if TYPE_CHECKING:
+    from spinenet.models.unet3d import SpineUNet
+
+FORMAT = "spinenet-segment-1"
+
+
+@dataclass(frozen=True)
+class SegmentWeights:
+    """A net ready for inference, the thresholds fitted with it, and where it came from."""
+
+    net: SpineUNet
+    thresholds: dict[str, float]
+    name: str
+    sha256: str
+
+
+def shipped_folder(kind: str) -> Path:
+    """`weights` or `configs`: inside the package in a wheel, at the top level in a checkout."""
+    inside = Path(str(files("spinenet"))) / kind
+    return inside if inside.is_dir() else Path(str(files("spinenet"))).parent / kind
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def find_weights(name: str, role: str) -> tuple[Path, str]:
+    """The file and the sha256 it must have ('' for a file of the user's own)."""
+    folder = shipped_folder("weights")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for entry in manifest["weights"]:
+        if entry["role"] == role and (entry["name"] == name or (name == "default" and entry["default"])):
+            return folder / entry["file"], entry["sha256"]
+    path = Path(name)
+    if path.is_file():
+        return path, ""
+    known = ", ".join(e["name"] for e in manifest["weights"] if e["role"] == role)
+    raise InputError(
+        f"weights {name!r} were not found: neither a file nor one of the shipped ones ({known}). "
+        "Check the spelling, or give the path of a .safetensors file."
+    )
+
+
+def load_segment_weights(name: str) -> SegmentWeights:
+    """Load, check and fold a segmentation net.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, not safetensors, altered, or of another net.
+    """
+    from spinenet.models.unet3d import folded
+
+    path, digest = _checked(name)
+    net, thresholds = _read(path)
+    return SegmentWeights(folded(net), thresholds, path.stem, digest)
+
+
+def load_trainable_net(name: str) -> SpineUNet:
+    """A net to go on training from; raises as `load_segment_weights`."""
+    return _read(_checked(name)[0])[0]
+
+
+def _checked(name: str) -> tuple[Path, str]:
+    path, expected = find_weights(name, "segment")
+    if path.suffix != ".safetensors":
+        raise InputError(
+            f"weights {path.name} are not a .safetensors file. Other formats (.pt, .pth, .ckpt) "
+            "can run code when they are opened and are refused; save the weights with `train.py`."
+        )
+    digest = sha256_of(path)
+    if expected and digest != expected:
+        raise InputError(
+            f"weights {path.name} have sha256 {digest[:12]}..., manifest.json says "
+            f"{expected[:12]}...: the file was altered or cut short. Fetch it again."
+        )
+    return path, digest
+
+
+def _read(path: Path) -> tuple[SpineUNet, dict[str, float]]:
+    from safetensors import SafetensorError, safe_open
+
+    from spinenet.models.unet3d import SpineUNet
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            meta = file.metadata() or {}
+            state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise InputError(
+            f"weights {path.name} cannot be read ({error}). The file is damaged or is not "
+            "safetensors; fetch it again."
+        ) from error
+    if meta.get("format") != FORMAT:
+        raise InputError(
+            f"weights {path.name} are of format {meta.get('format')!r}, {FORMAT!r} was expected: "
+            "they belong to another program or version."
+        )
+    net = SpineUNet(tuple(json.loads(meta["channels"])))
+    counters = {k: v for k, v in net.state_dict().items() if k.endswith("num_batches_tracked")}
+    try:
+        net.load_state_dict({k: v.float() for k, v in state.items()} | counters)
+    except RuntimeError as error:
+        raise InputError(f"weights {path.name} do not fit the net they name: {error}") from error
+    return net, json.loads(meta["thresholds"])
+
+
+def save_segment_weights(path: Path, net: SpineUNet, thresholds: dict[str, float]) -> str:
+    """Write a net (not folded) as half-precision safetensors; returns its sha256."""
+    import torch
+    from safetensors.torch import save_file
+
+    state = {
+        k: (v.half() if v.is_floating_point() else v).contiguous().cpu()
+        for k, v in net.state_dict().items()
+        if not k.endswith("num_batches_tracked")
+    }
+    meta = {
+        "format": FORMAT,
+        "channels": json.dumps(list(net.channels)),
+        "thresholds": json.dumps(thresholds, sort_keys=True),
+        "torch": torch.__version__,
+    }
+    with published(path) as aside:
+        save_file(state, aside, metadata=meta)
+    return sha256_of(path)

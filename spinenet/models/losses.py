@@ -1,0 +1,61 @@
+"""Losses of the segmentation net. Voxels outside `valid` are unknown and never count."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from spinenet.models.unet3d import CENTRE, OFFSET, SHAFT, SPINE
+
+
+def segment_loss(logits: Tensor, target: Tensor, valid: Tensor) -> dict[str, Tensor]:
+    """The terms of the loss and their weighted sum `loss`.
+
+    Parameters
+    ----------
+    logits: (B, 6, Z, Y, X) as from `SpineUNet`
+    target: (B, 6, Z, Y, X): shaft and spine masks, centre heat map in 0..1, offsets in um
+    valid: (B, 2, Z, Y, X): where shaft, and where spine and centre, are known
+    """
+    logits = logits.float()
+    known_shaft, known_spine = valid[:, 0], valid[:, 1]
+    spine = target[:, SPINE]
+    terms = {
+        "shaft": overlap_loss(logits[:, SHAFT], target[:, SHAFT], known_shaft),
+        "spine": overlap_loss(logits[:, SPINE], spine, known_spine, positive_weight=3.0),
+        "centre": heat_loss(logits[:, CENTRE], target[:, CENTRE], known_spine),
+        "offset": offset_loss(logits[:, OFFSET], target[:, OFFSET], spine * known_spine),
+    }
+    weights = {"shaft": 1.0, "spine": 1.0, "centre": 1.0, "offset": 0.5}
+    terms["loss"] = torch.stack([weights[k] * v for k, v in terms.items()]).sum()
+    return terms
+
+
+def overlap_loss(
+    logits: Tensor, target: Tensor, known: Tensor, positive_weight: float = 1.0
+) -> Tensor:
+    """Soft Dice over the batch plus cross-entropy."""
+    p = torch.sigmoid(logits) * known
+    t = target * known
+    dice = 1 - (2 * (p * t).sum() + 1) / (p.sum() + t.sum() + 1)
+    weight = torch.tensor(positive_weight, device=logits.device)
+    entropy = F.binary_cross_entropy_with_logits(
+        logits, target, pos_weight=weight, reduction="none"
+    )
+    return dice + 5 * (entropy * known).sum() / known.sum().clamp(min=1)
+
+
+def heat_loss(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
+    """Penalty-reduced focal loss of CenterNet (Zhou 2019, eq. 1), per spine."""
+    p = torch.sigmoid(logits).clamp(1e-5, 1 - 1e-5)
+    peak = (target > 0.95).float() * known
+    found = peak * (1 - p) ** 2 * torch.log(p)
+    alarm = (1 - peak) * (1 - target) ** 4 * p**2 * torch.log(1 - p) * known
+    return -(found + alarm).sum() / peak.sum().clamp(min=4)
+
+
+def offset_loss(offset_um: Tensor, target_um: Tensor, where: Tensor) -> Tensor:
+    """Smooth L1 in um on the voxels of spines."""
+    apart = F.smooth_l1_loss(offset_um, target_um, reduction="none", beta=0.2).sum(1)
+    return (apart * where).sum() / where.sum().clamp(min=1)

@@ -1,0 +1,103 @@
+"""Train the segmentation net with Lightning, resumable at any moment, from weights alone too."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from torch.utils.data import DataLoader
+
+from spinenet.config import TrainSegmentConfig
+from spinenet.io.weights import load_trainable_net, save_segment_weights
+from spinenet.training.segment_data import SimulatedPatches
+from spinenet.training.segment_task import SegmentTask
+from spinenet.training.thresholds import fit_thresholds
+
+logger = logging.getLogger(__name__)
+
+START_THRESHOLDS = {"shaft": 0.5, "spine": 0.5, "centre": 0.3}
+
+
+def train_segment(
+    config: TrainSegmentConfig, out: Path, init: str | None = None
+) -> tuple[Path, dict[str, float]]:
+    """Train, and write `unet.safetensors` (averaged weights, fitted thresholds) into `out`.
+
+    A folder that holds a checkpoint of an earlier run goes on from it; `init` starts from weights.
+
+    Returns
+    -------
+    The file of weights and its scores on the validation stacks.
+    """
+    L.seed_everything(config.seed, verbose=False)
+    task = SegmentTask(config)
+    last = out / "last.ckpt"
+    resume = str(last) if last.exists() else None
+    if init and not resume:
+        net = load_trainable_net(init)
+        task.net.load_state_dict(net.state_dict())
+        task.averaged.module.load_state_dict(net.state_dict())
+    weights = out / "unet.safetensors"
+    trainer = L.Trainer(
+        max_steps=config.steps,
+        accelerator=_accelerator(config),
+        devices=1,
+        precision="bf16-mixed" if _has_bf16(config) else "32-true",
+        gradient_clip_val=1.0,
+        logger=CSVLogger(out, name="log", version=""),
+        log_every_n_steps=25,
+        callbacks=[
+            ModelCheckpoint(
+                out, filename="step", save_last=True, every_n_train_steps=config.save_every
+            ),
+            _ShipAveraged(weights, config.save_every),
+        ],
+        enable_model_summary=False,
+    )
+    start = _step_of(last) if resume else 0
+    loader = DataLoader(
+        SimulatedPatches(config, start),
+        batch_size=config.batch,
+        num_workers=config.workers,
+        persistent_workers=config.workers > 0,
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        trainer.fit(task, loader, ckpt_path=resume, weights_only=True)
+    net = task.averaged.module
+    thresholds, scores = fit_thresholds(net, config)
+    save_segment_weights(weights, net, thresholds)
+    logger.info("weights %s: %s", weights, scores)
+    return weights, scores
+
+
+class _ShipAveraged(Callback):
+    """Writes the averaged weights beside the checkpoints: a run that is cut off leaves a net."""
+
+    def __init__(self, path: Path, every: int) -> None:
+        self.path, self.every = path, every
+
+    def on_train_batch_end(  # type: ignore[override]
+        self, trainer: L.Trainer, task: SegmentTask, *_: object
+    ) -> None:
+        if trainer.global_step and trainer.global_step % self.every == 0:
+            save_segment_weights(self.path, task.averaged.module, START_THRESHOLDS)
+
+
+def _accelerator(config: TrainSegmentConfig) -> str:
+    return "auto" if config.device == "auto" else {"cpu": "cpu", "cuda": "gpu"}[config.device]
+
+
+def _has_bf16(config: TrainSegmentConfig) -> bool:
+    if config.device != "cpu" and torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])

@@ -1,0 +1,52 @@
+"""One optimiser step of the segmentation net, its schedule, and the averaged weights."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from spinenet.config import TrainSegmentConfig
+from spinenet.models.losses import segment_loss
+from spinenet.models.unet3d import SpineUNet
+
+WARM_UP_STEPS = 100
+
+
+class SegmentTask(L.LightningModule):
+    """Trains `net`; `averaged` follows it with an exponential mean and is what is shipped."""
+
+    def __init__(self, config: TrainSegmentConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.net = SpineUNet(config.net.channels)
+        mean = get_ema_multi_avg_fn(config.ema)
+        self.averaged = AveragedModel(self.net, multi_avg_fn=mean, use_buffers=True)
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
+        image, target, valid = batch
+        terms = segment_loss(self.net(image), target, valid)
+        self.log_dict({f"train/{k}": v.detach() for k, v in terms.items()}, prog_bar=False)
+        return terms["loss"]
+
+    def on_before_zero_grad(self, optimizer: torch.optim.Optimizer) -> None:
+        if self.global_step:
+            self.averaged.update_parameters(self.net)
+
+    def configure_optimizers(self) -> Any:
+        c = self.config
+        optimizer = torch.optim.AdamW(self.net.parameters(), lr=c.learning_rate, weight_decay=1e-4)
+
+        def share(step: int) -> float:
+            if step < WARM_UP_STEPS:
+                return (step + 1) / WARM_UP_STEPS
+            done = min((step - WARM_UP_STEPS) / max(c.steps - WARM_UP_STEPS, 1), 1.0)
+            return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
+
+        schedule = LambdaLR(optimizer, share)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
