@@ -1,0 +1,84 @@
+"""Probabilities to instances: peaks of the centre map, and the voxels that vote for them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from spinenet.geometry import merge_close
+from spinenet.segment.predict import Prediction
+from spinenet.types import FloatArray, Segmentation, Um3
+
+PEAK_GAP_UM: Um3 = (1.5, 0.35, 0.35)
+"""Two centres closer than this (scaled) are one: the blur of a two-photon microscope."""
+VOTE_REACH_UM: Um3 = (1.5, 0.6, 0.6)
+"""A vote this far from every centre (scaled) belongs to none."""
+
+
+def label(
+    prediction: Prediction, *, shaft: float, spine: float, centre: float
+) -> Segmentation:
+    """Instances from probabilities at the given thresholds."""
+    voxel = prediction.voxel_size_um
+    centres, heights = find_peaks(prediction.centre, voxel, centre)
+    shaft_mask = prediction.shaft >= round(shaft * 255)
+    labels = group_votes(prediction, centres, shaft_mask, spine)
+    return Segmentation(
+        shaft=shaft_mask,
+        spines=labels,
+        centres_um=centres,
+        probability=heights,
+        shaft_probability=prediction.shaft,
+        spine_probability=prediction.spine,
+        centre_probability=prediction.centre,
+        voxel_size_um=voxel,
+    )
+
+
+def find_peaks(
+    heat: npt.NDArray[np.uint8], voxel_um: Um3, threshold: float
+) -> tuple[FloatArray, FloatArray]:
+    """Centres (K, 3) in um, to a fraction of a voxel, and their heights (K,) in 0..1.
+
+    A peak is the highest voxel of its neighbourhood; of two within `PEAK_GAP_UM` the higher stays.
+    """
+    size = [max(2 * round(0.5 * g / v) + 1, 3) for g, v in zip(PEAK_GAP_UM, voxel_um, strict=True)]
+    low = max(round(threshold * 255), 1)
+    top = ndimage.maximum_filter(heat, size, mode="constant")
+    where = np.argwhere((heat == top) & (heat >= low))
+    if not len(where):
+        return np.zeros((0, 3)), np.zeros(0)
+    heights = heat[tuple(where.T)] / 255.0
+    centres = np.array([_centroid(heat, w) for w in where]) * np.array(voxel_um)
+    keep = merge_close(centres, heights, PEAK_GAP_UM)
+    return centres[keep], heights[keep]
+
+
+def _centroid(heat: npt.NDArray[np.uint8], peak: npt.NDArray[np.integer]) -> FloatArray:
+    """Centre of the heat in the 3 x 5 x 5 voxels around a peak, in voxels."""
+    low = np.maximum(peak - [1, 2, 2], 0)
+    high = np.minimum(peak + [2, 3, 3], heat.shape)
+    window = heat[low[0] : high[0], low[1] : high[1], low[2] : high[2]].astype(float) ** 2
+    at: FloatArray = low + np.array(ndimage.center_of_mass(window))
+    return at
+
+
+def group_votes(
+    prediction: Prediction,
+    centres_um: FloatArray,
+    shaft: npt.NDArray[np.bool_],
+    threshold: float,
+) -> npt.NDArray[np.uint16]:
+    """(Z, Y, X) labels: each likely spine voxel outside the shaft goes to the centre it votes for."""
+    labels = np.zeros(shaft.shape, np.uint16)
+    if not len(centres_um):
+        return labels
+    at = tuple(prediction.voters.T)
+    sure = (prediction.spine[at] >= round(threshold * 255)) & ~shaft[at]
+    scale = np.array(VOTE_REACH_UM)
+    far, nearest = cKDTree(centres_um / scale).query(prediction.votes_um[sure] / scale)
+    voters = prediction.voters[sure][far < 1]
+    labels[tuple(voters.T)] = nearest[far < 1] + 1
+    return labels

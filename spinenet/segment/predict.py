@@ -1,0 +1,209 @@
+"""A stack through the net: few large tiles with a halo, no blending, uint8 probabilities out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from spinenet.models.inputs import (
+    canonical_voxel_um,
+    measure_brightness,
+    normalise,
+    resample_xy,
+    xy_zoom,
+)
+from spinenet.models.unet3d import (
+    CENTRE,
+    HALO_PX,
+    MULTIPLE,
+    OFFSET,
+    SHAFT,
+    SPINE,
+    SpineUNet,
+    autocast_dtype,
+)
+from spinenet.types import FloatArray, IntArray, Um3, Volume
+
+logger = logging.getLogger(__name__)
+VOTER_PROBABILITY = 0.2
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Maps (Z, Y, X) uint8 of 0..255 on the volume's grid, and the votes of likely spine voxels."""
+
+    shaft: npt.NDArray[np.uint8]
+    spine: npt.NDArray[np.uint8]
+    centre: npt.NDArray[np.uint8]
+    voters: IntArray
+    """(V, 3) voxels of the volume that may belong to a spine."""
+    votes_um: FloatArray
+    """(V, 3) where each of them says that its head centre lies, um."""
+    voxel_size_um: Um3
+
+
+@dataclass(frozen=True)
+class Box:
+    """Pixels y0..y1, x0..x1 of the net's grid."""
+
+    y0: int
+    y1: int
+    x0: int
+    x1: int
+
+    def halves(self) -> tuple[Box, Box]:
+        """Cut across the longer side, on a multiple of the net's pooling."""
+        if self.y1 - self.y0 >= self.x1 - self.x0:
+            cut = self.y0 + _round_up((self.y1 - self.y0) // 2, MULTIPLE[1])
+            return Box(self.y0, cut, self.x0, self.x1), Box(cut, self.y1, self.x0, self.x1)
+        cut = self.x0 + _round_up((self.x1 - self.x0) // 2, MULTIPLE[2])
+        return Box(self.y0, self.y1, self.x0, cut), Box(self.y0, self.y1, cut, self.x1)
+
+    @property
+    def splittable(self) -> bool:
+        return max(self.y1 - self.y0, self.x1 - self.x0) > 2 * MULTIPLE[1]
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` takes CUDA where there is a card."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def plan_tiles(shape: tuple[int, int, int], tile_mvox: float) -> list[Box]:
+    """Boxes that cover y and x; with their halo, and all of z, each holds at most `tile_mvox`."""
+    depth = _round_up(shape[0], MULTIPLE[0])
+    boxes, done = [Box(0, shape[1], 0, shape[2])], []
+    while boxes:
+        box = boxes.pop()
+        area = (box.y1 - box.y0 + 2 * HALO_PX) * (box.x1 - box.x0 + 2 * HALO_PX)
+        if depth * area > tile_mvox * 1e6 and max(box.y1 - box.y0, box.x1 - box.x0) > 64:
+            boxes += reversed(box.halves())
+        else:
+            done.append(box)
+    return done
+
+
+def predict(
+    volume: Volume,
+    net: SpineUNet,
+    *,
+    tile_mvox: float,
+    device: torch.device,
+    on_tile: Callable[[int, int], None] = lambda done, left: None,
+) -> Prediction:
+    """Probabilities of shaft, spine and head centre for every voxel.
+
+    Parameters
+    ----------
+    net: folded (inference) net
+    on_tile: told tiles done and left after each tile
+    """
+    brightness = measure_brightness(volume.data, volume.voxel_size_um)
+    voxel = canonical_voxel_um(volume.voxel_size_um)
+    zoom = (1.0, *xy_zoom(volume.voxel_size_um))
+    shape = tuple(max(round(n * f), 1) for n, f in zip(volume.data.shape, zoom, strict=True))
+    native = shape == volume.data.shape
+    source = volume.data
+    if not native:
+        source = np.empty(shape, np.float16)
+        for z, plane in enumerate(volume.data):
+            bright = normalise(plane[None], brightness)
+            source[z] = resample_xy(bright, (1, *shape[1:]))[0]
+    maps = {c: np.zeros(shape, np.uint8) for c in (SHAFT, SPINE, CENTRE)}
+    voters, votes = [], []
+    net = net.to(device)
+    boxes = plan_tiles(shape, tile_mvox)
+    done = 0
+    while boxes:
+        box = boxes.pop(0)
+        try:
+            outer, crop = _crop(source, box)
+            tile = normalise(crop, brightness) if native else crop.astype(np.float32)
+            out = _run(net, tile, device)
+        except torch.OutOfMemoryError:
+            if not box.splittable:
+                raise
+            torch.cuda.empty_cache()
+            logger.warning("the card's memory is full; going on with tiles of half the size")
+            boxes = [half for b in (box, *boxes) for half in b.halves() if b.splittable]
+            continue
+        inner = out[:, :, box.y0 - outer.y0 : box.y1 - outer.y0, box.x0 - outer.x0 : box.x1 - outer.x0]
+        chances = torch.sigmoid(inner[: CENTRE + 1])
+        whole = (chances * 255).round().to(torch.uint8).cpu().numpy()
+        for channel, target in maps.items():
+            target[:, box.y0 : box.y1, box.x0 : box.x1] = whole[channel]
+        where = torch.nonzero(chances[SPINE] >= VOTER_PROBABILITY).cpu().numpy()
+        offset = inner[OFFSET][:, *where.T].T.cpu().numpy()
+        where = where + np.array([0, box.y0, box.x0])
+        voters.append(where)
+        votes.append(where * np.array(voxel) + offset)
+        done += 1
+        on_tile(done, len(boxes))
+    at, says = np.concatenate(voters), np.concatenate(votes)
+    if not native:
+        # resampling keeps the outer edges of the field in place, not the centres of voxel 0
+        shift = 0.5 * (np.array(voxel) - np.array(volume.voxel_size_um))
+        says = says + shift
+        maps = {c: _back(m, volume.data.shape) for c, m in maps.items()}
+        at, says = _spread(at, says, shape, volume.data.shape)
+    return Prediction(
+        maps[SHAFT], maps[SPINE], maps[CENTRE], at, says.astype(np.float32), volume.voxel_size_um
+    )
+
+
+def _crop(
+    source: npt.NDArray[np.generic], box: Box
+) -> tuple[Box, npt.NDArray[np.generic]]:
+    outer = Box(
+        max(box.y0 - HALO_PX, 0) // MULTIPLE[1] * MULTIPLE[1],
+        min(box.y1 + HALO_PX, source.shape[1]),
+        max(box.x0 - HALO_PX, 0) // MULTIPLE[2] * MULTIPLE[2],
+        min(box.x1 + HALO_PX, source.shape[2]),
+    )
+    return outer, source[:, outer.y0 : outer.y1, outer.x0 : outer.x1]
+
+
+def _run(net: SpineUNet, tile: npt.NDArray[np.float32], device: torch.device) -> torch.Tensor:
+    """(6, Z, Y, X) logits of a tile, padded to the net's multiples and cut back."""
+    pad = [
+        n for size, m in zip(tile.shape[::-1], MULTIPLE[::-1], strict=True) for n in (0, -size % m)
+    ]
+    x = torch.from_numpy(tile)[None, None].to(device)
+    x = torch.nn.functional.pad(x, pad)
+    dtype = autocast_dtype(device)
+    with torch.inference_mode(), torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        out = net(x)[0].float()
+    return out[:, : tile.shape[0], : tile.shape[1], : tile.shape[2]]
+
+
+def _back(values: npt.NDArray[np.uint8], shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    out = np.empty(shape, np.uint8)
+    for z, plane in enumerate(values):
+        out[z] = np.rint(resample_xy(plane[None].astype(np.float32), (1, *shape[1:]))[0])  # type: ignore[arg-type]
+    return out
+
+
+def _spread(
+    at: IntArray, says: FloatArray, canonical: tuple[int, ...], shape: tuple[int, ...]
+) -> tuple[IntArray, FloatArray]:
+    """Votes of the net's voxels given to the voxels of the stack that each of them covers."""
+    index = np.full(canonical, -1, np.int32)
+    index[tuple(at.T)] = np.arange(len(at))
+    axes = [
+        np.minimum(((np.arange(n) + 0.5) * c / n).astype(int), c - 1)
+        for n, c in zip(shape, canonical, strict=True)
+    ]
+    rows = index[np.ix_(*axes)]
+    where = np.argwhere(rows >= 0)
+    return where, says[rows[tuple(where.T)]]
+
+
+def _round_up(n: int, multiple: int) -> int:
+    return -(-n // multiple) * multiple
