@@ -108,11 +108,16 @@ def place(dendrite: Dendrite, spine: SpineShape) -> PlacedSpine:
 
 
 def draw_shaft(
-    rng: np.random.Generator, through_um: FloatArray, length_um: float, radius_um: float
+    rng: np.random.Generator,
+    through_um: FloatArray,
+    length_um: float,
+    radius_um: float,
+    heading: float | None = None,
 ) -> Dendrite:
-    """A bare dendrite of about `length_um` through a point: a heading that wanders and tapers."""
+    """A bare dendrite of about `length_um` through a point: a heading (radians in the plane, any
+    when None) that wanders, and a shaft that tapers."""
     n = max(int(length_um / NODE_UM), 4)
-    heading = rng.uniform(0, 2 * np.pi)
+    heading = rng.uniform(0, 2 * np.pi) if heading is None else heading
     wander = np.cumsum(rng.normal(0, 0.06, n)) * np.sqrt(NODE_UM)
     slope = np.clip(rng.normal(0, 0.12) + np.cumsum(rng.normal(0, 0.02, n)), -0.5, 0.5)
     step = np.stack([slope, np.sin(heading + wander), np.cos(heading + wander)], axis=1)
