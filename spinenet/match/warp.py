@@ -1,0 +1,149 @@
+"""One map of dendrites for all sessions, and a smooth map of arc length along each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.spatial import cKDTree
+
+from spinenet.geometry import (
+    affine_apply,
+    affine_inverse,
+    arc_length,
+    smooth,
+    tangents,
+)
+from spinenet.types import Dendrites, FloatArray, Segment
+
+KNOWN_UM = 2.5
+"""A centreline this near to the map is on it already."""
+FOLLOW_UM = 2.5
+SMOOTH_ALONG_UM = 6.0
+SLIDE_STEP_UM = 0.1
+SLIDE_REACH_UM = 2.5
+SLIDE_KERNEL_UM = 0.35
+SLIP_MARGIN = 0.8
+"""A second-best shift that reaches this share of the best one's agreement is as good."""
+WARP_LENGTH_UM = 12.0
+
+
+def make_map(sessions: list[Dendrites], affines: list[FloatArray], min_um: float) -> Dendrites:
+    """Dendrites of a region in the reference frame.
+
+    The first session's (the reference's), then every stretch of the others that lies off the map
+    and is at least `min_um` long.
+    """
+    lines: list[tuple[FloatArray, FloatArray]] = []
+    for dendrites, affine in zip(sessions, affines, strict=True):
+        known = cKDTree(np.concatenate([p for p, _ in lines])) if lines else None
+        for segment in dendrites.segments:
+            points = affine_apply(affine, segment.points_um)
+            new = np.ones(len(points), bool)
+            if known is not None:
+                new = known.query(points)[0] > KNOWN_UM
+            for stretch in _runs(new):
+                if arc_length(points[stretch])[-1] >= min_um:
+                    lines.append((points[stretch], segment.radius_um[stretch]))
+    return Dendrites(
+        tuple(Segment(i, p, r, arc_length(p)) for i, (p, r) in enumerate(lines))
+    )
+
+
+def _runs(flags: np.ndarray) -> list[slice]:
+    """Slices of consecutive true flags, at least two long."""
+    edges = np.flatnonzero(np.diff(np.r_[0, flags.astype(int), 0]))
+    return [slice(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a > 1]
+
+
+def place_map(region: Dendrites, own: Dendrites, affine: FloatArray) -> Dendrites:
+    """The region's dendrites in one session: moved by the alignment, then drawn sideways onto the
+    session's own centrelines. Ids and arc lengths stay those of the map.
+    """
+    back = affine_inverse(affine)
+    points = [s.points_um for s in own.segments]
+    tree = cKDTree(np.concatenate(points)) if points else None
+    radii = np.concatenate([s.radius_um for s in own.segments]) if points else np.zeros(0)
+    placed = []
+    for segment in region.segments:
+        line = affine_apply(back, segment.points_um)
+        radius = segment.radius_um
+        if tree is not None:
+            d, near = tree.query(line)
+            seen = d <= FOLLOW_UM
+            pull = tree.data[near] - line
+            t = tangents(line)
+            pull -= (pull * t).sum(1, keepdims=True) * t
+            line = line + _follow(pull, seen, segment.arc_length_um)
+            radius = np.where(seen, radii[near], radius)
+        placed.append(Segment(segment.id, line, radius, segment.arc_length_um))
+    return Dendrites(tuple(placed))
+
+
+def _follow(pull: FloatArray, seen: np.ndarray, s: FloatArray) -> FloatArray:
+    """Sideways pull (N, 3), smooth along the dendrite, carried over stretches not seen."""
+    if not seen.any():
+        return np.zeros_like(pull)
+    step = float(np.median(np.diff(s)))
+    weight = gaussian_filter1d(seen.astype(float), SMOOTH_ALONG_UM / 2 / step, mode="nearest")
+    sum_ = gaussian_filter1d(pull * seen[:, None], SMOOTH_ALONG_UM / 2 / step, axis=0, mode="nearest")
+    far = np.interp(s, s[seen], np.arange(seen.sum())).round().astype(int)
+    carried = pull[seen][far]
+    soft = sum_ / np.maximum(weight, 1e-9)[:, None]
+    return np.where(weight[:, None] > 0.05, soft, carried)
+
+
+@dataclass(frozen=True)
+class ArcWarp:
+    """Shift of arc length of one dendrite from a session to the reference, um."""
+
+    knots_um: FloatArray
+    shift_um: FloatArray
+    rms_um: float = float("nan")
+    slip_ambiguous: bool = False
+
+    def __call__(self, s_um: FloatArray) -> FloatArray:
+        return s_um + np.interp(s_um, self.knots_um, self.shift_um)
+
+
+def slide(
+    moving: FloatArray, reference: FloatArray, scale: FloatArray
+) -> tuple[float, bool]:
+    """The shift along the dendrite that makes most spines agree, and whether another is as good.
+
+    Parameters
+    ----------
+    moving, reference: (M, 3), (N, 3) arc length, sideways and upward offset of heads, um
+    scale: (3,) how far apart (um) two views of one spine lie in each; the first is replaced by
+        `SLIDE_KERNEL_UM`
+    """
+    if not len(moving) or not len(reference):
+        return 0.0, False
+    side = (moving[:, None, 1:] - reference[None, :, 1:]) / scale[1:]
+    likeness = np.exp(-0.5 * (side**2).sum(-1))
+    apart = reference[None, :, 0] - moving[:, None, 0]
+    shifts = np.arange(-SLIDE_REACH_UM, SLIDE_REACH_UM + 1e-9, SLIDE_STEP_UM)
+    kernel = np.exp(-0.5 * ((apart[None] - shifts[:, None, None]) / SLIDE_KERNEL_UM) ** 2)
+    # one vote per spine, a weak pull to the alignment that the whole field gave
+    votes = (kernel * likeness).max(axis=2).sum(axis=1) - 0.02 * len(moving) * np.abs(shifts)
+    best = int(votes.argmax())
+    other = np.abs(shifts - shifts[best]) > 0.7
+    second = float(votes[other].max()) if other.any() else 0.0
+    ambiguous = len(moving) >= 4 and second > SLIP_MARGIN * max(float(votes[best]), 1e-9)
+    return float(shifts[best]), bool(ambiguous)
+
+
+def fit_warp(s_um: FloatArray, apart_um: FloatArray, length_um: float, start: float) -> ArcWarp:
+    """A smooth shift along the dendrite from matched spines at `s_um` that lie `apart_um` off.
+
+    Kernel regression with a length of 12 um, drawn towards `start` where matches are few.
+    """
+    knots = np.linspace(0, max(length_um, 1e-3), max(int(length_um / 2), 2))
+    weight = np.exp(-0.5 * ((knots[:, None] - s_um[None]) / WARP_LENGTH_UM) ** 2)
+    prior = 0.5
+    shift = (weight @ apart_um + prior * start) / (weight.sum(axis=1) + prior)
+    shift = smooth(np.stack([shift, knots, knots], 1), 2.0, (4.0, 1e-3, 1e-3))[:, 0]
+    left = apart_um - np.interp(s_um, knots, shift)
+    rms = float(np.sqrt(np.mean(left**2))) if len(left) else float("nan")
+    return ArcWarp(knots, shift, rms)

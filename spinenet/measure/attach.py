@@ -1,0 +1,136 @@
+"""Every detected head to its dendrite: base, arc length, side, lengths, kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.spatial import cKDTree
+
+from spinenet.config import MeasureConfig
+from spinenet.geometry import inside, point_at, project, side_frame, tangents
+from spinenet.measure.shape import measure_shape
+from spinenet.tables import SPINES
+from spinenet.types import Dendrites, FloatArray, Segmentation, SpineTable, Volume
+
+INSIDE_SHAFT_UM = 0.1
+NEIGHBOUR_UM = 2.5
+FILOPODIUM_LENGTH_UM = 2.5
+FILOPODIUM_WIDTH_UM = 0.45
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """Where a head (K of them) hangs on the nearest dendrite; -1 and nan where none is near."""
+
+    dendrite: np.ndarray
+    base_um: FloatArray
+    arc_um: FloatArray
+    azimuth_deg: FloatArray
+    radius_um: FloatArray
+    reach_um: FloatArray
+    """From the shaft's surface to the head's centre; negative inside the shaft."""
+
+
+def attach(centres_um: FloatArray, dendrites: Dendrites) -> Attachment:
+    """The dendrite whose surface is nearest to each head."""
+    k = len(centres_um)
+    out = Attachment(
+        np.full(k, -1),
+        np.full((k, 3), np.nan),
+        np.full(k, np.nan),
+        np.full(k, np.nan),
+        np.full(k, np.nan),
+        np.full(k, np.inf),
+    )
+    for segment in dendrites.segments if k else ():
+        s = segment.arc_length_um
+        d, arc, foot = project(centres_um, segment.points_um, s)
+        radius = np.interp(arc, s, segment.radius_um)
+        near = d - radius < out.reach_um
+        tangent = point_at(tangents(segment.points_um), s, arc)
+        right, up = side_frame(tangent / np.linalg.norm(tangent, axis=1, keepdims=True))
+        away = centres_um - foot
+        azimuth = np.degrees(np.arctan2((away * up).sum(1), (away * right).sum(1))) % 360
+        out.dendrite[near] = segment.id
+        out.base_um[near] = foot[near]
+        for target, value in (
+            (out.arc_um, arc),
+            (out.azimuth_deg, azimuth),
+            (out.radius_um, radius),
+            (out.reach_um, d - radius),
+        ):
+            target[near] = value[near]
+    return out
+
+
+def measure_spines(
+    volume: Volume,
+    segmentation: Segmentation,
+    dendrites: Dendrites,
+    config: MeasureConfig,
+    reach_um: float,
+) -> SpineTable:
+    """The spines of one session: heads within `reach_um` of a shaft, measured.
+
+    Columns as `tables.SPINES`; arc length and dendrite ids are those of `dendrites`.
+    """
+    found = attach(segmentation.centres_um, dendrites)
+    keep = np.flatnonzero((found.reach_um <= reach_um) & (found.reach_um >= -INSIDE_SHAFT_UM))
+    rows = spine_rows(volume, segmentation, segmentation.centres_um[keep], dendrites, config)
+    for row, k in zip(rows, keep, strict=True):
+        row["probability"] = float(segmentation.probability[k])
+        row["label"] = int(k) + 1
+    rows = [r for r in rows if r["length_um"] >= config.min_length_um]  # type: ignore[operator]
+    for i, row in enumerate(rows, start=1):
+        row["spine_id"] = i
+    return SpineTable(SPINES.conform(pd.DataFrame(rows, columns=None if rows else SPINES.names)))
+
+
+def spine_rows(
+    volume: Volume,
+    segmentation: Segmentation,
+    centres_um: FloatArray,
+    dendrites: Dendrites,
+    config: MeasureConfig,
+) -> list[dict[str, object]]:
+    """Rows of `tables.SPINES` for heads at places (K, 3), without id, probability and label."""
+    at = attach(centres_um, dendrites)
+    background = float(np.median(volume.data[:: max(len(volume.data) // 16, 1), ::4, ::4]))
+    near = cKDTree(segmentation.centres_um) if len(segmentation.centres_um) else None
+    session = volume.session
+    rows: list[dict[str, object]] = []
+    for k, centre in enumerate(centres_um):
+        others = segmentation.centres_um[near.query_ball_point(centre, NEIGHBOUR_UM)] if near else centres_um[:0]
+        others = others[np.linalg.norm(others - centre, axis=1) > 0.2]
+        shape = measure_shape(
+            volume, segmentation.shaft, centre, at.base_um[k], at.radius_um[k], others, background
+        )
+        width = shape.head_width_um if np.isfinite(shape.head_width_um) else 0.4
+        length = float(at.reach_um[k] + width / 2)
+        long_and_thin = length > FILOPODIUM_LENGTH_UM and width < FILOPODIUM_WIDTH_UM
+        rows.append(
+            {
+                "animal": session.animal,
+                "group": session.group,
+                "region": session.region,
+                "session": session.index,
+                "day": session.day,
+                "track_id": pd.NA,
+                "dendrite_id": int(at.dendrite[k]),
+                **{f"{a}_um": v for a, v in zip("zyx", centre, strict=True)},
+                **{f"base_{a}_um": v for a, v in zip("zyx", at.base_um[k], strict=True)},
+                "arc_length_um": at.arc_um[k],
+                "azimuth_deg": at.azimuth_deg[k],
+                "length_um": length,
+                "neck_length_um": max(float(at.reach_um[k] - width / 2), 0.0),
+                "head_width_um": shape.head_width_um,
+                "head_volume_um3": shape.head_volume_um3,
+                "strength": shape.strength,
+                "kind": "filopodium" if long_and_thin else "spine",
+                "touches_edge": not inside(centre, volume.extent_um, config.edge_um)[0],
+                "source": "detected",
+            }
+        )
+    return rows

@@ -1,0 +1,173 @@
+"""Shaft probability to centrelines with arc length: coarse skeleton, spurs cut, ends joined."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import skan
+from scipy import ndimage
+from skimage.morphology import remove_small_objects, skeletonize
+
+from spinenet.config import MeasureConfig
+from spinenet.geometry import arc_length, nearest_voxels, resample, smooth
+from spinenet.types import Dendrites, FloatArray, Segment, Segmentation, Um3
+
+COARSE_UM: Um3 = (0.5, 0.3, 0.3)
+SMOOTH_UM: Um3 = (1.5, 0.5, 0.5)
+HALF_SHARE = 0.35
+JOIN_GAP_UM = 4.0
+JOIN_COSINE = 0.8
+MIN_RADIUS_UM = 0.15
+_SPUR = 1  # skan's branch type: junction to endpoint
+
+
+@dataclass(frozen=True)
+class _Coarse:
+    """Shaft mask on a coarse grid, nearly isotropic, so that a skeleton costs little."""
+
+    mask: npt.NDArray[np.bool_]
+    step_um: FloatArray
+    origin_um: FloatArray
+
+
+def find_dendrites(segmentation: Segmentation, config: MeasureConfig) -> Dendrites:
+    """Centrelines of the shafts, longest first, ids from 0.
+
+    At a branch point the two straightest ends make one dendrite; gaps up to 4 um that lie straight
+    ahead are bridged.
+    """
+    coarse = _coarse_mask(segmentation)
+    lines = [line for line in _branches(coarse, config.spur_um) if len(line) > 1]
+    lines = join_ends(lines, JOIN_GAP_UM, JOIN_COSINE)
+    lines = [line for line in lines if arc_length(line)[-1] >= config.min_dendrite_um]
+    lines.sort(key=lambda line: -arc_length(line)[-1])
+    segments = []
+    for i, line in enumerate(lines):
+        points = smooth(resample(line, config.node_um), config.node_um, SMOOTH_UM)
+        points = points if points[0, 2] <= points[-1, 2] else points[::-1]
+        radius = _radius(segmentation, points)
+        segments.append(Segment(i, points, radius, arc_length(points)))
+    return Dendrites(tuple(segments))
+
+
+def _coarse_mask(segmentation: Segmentation) -> _Coarse:
+    voxel = np.array(segmentation.voxel_size_um)
+    fold = np.maximum(np.rint(np.array(COARSE_UM) / voxel).astype(int), 1)
+    p = segmentation.shaft.view(np.uint8)
+    z, y, x = (np.array(p.shape) // fold) * fold
+    if min(z, y, x) == 0:
+        fold = np.ones(3, int)
+        z, y, x = p.shape
+    small = np.add.reduceat(p[:z, :y, :x], np.arange(0, z, fold[0]), axis=0, dtype=np.uint16)
+    small = small.reshape(len(small), y // fold[1], fold[1], x // fold[2], fold[2]).sum(axis=(2, 4))
+    share = small / float(np.prod(fold))
+    step = voxel * fold
+    origin = (fold - 1) / 2 * voxel
+    up = max(int(np.rint(step[0] / COARSE_UM[0])), 1)
+    if up > 1:
+        planes = np.linspace(0, len(share) - 1, (len(share) - 1) * up + 1)
+        low = np.minimum(planes.astype(int), max(len(share) - 2, 0))
+        part = (planes - low)[:, None, None]
+        share = share[low] * (1 - part) + share[np.minimum(low + 1, len(share) - 1)] * part
+        step = step / [up, 1, 1]
+    solid = share >= HALF_SHARE
+    mask = ndimage.binary_closing(solid, ndimage.generate_binary_structure(3, 1)) | solid
+    cube = int(4.0 / float(np.prod(step)))  # 4 um3: a stretch of thin shaft
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        mask = remove_small_objects(mask, cube, connectivity=3)
+    return _Coarse(mask, step, origin)
+
+
+def _branches(coarse: _Coarse, spur_um: float) -> list[FloatArray]:
+    """Unbranched stretches of skeleton in um, spurs cut until none is left (three rounds)."""
+    skeleton = skeletonize(coarse.mask).astype(bool)
+    for _ in range(3):
+        graph = _graph(skeleton, coarse)
+        if graph is None:
+            return []
+        table = skan.summarize(graph, separator="_")
+        spurs = table.index[
+            (table["branch_type"] == _SPUR) & (table["branch_distance"] < spur_um)
+        ]
+        if not len(spurs):
+            break
+        for i in spurs:
+            path = graph.path_coordinates(i).astype(int)
+            crowded = _neighbours(skeleton, path) > 2
+            skeleton[tuple(path[~crowded].T)] = False
+        skeleton = skeletonize(skeleton).astype(bool)
+    graph = _graph(skeleton, coarse)
+    if graph is None:
+        return []
+    return [
+        graph.path_coordinates(i) * coarse.step_um + coarse.origin_um for i in range(graph.n_paths)
+    ]
+
+
+def _neighbours(skeleton: npt.NDArray[np.bool_], path: npt.NDArray[np.integer]) -> FloatArray:
+    """(N,) how many of the 26 voxels around each of a path's voxels are skeleton."""
+    padded = np.pad(skeleton, 1)
+    return np.array([padded[z : z + 3, y : y + 3, x : x + 3].sum() - 1.0 for z, y, x in path])
+
+
+def _graph(skeleton: npt.NDArray[np.bool_], coarse: _Coarse) -> skan.Skeleton | None:
+    lonely = ndimage.convolve(skeleton.view(np.uint8), np.ones((3, 3, 3), np.uint8), mode="constant")
+    skeleton = skeleton & (lonely > 1)
+    return skan.Skeleton(skeleton, spacing=coarse.step_um) if skeleton.any() else None
+
+
+def join_ends(lines: list[FloatArray], gap_um: float, cosine: float) -> list[FloatArray]:
+    """Join ends of polylines that lie close and straight ahead of each other, straightest first."""
+    lines = list(lines)
+    while True:
+        best: tuple[float, int, int, int, int] | None = None
+        ends = [(i, e, *_end(line, e)) for i, line in enumerate(lines) for e in (0, 1)]
+        for a, (i, e, p, u) in enumerate(ends):
+            for j, f, q, v in ends[a + 1 :]:
+                gap = float(np.linalg.norm(q - p))
+                if i == j or gap > gap_um:
+                    continue
+                straight = -float(u @ v)
+                if gap > 1.0:
+                    ahead = (q - p) / gap
+                    straight = min(straight, float(u @ ahead), -float(v @ ahead))
+                score = straight - 0.1 * gap
+                if straight >= cosine and (best is None or score > best[0]):
+                    best = (score, i, e, j, f)
+        if best is None:
+            return lines
+        _, i, e, j, f = best
+        first = lines[i] if e == 1 else lines[i][::-1]
+        second = lines[j] if f == 0 else lines[j][::-1]
+        rest = [line for k, line in enumerate(lines) if k not in (i, j)]
+        lines = [*rest, np.concatenate([first, second])]
+
+
+def _end(line: FloatArray, end: int) -> tuple[FloatArray, FloatArray]:
+    """An end point and the direction in which the line leaves through it."""
+    line = line if end == 1 else line[::-1]
+    back = line[max(len(line) - 10, 0)]
+    out = line[-1] - back
+    return line[-1], out / max(float(np.linalg.norm(out)), 1e-9)
+
+
+def _radius(segmentation: Segmentation, points_um: FloatArray) -> FloatArray:
+    """(N,) radius of the shaft: the largest in-plane distance to its edge near each point, um."""
+    voxel = segmentation.voxel_size_um
+    out = np.full(len(points_um), np.nan)
+    half = round(2.5 / voxel[1])
+    for i, (z, y, x) in enumerate(nearest_voxels(points_um, voxel, segmentation.shaft.shape)):
+        y0, x0 = max(y - half, 0), max(x - half, 0)
+        window = segmentation.shaft[max(z - 1, 0) : z + 2, y0 : y + half + 1, x0 : x + half + 1]
+        mask = window.any(axis=0)
+        if mask.any():
+            depth = ndimage.distance_transform_edt(mask, sampling=voxel[1:])
+            near = depth[max(y - y0 - 4, 0) : y - y0 + 5, max(x - x0 - 4, 0) : x - x0 + 5]
+            out[i] = near.max() if near.max() > 0 else np.nan
+    typical = np.nanmedian(out) if np.isfinite(out).any() else MIN_RADIUS_UM
+    out = np.where(np.isfinite(out), out, typical)
+    return np.maximum(ndimage.median_filter(out, 9, mode="nearest"), MIN_RADIUS_UM)
