@@ -138,3 +138,27 @@ def affine_inverse(affine: FloatArray) -> FloatArray:
 def affine_compose(second: FloatArray, first: FloatArray) -> FloatArray:
     """The (3, 4) map that applies `first`, then `second`."""
     return np.c_[second[:, :3] @ first[:, :3], second[:, :3] @ first[:, 3] + second[:, 3]]
+
+
+def to_line_frame(
+    points_um: FloatArray, s_at_um: FloatArray, line_um: FloatArray, s_um: FloatArray
+) -> FloatArray:
+    """(M, 3) points as arc length, sideways and upward offset (um) from places of a polyline.
+
+    `s_at_um` (M,) are the points' places along the line; sideways and up as in `side_frame`.
+    """
+    foot = point_at(line_um, s_um, s_at_um)
+    t = point_at(tangents(line_um), s_um, s_at_um)
+    right, up = side_frame(t / np.maximum(np.linalg.norm(t, axis=1, keepdims=True), 1e-12))
+    away = points_um - foot
+    return np.stack([np.asarray(s_at_um, float), (away * right).sum(1), (away * up).sum(1)], axis=1)
+
+
+def from_line_frame(
+    frame_um: FloatArray, line_um: FloatArray, s_um: FloatArray
+) -> FloatArray:
+    """The inverse of `to_line_frame`: (M, 3) points in z, y, x."""
+    foot = point_at(line_um, s_um, frame_um[:, 0])
+    t = point_at(tangents(line_um), s_um, frame_um[:, 0])
+    right, up = side_frame(t / np.maximum(np.linalg.norm(t, axis=1, keepdims=True), 1e-12))
+    return foot + frame_um[:, 1:2] * right + frame_um[:, 2:] * up

@@ -1,0 +1,29 @@
+"""How well a shaft can be seen along its length."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spinenet.geometry import inside, nearest_voxels
+from spinenet.types import FloatArray, Segment, Volume
+
+
+def noise_of(volume: Volume) -> tuple[float, float]:
+    """Median and standard deviation of the background, from neighbouring dark voxels."""
+    thin = volume.data[:: max(len(volume.data) // 16, 1)].astype(np.float32)
+    background = float(np.median(thin))
+    dark = thin[..., 1:] <= background
+    steps = (thin[..., 1:] - thin[..., :-1])[dark & (thin[..., :-1] <= np.percentile(thin, 75))]
+    noise = float(steps.std() / np.sqrt(2)) if steps.size else 0.0
+    return background, max(noise, 1e-6)
+
+
+def shaft_snr(volume: Volume, segment: Segment, background: float, noise: float) -> FloatArray:
+    """(N,) brightness of the shaft above background over the noise; nan outside the stack."""
+    out = np.full(len(segment.points_um), np.nan)
+    seen = inside(segment.points_um, volume.extent_um, 0.0)
+    for i in np.flatnonzero(seen):
+        z, y, x = nearest_voxels(segment.points_um[i], volume.voxel_size_um, volume.data.shape)[0]
+        box = volume.data[max(z - 1, 0) : z + 2, max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3]
+        out[i] = (float(box.mean()) - background) / noise
+    return out
