@@ -1,0 +1,105 @@
+"""Clusters of new spines, by both rules of Fu et al. 2012.
+
+contiguous: two or more neighbouring new spines with no existing spine between them (primary).
+within_d: new spines and filopodia at most d um from the next, whatever lies between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from spinenet.analyze.states import SEEN, Histories
+from spinenet.config import AnalyzeConfig
+from spinenet.tables import CLUSTERS
+from spinenet.types import FloatArray
+
+RULES = ("contiguous", "within_d")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Members (positions in the histories) of one cluster, and what lies between them."""
+
+    members: tuple[int, ...]
+    n_existing_between: int
+    resolution_limited: bool
+    n_sites: int
+
+
+def find_clusters(h: Histories, rule: str, config: AnalyzeConfig) -> list[Cluster]:
+    """Clusters of one dendrite; members coexist in at least one session of the window.
+
+    Of sets found in several sessions those inside a larger one are dropped. Members within
+    `resolution_um` of each other are one site: they form no cluster alone.
+    """
+    new = h.is_new(config.window)
+    found: dict[frozenset[int], int] = {}
+    for t in h.window(config.window):
+        here = np.flatnonzero(h.seen[:, t] == SEEN)
+        for run in _runs(h, here, new, rule, config.d_um):
+            if count_sites(h.arc_um[run], config.resolution_um) >= 2:
+                inside = here[(here > min(run)) & (here < max(run))]
+                between = int((~new[inside] & ~h.filopodium[inside]).sum())
+                found[frozenset(run)] = between
+    largest = [s for s in found if not any(s < other for other in found)]
+    out = []
+    for members in sorted(largest, key=min):
+        ordered = tuple(sorted(members))
+        sites = count_sites(h.arc_um[list(ordered)], config.resolution_um)
+        out.append(Cluster(ordered, found[members], sites < len(ordered), sites))
+    return out
+
+
+def _runs(
+    h: Histories, here: npt.NDArray[np.int64], new: npt.NDArray[np.bool_], rule: str, d_um: float
+) -> list[list[int]]:
+    """Sets of new spines that belong together in one session."""
+    runs: list[list[int]] = []
+    if rule == "contiguous":
+        here = here[~h.filopodium[here]]
+        joined = [bool(new[a] and new[b]) for a, b in zip(here[:-1], here[1:], strict=True)]
+    else:
+        here = here[new[here]]
+        joined = [bool(x) for x in np.diff(h.arc_um[here]) <= d_um]
+    for i, k in enumerate(here):
+        if i and joined[i - 1]:
+            runs[-1].append(int(k))
+        else:
+            runs.append([int(k)])
+    return [r for r in runs if len(r) >= 2]
+
+
+def count_sites(arc_um: FloatArray, resolution_um: float) -> int:
+    """Places that can be told apart: neighbours closer than the resolution count once."""
+    return 1 + int((np.diff(np.sort(arc_um)) >= resolution_um).sum()) if len(arc_um) else 0
+
+
+def cluster_table(all_histories: list[Histories], config: AnalyzeConfig) -> pd.DataFrame:
+    """`clusters.csv`: all clusters by both rules."""
+    rows: list[dict[str, object]] = []
+    for h in all_histories:
+        for rule in RULES:
+            for c in find_clusters(h, rule, config):
+                at = list(c.members)
+                rows.append(
+                    {
+                        "animal": h.animal,
+                        "group": h.group,
+                        "region": h.region,
+                        "rule": rule,
+                        "dendrite_id": h.dendrite_id,
+                        "track_ids": ";".join(str(k) for k in h.track_ids[at]),
+                        "size": c.n_sites,
+                        "span_um": float(h.arc_um[at[-1]] - h.arc_um[at[0]]),
+                        "n_existing_between": c.n_existing_between,
+                        "birth_sessions": ";".join(str(s) for s in h.sessions[h.birth[at]]),
+                        "resolution_limited": c.resolution_limited,
+                    }
+                )
+    frame = pd.DataFrame(rows, columns=None if rows else CLUSTERS.names)
+    frame["cluster_id"] = frame.groupby(["animal", "region"]).cumcount() if rows else 0
+    return CLUSTERS.conform(frame)
