@@ -15,6 +15,7 @@ from spinenet.types import InputError
 
 Kind = Literal["int", "int?", "float", "str", "bool"]
 _DTYPES = {"int": "int64", "int?": "Int64", "float": "float64", "str": "object", "bool": "bool"}
+_BLANK = {"int": 0, "int?": pd.NA, "float": float("nan"), "str": "", "bool": False}
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,11 @@ class Table:
 
     def frame(self, rows: Sequence[dict[str, object]] = ()) -> pd.DataFrame:
         """A frame of this table's columns and types, from rows that leave out what is blank."""
-        return self.conform(pd.DataFrame(list(rows), columns=None if rows else self.names))
+        frame = pd.DataFrame(list(rows))
+        for column in self.columns:
+            if column.name not in frame:
+                frame[column.name] = [_BLANK[column.kind]] * len(frame)
+        return self.conform(frame)
 
     def conform(self, frame: pd.DataFrame, source: str = "") -> pd.DataFrame:
         """This table's columns in order and of their types; further columns follow unchanged.
@@ -66,8 +71,7 @@ class Table:
 
 def _cast(frame: pd.DataFrame, column: Column, where: str) -> pd.Series:
     if column.name not in frame:
-        blank = {"float": float("nan"), "str": "", "int?": pd.NA, "int": 0, "bool": False}
-        return pd.Series([blank[column.kind]] * len(frame), dtype=_DTYPES[column.kind])
+        return pd.Series([_BLANK[column.kind]] * len(frame), dtype=_DTYPES[column.kind])
     values = frame[column.name].reset_index(drop=True)
     if column.kind == "str":
         return values.astype(object).where(values.notna(), "").map(_text).astype(object)

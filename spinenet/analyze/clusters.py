@@ -100,6 +100,6 @@ def cluster_table(all_histories: list[Histories], config: AnalyzeConfig) -> pd.D
                         "resolution_limited": c.resolution_limited,
                     }
                 )
-    frame = pd.DataFrame(rows, columns=None if rows else CLUSTERS.names)
-    frame["cluster_id"] = frame.groupby(["animal", "region"]).cumcount() if rows else 0
-    return CLUSTERS.conform(frame)
+    frame = CLUSTERS.frame(rows)
+    frame["cluster_id"] = frame.groupby(["animal", "region"]).cumcount().astype("int64")
+    return frame

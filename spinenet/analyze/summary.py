@@ -53,7 +53,7 @@ def analyze(
         own = tracks.frame[tracks.frame["group"] == group]
         q, n = miss_rate(Tracks(own))
         rows.append(_row("miss_rate_q", group, q, n_spines=n, test="n(101)/(n(101)+n(111))"))
-    return Analysis(spans, clusters, curves, STATISTICS.conform(pd.DataFrame(rows)), nulls)
+    return Analysis(spans, clusters, curves, STATISTICS.frame(rows), nulls)
 
 
 def _row(name: str, group: str, estimate: float, **more: object) -> dict[str, object]:

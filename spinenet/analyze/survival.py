@@ -40,7 +40,7 @@ def survival(all_histories: list[Histories], config: AnalyzeConfig) -> pd.DataFr
                     "ci_high": float(bounds.loc[day].iloc[1]),
                 }
             )
-    return SURVIVAL.conform(pd.DataFrame(rows, columns=None if rows else SURVIVAL.names))
+    return SURVIVAL.frame(rows)
 
 
 def _follow(h: Histories, config: AnalyzeConfig) -> list[tuple[str, str, float, bool]]:

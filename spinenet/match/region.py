@@ -194,7 +194,7 @@ def _look_back(
         extra, numbers = _accept(view, seen, asked, homes, missing, t, config)
         if extra:
             table = pd.concat(
-                [view.spines.frame, SPINES.conform(pd.DataFrame(extra))], ignore_index=True
+                [view.spines.frame, SPINES.frame(extra)], ignore_index=True
             )
             new_views[t] = replace(view, spines=SpineTable(table))
             new_frames[t] = _frames(new_views[t])
@@ -293,11 +293,8 @@ def _tables(
         SPINES.conform(pd.concat(spines, ignore_index=True)),
         Tracks(_track_table(life, spines, p_link)),
         Matches(links),
-        COVERAGE.conform(
-            pd.DataFrame(
-                [row for t, v in enumerate(views) for row in _stretches(t, v, warps, config)],
-                columns=COVERAGE.names,
-            )
+        COVERAGE.frame(
+            [row for t, v in enumerate(views) for row in _stretches(t, v, warps, config)]
         ),
         warps,
     )
@@ -350,7 +347,7 @@ def _links(
                             "slip_group": slip,
                         }
                     )
-    return LINKS.conform(pd.DataFrame(rows, columns=LINKS.names)), chosen_p
+    return LINKS.frame(rows), chosen_p
 
 
 def _track_table(
@@ -392,7 +389,7 @@ def _track_table(
                 presence, p, arc = life.missing[k, t]
                 row |= {"presence": str(presence), "arc_length_um": arc, "p_present": p}
             rows.append(row)
-    return TRACKS.conform(pd.DataFrame(rows, columns=None if rows else TRACKS.names))
+    return TRACKS.frame(rows)
 
 
 def _stretches(

@@ -85,7 +85,7 @@ def measure_spines(
     rows = [r for r in rows if r["length_um"] >= config.min_length_um]  # type: ignore[operator]
     for i, row in enumerate(rows, start=1):
         row["spine_id"] = i
-    return SpineTable(SPINES.conform(pd.DataFrame(rows, columns=None if rows else SPINES.names)))
+    return SpineTable(SPINES.frame(rows))
 
 
 def spine_rows(

@@ -86,9 +86,9 @@ def simulate_region(config: SimulateConfig, animal: str, region: str, seed: int)
     return SimulatedRegion(
         tuple(volumes),
         tuple(labels),
-        SPINES.conform(pd.DataFrame(spines)),
-        DENDRITES.conform(pd.DataFrame(nodes)),
-        TRACKS.conform(pd.DataFrame(tracks)).sort_values(["track_id", "session"], ignore_index=True),
+        SPINES.frame(spines),
+        DENDRITES.frame(nodes),
+        TRACKS.frame(tracks).sort_values(["track_id", "session"], ignore_index=True),
     )
 
 
