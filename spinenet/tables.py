@@ -42,11 +42,9 @@ class Table:
 
     def frame(self, rows: Sequence[dict[str, object]] = ()) -> pd.DataFrame:
         """A frame of this table's columns and types, from rows that leave out what is blank."""
-        frame = pd.DataFrame(list(rows))
-        for column in self.columns:
-            if column.name not in frame:
-                frame[column.name] = [_BLANK[column.kind]] * len(frame)
-        return self.conform(frame)
+        blank = {c.name: _BLANK[c.kind] for c in self.columns}
+        filled = [blank | row for row in rows]
+        return self.conform(pd.DataFrame(filled, columns=None if filled else self.names))
 
     def conform(self, frame: pd.DataFrame, source: str = "") -> pd.DataFrame:
         """This table's columns in order and of their types; further columns follow unchanged.
