@@ -1,0 +1,1 @@
+"""Figures and one page for people. Returns text; writes nothing."""

@@ -1,0 +1,81 @@
+"""Finished stacks kept beside the results, so that a run that was killed goes on where it was.
+
+A stack's folder appears whole (renamed into place) and holds the fingerprint of all that it was
+made from; another input, setting, net or version makes another fingerprint and is done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spinenet.match.align import Thumb
+from spinenet.types import Dendrites, Segment, Segmentation
+
+MAPS = ("shaft", "spines", "shaft_probability", "spine_probability", "centre_probability")
+
+
+def fingerprint(*parts: object) -> str:
+    """A digest of everything a result depends on."""
+    plain = json.dumps(parts, sort_keys=True, default=lambda o: asdict(o))  # type: ignore[call-overload]
+    return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def save_stack(
+    folder: Path, mark: str, segmentation: Segmentation, dendrites: Dendrites, thumb: Thumb
+) -> None:
+    """Keep what was found in one stack."""
+    aside = folder.with_name(f".{uuid.uuid4().hex}.tmp")
+    aside.mkdir(parents=True)
+    for name in MAPS:
+        np.save(aside / f"{name}.npy", getattr(segmentation, name))
+    small: dict[str, Any] = {
+        "centres_um": segmentation.centres_um,
+        "probability": segmentation.probability,
+        "voxel_size_um": segmentation.voxel_size_um,
+        "thumb": thumb.picture,
+        "thumb_step_um": thumb.step_um,
+        "thumb_origin_um": thumb.origin_um,
+        "n_dendrites": len(dendrites),
+    }
+    for s in dendrites.segments:
+        small[f"dendrite{s.id}"] = np.c_[s.points_um, s.radius_um, s.arc_length_um]
+    np.savez(aside / "small.npz", **small)
+    (aside / "fingerprint").write_text(mark)
+    if folder.exists():
+        shutil.rmtree(folder)
+    os.replace(aside, folder)
+
+
+def load_stack(folder: Path, mark: str) -> tuple[Segmentation, Dendrites, Thumb] | None:
+    """What is kept of a stack, maps memory-mapped; None if it was made from something else."""
+    note = folder / "fingerprint"
+    if not note.is_file() or note.read_text() != mark:
+        return None
+    maps = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in MAPS}
+    with np.load(folder / "small.npz") as small:
+        z, y, x = map(float, small["voxel_size_um"])
+        segmentation = Segmentation(
+            **maps,
+            centres_um=small["centres_um"],
+            probability=small["probability"],
+            voxel_size_um=(z, y, x),
+        )
+        tables = [small[f"dendrite{i}"] for i in range(int(small["n_dendrites"]))]
+        thumb = Thumb(small["thumb"], small["thumb_step_um"], small["thumb_origin_um"])
+    segments = [Segment(i, t[:, :3], t[:, 3], t[:, 4]) for i, t in enumerate(tables)]
+    return segmentation, Dendrites(tuple(segments)), thumb
+
+
+def sweep_stacks(store: Path) -> None:
+    """Remove what a killed run left unfinished."""
+    for left in store.glob(".*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)
