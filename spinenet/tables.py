@@ -81,7 +81,8 @@ def _cast(frame: pd.DataFrame, column: Column, where: str) -> pd.Series:
         return words.map(known).astype(bool)
     numbers = pd.to_numeric(values, errors="coerce")
     blank_ok = column.kind != "int"
-    bad = numbers.isna() & (values.notna() & (values.map(str).str.strip() != "") | (not blank_ok))
+    filled = values.notna() & values.map(lambda v: bool(str(v).strip())).astype(bool)
+    bad = numbers.isna() & (filled | (not blank_ok))
     _refuse(values[bad], column, where, "a number")
     if column.kind.startswith("int"):
         whole = numbers.isna() | (numbers % 1 == 0)

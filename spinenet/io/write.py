@@ -24,11 +24,14 @@ from spinenet.types import Um3, Volume
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
-def write_table(folder: Path, table: Table, frame: pd.DataFrame) -> Path:
-    """A table of the contract as CSV."""
+def write_table(
+    folder: Path, table: Table, frame: pd.DataFrame, extra: tuple[str, ...] = ()
+) -> Path:
+    """A table of the contract as CSV; of further columns only those named in `extra`."""
     path = folder / table.file
+    shown = table.conform(frame)[[*table.names, *extra]]
     with published(path) as aside:
-        table.conform(frame).to_csv(aside, index=False, float_format="%.7g", lineterminator="\n")
+        shown.to_csv(aside, index=False, float_format="%.7g", lineterminator="\n")
     return path
 
 

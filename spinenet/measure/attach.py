@@ -28,6 +28,8 @@ class Attachment:
     base_um: FloatArray
     arc_um: FloatArray
     azimuth_deg: FloatArray
+    side_um: FloatArray
+    """Offset to the right of the dendrite in the plane, as the straightened picture shows it."""
     radius_um: FloatArray
     reach_um: FloatArray
     """From the shaft's surface to the head's centre; negative inside the shaft."""
@@ -39,6 +41,7 @@ def attach(centres_um: FloatArray, dendrites: Dendrites) -> Attachment:
     out = Attachment(
         np.full(k, -1),
         np.full((k, 3), np.nan),
+        np.full(k, np.nan),
         np.full(k, np.nan),
         np.full(k, np.nan),
         np.full(k, np.nan),
@@ -58,6 +61,7 @@ def attach(centres_um: FloatArray, dendrites: Dendrites) -> Attachment:
         for target, value in (
             (out.arc_um, arc),
             (out.azimuth_deg, azimuth),
+            (out.side_um, (away * right).sum(1)),
             (out.radius_um, radius),
             (out.reach_um, d - radius),
         ):
@@ -74,18 +78,23 @@ def measure_spines(
 ) -> SpineTable:
     """The spines of one session: heads within `reach_um` of a shaft, measured.
 
-    Columns as `tables.SPINES`; arc length and dendrite ids are those of `dendrites`.
+    Columns as `tables.SPINES`, and `instance`: the spine's label in `segmentation`. Arc length and
+    dendrite ids are those of `dendrites`.
     """
     found = attach(segmentation.centres_um, dendrites)
     keep = np.flatnonzero((found.reach_um <= reach_um) & (found.reach_um >= -INSIDE_SHAFT_UM))
     rows = spine_rows(volume, segmentation, segmentation.centres_um[keep], dendrites, config)
     for row, k in zip(rows, keep, strict=True):
         row["probability"] = float(segmentation.probability[k])
-        row["label"] = int(k) + 1
+        row["instance"] = int(k) + 1
     rows = [r for r in rows if r["length_um"] >= config.min_length_um]  # type: ignore[operator]
     for i, row in enumerate(rows, start=1):
         row["spine_id"] = i
-    return SpineTable(SPINES.frame(rows))
+        row["label"] = i + 1
+    frame = SPINES.frame(rows)
+    if "instance" not in frame:
+        frame["instance"] = np.zeros(0, np.int64)
+    return SpineTable(frame)
 
 
 def spine_rows(
@@ -122,6 +131,7 @@ def spine_rows(
                 **{f"{a}_um": v for a, v in zip("zyx", centre, strict=True)},
                 **{f"base_{a}_um": v for a, v in zip("zyx", at.base_um[k], strict=True)},
                 "arc_length_um": at.arc_um[k],
+                "side_um": at.side_um[k],
                 "azimuth_deg": at.azimuth_deg[k],
                 "length_um": length,
                 "neck_length_um": max(float(at.reach_um[k] - width / 2), 0.0),

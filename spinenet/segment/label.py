@@ -82,3 +82,20 @@ def group_votes(
     voters = prediction.voters[sure][far < 1]
     labels[tuple(voters.T)] = nearest[far < 1] + 1
     return labels
+
+
+def peak_near(
+    heat: npt.NDArray[np.uint8], voxel_um: Um3, points_um: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """The highest centre probability (K,) near places (K, 3), and where it is, um."""
+    reach = np.maximum(np.rint(np.array(PEAK_GAP_UM) / np.array(voxel_um)), 1).astype(int)
+    heights, centres = np.zeros(len(points_um)), points_um.astype(float).copy()
+    for k, point in enumerate(points_um):
+        at = np.rint(point / np.array(voxel_um)).astype(int)
+        low, high = np.clip(at - reach, 0, heat.shape), np.clip(at + reach + 1, 0, heat.shape)
+        box = np.asarray(heat[tuple(slice(a, b) for a, b in zip(low, high, strict=True))])
+        if box.size and box.max() > 0:
+            best = np.array(np.unravel_index(box.argmax(), box.shape)) + low
+            heights[k] = heat[tuple(best)] / 255.0
+            centres[k] = _centroid(heat, best) * np.array(voxel_um)
+    return heights, centres

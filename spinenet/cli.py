@@ -1,0 +1,273 @@
+"""The `spinenet` command. Help costs no heavy import: each command imports its room when it runs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spinenet import __version__
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+DONE, FAULT, BAD_INPUT, SOME_FAILED = 0, 1, 2, 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code (0 done, 1 our fault, 2 input, 3 some failed)."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_help())
+        return DONE
+    if arguments[0] in ("-V", "--version"):
+        print(f"spinenet {__version__}")
+        return DONE
+    name, *rest = arguments
+    if name not in COMMANDS:
+        print(f"spinenet: there is no command {name!r}.\n\n{_help()}", file=sys.stderr)
+        return BAD_INPUT
+    return _run(name, rest)
+
+
+def _help() -> str:
+    lines = [
+        f"spinenet {__version__}: dendritic spines across two-photon imaging sessions",
+        "",
+        "usage: spinenet COMMAND ...      spinenet COMMAND --help",
+        "",
+    ]
+    lines += [f"  {name:<10} {summary}" for name, (_, _, summary) in COMMANDS.items()]
+    return "\n".join(lines)
+
+
+def _run(name: str, arguments: list[str]) -> int:
+    from spinenet.types import InputError
+
+    add, run, summary = COMMANDS[name]
+    quiet, verbose = "--quiet" in arguments, "--verbose" in arguments
+    level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", force=True)
+    try:
+        parser = _parser(name, summary)
+        add(parser)
+        return run(parser.instantiate_classes(parser.parse_args(arguments)))
+    except SystemExit as stop:
+        return DONE if not stop.code else BAD_INPUT
+    except (InputError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
+        print(f"spinenet {name}: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where it was", file=sys.stderr)
+        return FAULT
+    except Exception:
+        traceback.print_exc()
+        print("This is a fault of spinenet; please report it with the text above.", file=sys.stderr)
+        return FAULT
+
+
+def _parser(name: str, summary: str) -> ArgumentParser:
+    from jsonargparse import ActionConfigFile, ArgumentParser
+
+    parser = ArgumentParser(prog=f"spinenet {name}", description=summary, exit_on_error=True)
+    parser.add_argument("--config", action=ActionConfigFile, help="YAML with settings that differ")
+    parser.add_argument("--quiet", action="store_true", help="errors only")
+    parser.add_argument("--verbose", action="store_true", help="say what is being done")
+    return parser
+
+
+def _add_infer(parser: ArgumentParser) -> None:
+    from spinenet.config import Device, InferConfig
+
+    parser.add_argument("input", type=str, help="a stack, a sessions.csv, or a folder of stacks")
+    parser.add_argument("--out", type=str, required=True, help="folder for the results")
+    parser.add_argument("--pattern", type=str, default="", help="{animal}_{region}_day{day}.tif")
+    parser.add_argument(
+        "--voxel_um", type=tuple[float, float, float] | None, default=None, help="[z, y, x] in um"
+    )
+    parser.add_argument("--device", type=Device, default="auto", help="auto, cpu or cuda")
+    parser.add_class_arguments(InferConfig, None)
+
+
+def _infer(args: Namespace) -> int:
+    from spinenet.io.read import find_stacks
+
+    stacks = find_stacks(Path(args.input), pattern=args.pattern, voxel_um=args.voxel_um)
+    return _infer_stacks(stacks, Path(args.out), args)
+
+
+def _infer_stacks(stacks: list[Any], out: Path, args: Namespace) -> int:
+    from spinenet.pipeline import infer
+    from spinenet.progress import Stages
+
+    with Stages(quiet=args.quiet) as stages:
+        outcome = infer(stacks, out, _config(args), args.device, stages)
+    if not args.quiet:
+        _print_numbers(outcome)
+    return SOME_FAILED if outcome.failed else DONE
+
+
+def _config(args: Namespace) -> Any:
+    """The part of the parsed arguments that is `InferConfig`."""
+    from dataclasses import fields
+
+    from spinenet.config import InferConfig
+
+    return InferConfig(**{f.name: getattr(args, f.name) for f in fields(InferConfig)})
+
+
+def _print_numbers(outcome: Any) -> None:
+    for number in outcome.numbers:
+        print(f"{number['value']:>9}  {number['name']}  ({number['note']})")
+    for stack, why in outcome.failed.items():
+        print(f"failed: {stack}: {why}", file=sys.stderr)
+    print(f"report: {outcome.report}")
+
+
+def _add_analyze(parser: ArgumentParser) -> None:
+    from spinenet.config import AnalyzeConfig
+
+    parser.add_argument("tracks", type=str, help="tracks.csv, one row per (track, session)")
+    parser.add_argument("--coverage", type=str | None, default=None, help="coverage.csv")
+    parser.add_argument("--out", type=str, required=True, help="folder for the results")
+    parser.add_class_arguments(AnalyzeConfig, "analyze")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def _analyze(args: Namespace) -> int:
+    from spinenet.config import InferConfig
+    from spinenet.io.read import read_table
+    from spinenet.pipeline import analyze_tracks
+    from spinenet.tables import COVERAGE, TRACKS
+    from spinenet.types import Tracks
+
+    tracks = Tracks(read_table(Path(args.tracks), TRACKS))
+    coverage = read_table(Path(args.coverage), COVERAGE) if args.coverage else None
+    config = InferConfig(analyze=_instance(args.analyze, "AnalyzeConfig"), seed=args.seed)
+    _print_numbers(analyze_tracks(tracks, Path(args.out), config, coverage))
+    return DONE
+
+
+def _instance(values: Any, name: str) -> Any:
+    """A settings dataclass from parsed arguments."""
+    from spinenet import config
+
+    kind = getattr(config, name)
+    return values if isinstance(values, kind) else kind(**dict(values))
+
+
+def _add_simulate(parser: ArgumentParser) -> None:
+    from spinenet.config import SimulateConfig
+
+    parser.add_argument("--out", type=str, required=True, help="folder for stacks and truth")
+    parser.add_class_arguments(SimulateConfig, None)
+
+
+def _simulate(args: Namespace) -> int:
+    from dataclasses import fields
+
+    from spinenet.config import SimulateConfig
+    from spinenet.io.experiment import write_experiment
+
+    config = SimulateConfig(**{f.name: getattr(args, f.name) for f in fields(SimulateConfig)})
+    print(f"stacks: {write_experiment(config, Path(args.out))}")
+    return DONE
+
+
+def _add_demo(parser: ArgumentParser) -> None:
+    parser.add_argument("--out", type=str, default="demo", help="folder for the demonstration")
+
+
+def _demo(args: Namespace) -> int:
+    from spinenet.config import InferConfig, SimulateConfig
+    from spinenet.io.experiment import write_experiment
+    from spinenet.io.read import find_stacks
+    from spinenet.pipeline import infer
+    from spinenet.progress import Stages
+
+    out = Path(args.out)
+    sessions = out / "stacks" / "sessions.csv"
+    if not sessions.exists():
+        sessions = write_experiment(SimulateConfig(seed=7), out / "stacks")
+    with Stages(quiet=args.quiet) as stages:
+        outcome = infer(find_stacks(sessions), out / "results", InferConfig(), "auto", stages)
+    _print_numbers(outcome)
+    return DONE
+
+
+def _add_train(parser: ArgumentParser) -> None:
+    from spinenet.config import TrainSegmentConfig
+
+    parser.add_argument("what", choices=["segment"], help="which net")
+    parser.add_argument("--out", type=str, default="runs/segment", help="folder of the run")
+    parser.add_argument("--init", type=str | None, default=None, help="weights to start from")
+    parser.add_class_arguments(TrainSegmentConfig, None)
+
+
+def _train(args: Namespace) -> int:
+    from dataclasses import fields
+
+    from spinenet.config import TrainSegmentConfig
+    from spinenet.training.fit import train_segment
+
+    names = [f.name for f in fields(TrainSegmentConfig)]
+    config = TrainSegmentConfig(**{n: getattr(args, n) for n in names})
+    weights, scores = train_segment(config, Path(args.out), args.init)
+    for name, value in scores.items():
+        print(f"{value:9.3f}  {name}")
+    print(f"weights: {weights}")
+    return DONE
+
+
+def _add_evaluate(parser: ArgumentParser) -> None:
+    parser.add_argument("truth", type=str, help="folder with the true spines.csv (head centres)")
+    parser.add_argument("results", type=str, help="results folder")
+
+
+def _evaluate(args: Namespace) -> int:
+    from spinenet.evaluate.spines import score_detection
+    from spinenet.io.read import read_table
+    from spinenet.tables import SPINES
+
+    truth = read_table(Path(args.truth) / SPINES.file, SPINES)
+    found = read_table(Path(args.results) / SPINES.file, SPINES)
+    for name, value in score_detection(truth, found).items():
+        print(f"{value:9.3f}  {name}")
+    return DONE
+
+
+def _add_doctor(parser: ArgumentParser) -> None:
+    parser.add_argument("--device", type=str, default="auto", help="auto, cpu or cuda")
+
+
+def _doctor(args: Namespace) -> int:
+    import torch
+
+    from spinenet.io.weights import load_segment_weights
+    from spinenet.models.unet3d import autocast_dtype
+    from spinenet.segment.predict import pick_device
+
+    device = pick_device(args.device)
+    weights = load_segment_weights("default")
+    print(f"spinenet {__version__}, torch {torch.__version__}, Python {sys.version.split()[0]}")
+    print(f"CUDA available: {torch.cuda.is_available()}; computing on {device}")
+    print(f"precision: {autocast_dtype(device)}")
+    print(f"weights: {weights.name}, sha256 {weights.sha256}")
+    return DONE
+
+
+Add = Callable[["ArgumentParser"], None]
+Run = Callable[[Namespace], int]
+COMMANDS: dict[str, tuple[Add, Run, str]] = {
+    "demo": (_add_demo, _demo, "simulate a small experiment and analyse it"),
+    "infer": (_add_infer, _infer, "stacks to spines, tracks, clusters and a report"),
+    "analyze": (_add_analyze, _analyze, "turnover, clusters and survival from tracks.csv alone"),
+    "train": (_add_train, _train, "train the segmentation net"),
+    "simulate": (_add_simulate, _simulate, "make stacks with exact truth"),
+    "evaluate": (_add_evaluate, _evaluate, "score results against true spines"),
+    "doctor": (_add_doctor, _doctor, "what this machine and installation can do"),
+}

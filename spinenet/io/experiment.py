@@ -1,0 +1,40 @@
+"""A simulated experiment on the disk: stacks and sessions.csv, the exact truth beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from spinenet.config import SimulateConfig
+from spinenet.io.write import write_stack, write_table, write_volume
+from spinenet.synthetic.experiment import simulate_region
+from spinenet.tables import DENDRITES, SESSIONS, SPINES, TRACKS
+
+
+def write_experiment(config: SimulateConfig, out: Path) -> Path:
+    """Simulate all animals and regions; returns the sessions.csv.
+
+    `truth/` holds the true spines.csv, dendrites.csv and tracks.csv and, in `labels/`, every
+    voxel's label, all as in a results folder.
+    """
+    truth = out / "truth"
+    tables: dict[str, list[pd.DataFrame]] = {"spines": [], "dendrites": [], "tracks": []}
+    rows = []
+    for animal in range(config.animals):
+        for region in range(config.regions):
+            names = f"animal{animal + 1}", f"region{region + 1}"
+            made = simulate_region(config, *names, seed=animal * config.regions + region)
+            for volume, labels in zip(made.volumes, made.labels, strict=True):
+                s = volume.session
+                path = write_volume(out / f"{s.name}.ome.tif", volume)
+                write_stack(truth / "labels" / f"{s.name}.ome.tif", labels, volume.voxel_size_um)
+                where = {"animal": s.animal, "region": s.region, "session": s.index, "day": s.day}
+                rows.append({**where, "path": path.name})
+            for name, parts in tables.items():
+                parts.append(getattr(made, name))
+    joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
+    write_table(truth, SPINES, joined["spines"], extra=("scorable", "planted"))
+    write_table(truth, DENDRITES, joined["dendrites"])
+    write_table(truth, TRACKS, joined["tracks"], extra=("planted",))
+    return write_table(out, SESSIONS, SESSIONS.frame(rows))

@@ -1,0 +1,176 @@
+"""One offline page: the answer first, then every dendrite, every table, and how it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import jinja2
+import pandas as pd
+
+from spinenet.config import AnalyzeConfig
+from spinenet.report.figures import FATE_COLOURS
+from spinenet.tables import RESULTS
+from spinenet.types import Analysis
+
+SHOWN_ROWS = 200
+
+
+@dataclass(frozen=True)
+class DendriteMap:
+    """A dendrite's picture over its sessions."""
+
+    title: str
+    svg: str
+
+
+TEMPLATE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>spinenet: {{ title }}</title>
+<style>
+ body{font:15px/1.5 system-ui,sans-serif;color:#1c2733;max-width:1180px;margin:0 auto;padding:24px}
+ h1{font-size:24px;margin:0 0 4px} h2{font-size:18px;margin:34px 0 8px;border-bottom:1px solid #d7dde3}
+ h3{font-size:15px;margin:18px 0 4px} .numbers{display:flex;flex-wrap:wrap;gap:12px;margin:18px 0}
+ .number{background:#f2f5f8;border-radius:8px;padding:10px 16px;min-width:150px}
+ .number b{display:block;font-size:22px} .number span{color:#5a6875;font-size:13px}
+ table{border-collapse:collapse;font-size:12.5px;margin:8px 0;display:block;overflow-x:auto;max-height:420px}
+ th,td{padding:3px 9px;text-align:right;border-bottom:1px solid #e6ebef;white-space:nowrap}
+ th{position:sticky;top:0;background:#fff;text-align:right} td.text,th.text{text-align:left}
+ svg{max-width:100%;height:auto} .legend span{margin-right:16px} .dot{display:inline-block;width:10px;height:10px;
+ border-radius:50%;margin-right:5px} .warn{background:#fff4e0;border-left:4px solid #ff9f1c;padding:8px 14px;margin:8px 0}
+ details{margin:6px 0} summary{cursor:pointer} p.small{color:#5a6875;font-size:13px}
+</style></head><body>
+<h1>{{ title }}</h1>
+<p class="small">{{ subtitle }}</p>
+<div class="numbers">{% for n in numbers %}<div class="number"><b>{{ n.value }}</b>{{ n.name }}<br><span>{{ n.note }}</span></div>{% endfor %}</div>
+{% for w in warnings %}<div class="warn">{{ w }}</div>{% endfor %}
+{% if maps %}<h2>Dendrites</h2>
+<p class="small legend">{% for name, colour in fates.items() %}<span><i class="dot" style="background:{{ colour }}"></i>{{ name }}</span>{% endfor %}
+ Filled: seen. Ring: looked for and not there. ?: could not be scored.</p>
+{% for m in maps %}<h3>{{ m.title }}</h3>{{ m.svg | safe }}{% endfor %}{% endif %}
+<h2>Figures</h2>
+{% for name, svg in figures.items() %}<h3>{{ name }}</h3>{{ svg | safe }}{% endfor %}
+<h2>Tables</h2>
+{% for t in tables %}<details{% if t.open %} open{% endif %}><summary><b>{{ t.file }}</b>: {{ t.rows }} rows, one per {{ t.row }}</summary>
+<table><thead><tr>{% for c in t.columns %}<th{% if c.text %} class="text"{% endif %}>{{ c.name }}</th>{% endfor %}</tr></thead>
+<tbody>{% for r in t.body %}<tr>{% for v in r %}<td{% if t.columns[loop.index0].text %} class="text"{% endif %}>{{ v }}</td>{% endfor %}</tr>{% endfor %}</tbody></table>
+{% if t.rows > shown %}<p class="small">The first {{ shown }} rows; all are in {{ t.file }}.</p>{% endif %}</details>{% endfor %}
+<h2>Methods</h2>
+{% for p in methods %}<p>{{ p }}</p>{% endfor %}
+<h2>What every column means</h2>
+{% for t in glossary %}<details><summary><b>{{ t.file }}</b>: one row per {{ t.row }}</summary><table>
+{% for c in t.columns %}<tr><td class="text"><b>{{ c.name }}</b></td><td class="text">{{ c.meaning }}</td></tr>{% endfor %}</table></details>{% endfor %}
+</body></html>
+"""
+
+
+def make_page(
+    title: str,
+    subtitle: str,
+    analysis: Analysis,
+    tables: Mapping[str, pd.DataFrame],
+    pictures: tuple[Mapping[str, str], Sequence[DendriteMap]],
+    notes: tuple[Sequence[str], Sequence[str]],
+) -> str:
+    """The page as text.
+
+    Parameters
+    ----------
+    tables: by file name, as written
+    pictures: figures (name to SVG) and the dendrites' maps
+    notes: warnings and the paragraphs of the methods
+    """
+    figures, maps = pictures
+    warnings, methods = notes
+    page = jinja2.Environment(autoescape=True).from_string(TEMPLATE)
+    return page.render(
+        title=title,
+        subtitle=subtitle,
+        numbers=five_numbers(analysis),
+        warnings=warnings,
+        fates=FATE_COLOURS,
+        maps=maps,
+        figures=figures,
+        tables=[_shown(t.file, t.row, tables[t.file]) for t in RESULTS if t.file in tables],
+        shown=SHOWN_ROWS,
+        methods=methods,
+        glossary=[t for t in RESULTS if t.file in tables],
+    )
+
+
+def five_numbers(analysis: Analysis) -> list[dict[str, str]]:
+    """The numbers that matter, per group: spines, formation, elimination, clusters, survival."""
+    out = []
+    stats = analysis.statistics
+    for group in sorted(stats["group"].unique()):
+        of = stats[stats["group"] == group].set_index("name")
+        suffix = f" ({group})" if group else ""
+        for name, label in (
+            ("formation", "formed per interval"),
+            ("elimination", "eliminated per interval"),
+            ("clustered_fraction_contiguous", "of new spines clustered"),
+            ("survival_clustered", "of clustered new spines survive"),
+            ("survival_non_clustered", "of other new spines survive"),
+        ):
+            row = of.loc[name]
+            out.append(
+                {"name": label + suffix, "value": _percent(row["estimate"]), "note": _note(row)}
+            )
+    return out
+
+
+def _percent(value: float) -> str:
+    return "n/a" if pd.isna(value) else f"{100 * value:.1f} %"
+
+
+def _note(row: pd.Series) -> str:
+    parts = [f"n = {int(row['n_spines'])}"]
+    if pd.notna(row["ci_low"]):
+        parts.append(f"95 %: {100 * row['ci_low']:.0f} to {100 * row['ci_high']:.0f} %")
+    if pd.notna(row["null_mean"]):
+        parts.append(f"chance {_percent(row['null_mean'])}, P = {row['p_value']:.3g}")
+    return "; ".join(parts)
+
+
+def _shown(file: str, row: str, frame: pd.DataFrame) -> dict[str, object]:
+    text = [not pd.api.types.is_numeric_dtype(frame[c]) for c in frame]
+    return {
+        "file": file,
+        "row": row,
+        "rows": len(frame),
+        "open": file == "statistics.csv",
+        "columns": [{"name": c, "text": t} for c, t in zip(frame, text, strict=True)],
+        "body": [[_cell(v) for v in r] for r in frame.head(SHOWN_ROWS).itertuples(index=False)],
+    }
+
+
+def _cell(value: object) -> str:
+    if value is None or value is pd.NA or (isinstance(value, float) and pd.isna(value)):
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def methods_text(version: str, weights: str, config: AnalyzeConfig) -> list[str]:
+    """The methods paragraph, with the readings that were chosen."""
+    window = "every session after the first" if config.window is None else f"days {config.window}"
+    return [
+        f"Stacks were analysed with spinenet {version} (net {weights}). A 3-D U-Net gave each "
+        "voxel's probability of being dendritic shaft, spine, and centre of a spine's head; peaks "
+        "of the latter within reach of a shaft are spines. Sessions were registered to a reference "
+        "session, centrelines of dendrites were joined to one map per region, and arc length was "
+        "aligned along each dendrite. Spines were linked by their place along and around the "
+        "dendrite, not by their size, over all sessions at once. Where a spine was missing, its "
+        "predicted place was looked at again with a lower threshold; only what was looked for and "
+        "not there counts as absent, the rest is censored.",
+        "A spine is at risk in an interval if it is seen at one end and scorable at the other. "
+        f"Up to {config.max_gap} absence between two sightings was filled. New spines: those "
+        f"absent before, born in {window}. Clusters: two or more neighbouring new spines with no "
+        f"existing spine between (contiguous; primary), or new spines within {config.d_um:g} um of "
+        "the next (within_d, filopodia included); members coexist in at least one session, and "
+        f"those closer than {config.resolution_um:g} um are one site (definitions: Fu, Yu, Lu & "
+        "Zuo, Nature 483:92, 2012). Chance: which spines are new was shuffled within dendrites "
+        f"{config.n_shuffles} times. Survival: Kaplan-Meier from a landmark "
+        f"{config.landmark_day:g} days after the first session.",
+        "Intervals are over animals. They do not yet hold the machine's own mistakes (missed "
+        "spines and wrong links), which can imitate clustered formation: look at miss_rate_q and "
+        "at the dendrites above before you believe a cluster.",
+    ]
