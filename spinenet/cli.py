@@ -1,4 +1,4 @@
-"""The `spinenet` command. Help costs no heavy import: each command imports its room when it runs."""
+"""The `spinenet` command. Help costs no heavy import: each command imports its rooms itself."""
 
 from __future__ import annotations
 
@@ -258,6 +258,11 @@ def _doctor(args: Namespace) -> int:
     print(f"precision: {autocast_dtype(device)}")
     print(f"weights: {weights.name}, sha256 {weights.sha256}")
     return DONE
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())
 
 
 Add = Callable[["ArgumentParser"], None]

@@ -54,7 +54,9 @@ def smooth(points_um: FloatArray, step_um: float, sigma_um: Um3) -> FloatArray:
         half = max(int(3 * sigma / step_um), 1)
         kernel = np.exp(-0.5 * (np.arange(-half, half + 1) * step_um / max(sigma, 1e-6)) ** 2)
         line = points_um[:, axis]
-        padded = np.r_[2 * line[0] - line[half:0:-1], line, 2 * line[-1] - line[-2 : -half - 2 : -1]]
+        padded = np.r_[
+            2 * line[0] - line[half:0:-1], line, 2 * line[-1] - line[-2 : -half - 2 : -1]
+        ]
         if len(padded) == len(line) + 2 * half:
             out[:, axis] = np.convolve(padded, kernel / kernel.sum(), mode="valid")
     return out
@@ -105,7 +107,9 @@ def project(
     return d[rows, best], s, foot[rows, best]
 
 
-def inside(points_um: npt.ArrayLike, extent_um: FloatArray, margin_um: float) -> npt.NDArray[np.bool_]:
+def inside(
+    points_um: npt.ArrayLike, extent_um: FloatArray, margin_um: float
+) -> npt.NDArray[np.bool_]:
     """(M,) which points lie at least `margin_um` inside a stack that spans `extent_um`."""
     p = np.asarray(points_um, float).reshape(-1, 3)
     return np.all((p >= margin_um) & (p <= extent_um - margin_um), axis=1)
@@ -115,7 +119,9 @@ def merge_close(points_um: FloatArray, rank: FloatArray, gap_um: Um3) -> IntArra
     """Indices of the points to keep: of any two closer than `gap_um` (scaled), the higher rank."""
     if not len(points_um):
         return np.zeros(0, int)
-    near = cKDTree(points_um / np.asarray(gap_um)).query_ball_point(points_um / np.asarray(gap_um), 1)
+    near = cKDTree(points_um / np.asarray(gap_um)).query_ball_point(
+        points_um / np.asarray(gap_um), 1
+    )
     dropped = np.zeros(len(points_um), bool)
     for i in np.argsort(-rank, kind="stable"):
         if not dropped[i]:
@@ -154,9 +160,7 @@ def to_line_frame(
     return np.stack([np.asarray(s_at_um, float), (away * right).sum(1), (away * up).sum(1)], axis=1)
 
 
-def from_line_frame(
-    frame_um: FloatArray, line_um: FloatArray, s_um: FloatArray
-) -> FloatArray:
+def from_line_frame(frame_um: FloatArray, line_um: FloatArray, s_um: FloatArray) -> FloatArray:
     """The inverse of `to_line_frame`: (M, 3) points in z, y, x."""
     foot = point_at(line_um, s_um, frame_um[:, 0])
     t = point_at(tangents(line_um), s_um, frame_um[:, 0])

@@ -25,7 +25,14 @@ from spinenet.io.atomic import sweep
 from spinenet.io.read import StackFile, read_volume
 from spinenet.io.store import fingerprint, load_stack, save_stack, sweep_stacks
 from spinenet.io.weights import SegmentWeights, load_segment_weights, sha256_of
-from spinenet.io.write import write_json, write_rois, write_stack, write_swc, write_table, write_text
+from spinenet.io.write import (
+    write_json,
+    write_rois,
+    write_stack,
+    write_swc,
+    write_table,
+    write_text,
+)
 from spinenet.match.align import IDENTITY, Alignment, Thumb, align, make_thumb
 from spinenet.match.region import LinkedRegion, Probe, SessionView, link_region
 from spinenet.match.warp import make_map, place_map
@@ -219,7 +226,13 @@ def _segment(
     digest = sha256_of(file.path)
     chosen = config.segment
     mark = fingerprint(
-        __version__, digest, weights.sha256, chosen, config.measure, volume.voxel_size_um, file.channel
+        __version__,
+        digest,
+        weights.sha256,
+        chosen,
+        config.measure,
+        volume.voxel_size_um,
+        file.channel,
     )
     folder = store / file.session.name
     sweep_stacks(store)

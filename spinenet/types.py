@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +64,7 @@ class Session:
 class Volume:
     """One stack: `data` (Z, Y, X) in its own intensity units and the size of a voxel in um."""
 
-    data: npt.NDArray[np.generic]
+    data: npt.NDArray[Any]
     voxel_size_um: Um3
     session: Session
     source: str = ""
@@ -109,9 +110,16 @@ class Segmentation:
     voxel_size_um: Um3
 
     def __post_init__(self) -> None:
-        maps = (self.spines, self.shaft_probability, self.spine_probability, self.centre_probability)
+        maps = (
+            self.spines,
+            self.shaft_probability,
+            self.spine_probability,
+            self.centre_probability,
+        )
         if any(m.shape != self.shaft.shape for m in maps):
-            raise ValueError(f"maps of shapes {[m.shape for m in maps]} on a grid {self.shaft.shape}")
+            raise ValueError(
+                f"maps of shapes {[m.shape for m in maps]} on a grid {self.shaft.shape}"
+            )
         if self.centres_um.shape != (len(self.probability), 3):
             raise ValueError(
                 f"{self.centres_um.shape} centres for {len(self.probability)} probabilities"

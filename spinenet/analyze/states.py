@@ -28,7 +28,7 @@ class Histories:
     arc_um: FloatArray
     filopodium: npt.NDArray[np.bool_]
     seen: npt.NDArray[np.int8]
-    """(S, T) SEEN, GONE or UNKNOWN (out of view, not scorable), short gaps filled."""
+    """(S, T) SEEN, GONE or UNKNOWN (out of view, not scorable); gaps filled."""
     birth: IntArray
     """(S,) position of the session of a new spine's first sighting; NEVER for all others."""
 

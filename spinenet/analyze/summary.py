@@ -33,7 +33,10 @@ def analyze(
     """
     if tracks.frame.empty:
         return Analysis(
-            intervals([], coverage), cluster_table([], config), survival([], config), STATISTICS.frame()
+            intervals([], coverage),
+            cluster_table([], config),
+            survival([], config),
+            STATISTICS.frame(),
         )
     hs = histories(tracks, config.max_gap)
     spans = intervals(hs, coverage)

@@ -25,8 +25,11 @@ def intervals(all_histories: list[Histories], coverage: pd.DataFrame | None) -> 
     for level, keys in (("animal", ["animal", "group", "region"]), ("group", ["group"])):
         spans = ["session_from", "session_to"]
         sums = frame.groupby([*keys, *spans], as_index=False).agg(
-            {**dict.fromkeys([*COUNTS, "n_seen"], "sum"), "day_from": "mean", "day_to": "mean"}
-            | {"scorable_um": lambda x: x.sum(min_count=1), "length_um": lambda x: x.sum(min_count=1)}
+            {
+                **dict.fromkeys([*COUNTS, "n_seen"], "sum"),
+                **dict.fromkeys(["day_from", "day_to"], "mean"),
+                **dict.fromkeys(["scorable_um", "length_um"], _sum_or_nan),
+            }
         )
         parts.append(sums.assign(level=level))
     out = pd.concat(parts, ignore_index=True)
@@ -40,6 +43,10 @@ def intervals(all_histories: list[Histories], coverage: pd.DataFrame | None) -> 
     for name in ("animal", "group", "region"):
         out[name] = out[name].fillna("")
     return INTERVALS.conform(out.drop(columns=["n_seen", "length_um"]))
+
+
+def _sum_or_nan(values: pd.Series) -> float:
+    return float(values.sum(min_count=1))
 
 
 def _ratio(a: pd.Series, b: pd.Series) -> pd.Series:
@@ -98,7 +105,5 @@ def _lengths(h: Histories, t: int, coverage: pd.DataFrame | None) -> tuple[float
         mine.loc[mine["session"] == s, ["start_um", "end_um"]].to_numpy(float)
         for s in h.sessions[[t - 1, t]]
     ]
-    both = sum(
-        max(0.0, min(a[1], b[1]) - max(a[0], b[0])) for a in spans[0] for b in spans[1]
-    )
+    both = sum(max(0.0, min(a[1], b[1]) - max(a[0], b[0])) for a in spans[0] for b in spans[1])
     return float(both), float(np.diff(spans[1], axis=1).sum()) if len(spans[1]) else 0.0

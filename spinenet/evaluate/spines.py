@@ -36,7 +36,10 @@ def score_detection(truth: pd.DataFrame, found: pd.DataFrame) -> dict[str, float
     sessions = pd.concat([truth[keys], found[keys]]).drop_duplicates()
     for key in sessions.itertuples(index=False):
         here = [(f[keys] == list(key)).all(axis=1) for f in (truth, found)]
-        at = [f.loc[m, ["z_um", "y_um", "x_um"]].to_numpy(float) for f, m in zip((truth, found), here, strict=True)]
+        at = [
+            f.loc[m, ["z_um", "y_um", "x_um"]].to_numpy(float)
+            for f, m in zip((truth, found), here, strict=True)
+        ]
         fair = fair_all[here[0]].to_numpy()
         i, j = pair_centres(at[1], at[0])
         hits += int(fair[j].sum())

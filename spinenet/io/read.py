@@ -71,7 +71,9 @@ def find_stacks(source: Path, *, pattern: str = "", voxel_um: Um3 | None = None)
     """
     if source.is_dir():
         table = source / "sessions.csv"
-        stacks = _from_folder(source, pattern) if pattern or not table.exists() else _from_table(table)
+        stacks = (
+            _from_folder(source, pattern) if pattern or not table.exists() else _from_table(table)
+        )
     elif source.suffix.lower() == ".csv":
         stacks = _from_table(source)
     elif source.is_file():
@@ -82,7 +84,10 @@ def find_stacks(source: Path, *, pattern: str = "", voxel_um: Um3 | None = None)
             f"{source} was not found. Give a stack (.tif), a sessions.csv or a folder of stacks."
         )
     if voxel_um:
-        stacks = [StackFile(s.session, s.path, s.voxel_um or voxel_um, s.channel, s.usable) for s in stacks]
+        stacks = [
+            StackFile(s.session, s.path, s.voxel_um or voxel_um, s.channel, s.usable)
+            for s in stacks
+        ]
     _check_sessions([s.session for s in stacks], source)
     return stacks
 
@@ -136,7 +141,9 @@ def _from_folder(folder: Path, pattern: str) -> list[StackFile]:
             "together. Write one, or give --pattern '{animal}_{region}_day{day}.tif'."
         )
     if "{day}" not in pattern:
-        raise InputError(f"--pattern {pattern!r} has no {{day}}: without it sessions have no order.")
+        raise InputError(
+            f"--pattern {pattern!r} has no {{day}}: without it sessions have no order."
+        )
     parts = re.split(r"\{(\w+)\}", pattern)
     unknown = set(parts[1::2]) - {"animal", "group", "region", "session", "day"}
     if unknown:
@@ -146,7 +153,8 @@ def _from_folder(folder: Path, pattern: str) -> list[StackFile]:
         )
     numbers = {"day": r"[-+]?\d+(?:\.\d+)?", "session": r"\d+"}
     expression = "".join(
-        f"(?P<{p}>{numbers.get(p, '[^/]+?')})" if i % 2 else re.escape(p) for i, p in enumerate(parts)
+        f"(?P<{p}>{numbers.get(p, '[^/]+?')})" if i % 2 else re.escape(p)
+        for i, p in enumerate(parts)
     )
     found = [(p, m.groupdict()) for p in files if (m := re.fullmatch(expression, p.name))]
     if not found:
@@ -155,14 +163,16 @@ def _from_folder(folder: Path, pattern: str) -> list[StackFile]:
             f"{files[0].name!r}. Everything outside the braces must agree exactly."
         )
     order: dict[tuple[str, str], list[float]] = {}
-    for _, m in found:
-        order.setdefault((m.get("animal", ""), m.get("region", "")), []).append(float(m["day"]))
+    for _, told in found:
+        key = told.get("animal", ""), told.get("region", "")
+        order.setdefault(key, []).append(float(told["day"]))
     stacks = []
-    for path, m in found:
-        key = (m.get("animal", ""), m.get("region", ""))
-        index = int(m["session"]) if "session" in m else sorted(order[key]).index(float(m["day"]))
+    for path, told in found:
+        key = told.get("animal", ""), told.get("region", "")
+        day = float(told["day"])
+        index = int(told["session"]) if "session" in told else sorted(order[key]).index(day)
         animal = key[0] or folder.name
-        session = Session(animal, key[1] or animal, index, float(m["day"]), m.get("group", ""))
+        session = Session(animal, key[1] or animal, index, day, told.get("group", ""))
         stacks.append(StackFile(session, path))
     return stacks
 
@@ -275,7 +285,9 @@ def _to_zyx(data: Any, axes: str, channel: str, names: list[str], name: str) -> 
                 f"{name} has {n} channels ({', '.join(names) or 'unnamed'}). Say which one shows "
                 "the dendrites: a column channel in sessions.csv (a number from 0, or a name)."
             )
-        index = names.index(channel) if channel in names else int(channel) if channel.isdigit() else -1
+        index = (
+            names.index(channel) if channel in names else int(channel) if channel.isdigit() else -1
+        )
         if not 0 <= index < n:
             raise InputError(
                 f"{name} has no channel {channel!r}; it has {n} ({', '.join(names) or 'unnamed'}, "

@@ -45,7 +45,9 @@ def find_weights(name: str, role: str) -> tuple[Path, str]:
     folder = shipped_folder("weights")
     manifest = json.loads((folder / "manifest.json").read_text())
     for entry in manifest["weights"]:
-        if entry["role"] == role and (entry["name"] == name or (name == "default" and entry["default"])):
+        if entry["role"] == role and (
+            entry["name"] == name or (name == "default" and entry["default"])
+        ):
             return folder / entry["file"], entry["sha256"]
     path = Path(name)
     if path.is_file():

@@ -49,7 +49,7 @@ def write_json(path: Path, content: object) -> Path:
 
 def write_stack(path: Path, data: npt.NDArray[np.generic], voxel_um: Um3) -> Path:
     """(Z, Y, X) as OME-TIFF with its voxel size, compressed without loss."""
-    content = hashlib.sha256(np.ascontiguousarray(data).view(np.uint8)).hexdigest()
+    content = hashlib.sha256(np.ascontiguousarray(data).tobytes()).hexdigest()
     z, y, x = voxel_um
     meta = {
         "axes": "ZYX",
@@ -72,7 +72,7 @@ def write_volume(path: Path, volume: Volume) -> Path:
 
 
 def write_rois(path: Path, spines: pd.DataFrame, voxel_um: Um3) -> Path:
-    """ImageJ point ROIs at the head centres of one session, named by track, as ROI Manager reads."""
+    """ImageJ point ROIs at the head centres of one session, named by track."""
     with published(path) as aside, zipfile.ZipFile(aside, "w") as archive:
         for row in spines.to_dict("records"):
             name = f"track{row['track_id']}_spine{row['spine_id']}"

@@ -17,7 +17,9 @@ SKIP_COST = 1.5
 """Price of leaving out a session: of two explanations, the one without a gap is taken."""
 
 
-def path_cover(sizes: list[int], probability: dict[tuple[int, int], FloatArray], min_p: float) -> IntArray:
+def path_cover(
+    sizes: list[int], probability: dict[tuple[int, int], FloatArray], min_p: float
+) -> IntArray:
     """Track number of every spine, sessions one after the other.
 
     Parameters

@@ -139,7 +139,9 @@ def _warps(
         for _ in range(WARP_ROUNDS):
             placed = _warped(local[t], warp)
             p = link_probability(placed, known, config.gate_um)
-            good = [(i, int(p[i].argmax())) for i in range(len(p)) if len(known) and p[i].max() > 0.5]
+            good = [
+                (i, int(p[i].argmax())) for i in range(len(p)) if len(known) and p[i].max() > 0.5
+            ]
             s = np.array([local[t][i, 0] for i, _ in good])
             apart = np.array([known[j, 0] - local[t][i, 0] for i, j in good])
             warp = fit_warp(s, apart, length_um, start)
@@ -193,9 +195,7 @@ def _look_back(
         seen = view.probe(np.array(places))
         extra, numbers = _accept(view, seen, asked, homes, missing, t, config)
         if extra:
-            table = pd.concat(
-                [view.spines.frame, SPINES.frame(extra)], ignore_index=True
-            )
+            table = pd.concat([view.spines.frame, SPINES.frame(extra)], ignore_index=True)
             new_views[t] = replace(view, spines=SpineTable(table))
             new_frames[t] = _frames(new_views[t])
             new_tracks[t] = np.r_[track_of[t], numbers]
@@ -278,8 +278,9 @@ def _tables(
 ) -> LinkedRegion:
     views = life.views
     placed = [
-        np.array([_warp_one(f, warps[t, d]) for f, d in zip(life.frames[t], _ids(v), strict=True)])
-        .reshape(-1, 3)
+        np.array(
+            [_warp_one(f, warps[t, d]) for f, d in zip(life.frames[t], _ids(v), strict=True)]
+        ).reshape(-1, 3)
         for t, v in enumerate(views)
     ]
     links, p_link = _links(views, placed, life.track_of, warps, config)
@@ -318,7 +319,9 @@ def _links(
     """Every plausible link, and the probability of the chosen ones by (track, t, u)."""
     rows = []
     chosen_p: dict[tuple[int, int, int], float] = {}
-    group = {key: i for i, key in enumerate(sorted(k for k, w in warps.items() if w.slip_ambiguous))}
+    group = {
+        key: i for i, key in enumerate(sorted(k for k, w in warps.items() if w.slip_ambiguous))
+    }
     for t, u in session_pairs(len(views)):
         a, b = views[t], views[u]
         da, db = np.array(_ids(a), int), np.array(_ids(b), int)
@@ -355,8 +358,8 @@ def _track_table(
 ) -> pd.DataFrame:
     seen: dict[int, dict[int, pd.Series]] = {}
     for t, frame in enumerate(spines):
-        for k, (_, row) in zip(life.track_of[t].tolist(), frame.iterrows(), strict=True):
-            seen.setdefault(k, {})[t] = row
+        for k, (_, spine) in zip(life.track_of[t].tolist(), frame.iterrows(), strict=True):
+            seen.setdefault(k, {})[t] = spine
     rows = []
     for k in sorted(seen):
         here = seen[k]
@@ -400,7 +403,9 @@ def _stretches(
     for segment in view.dendrites.segments:
         snr = view.snr[segment.id]
         warp = warps[t, segment.id]
-        good = inside(segment.points_um, view.extent_um, EDGE_UM) & (np.nan_to_num(snr) >= config.min_snr)
+        good = inside(segment.points_um, view.extent_um, EDGE_UM) & (
+            np.nan_to_num(snr) >= config.min_snr
+        )
         edges = np.flatnonzero(np.diff(np.r_[0, good.astype(int), 0]))
         for a, b in zip(edges[::2], edges[1::2] - 1, strict=True):
             if b <= a:

@@ -46,9 +46,7 @@ def make_map(sessions: list[Dendrites], affines: list[FloatArray], min_um: float
             for stretch in _runs(new):
                 if arc_length(points[stretch])[-1] >= min_um:
                     lines.append((points[stretch], segment.radius_um[stretch]))
-    return Dendrites(
-        tuple(Segment(i, p, r, arc_length(p)) for i, (p, r) in enumerate(lines))
-    )
+    return Dendrites(tuple(Segment(i, p, r, arc_length(p)) for i, (p, r) in enumerate(lines)))
 
 
 def _runs(flags: np.ndarray) -> list[slice]:
@@ -87,7 +85,9 @@ def _follow(pull: FloatArray, seen: np.ndarray, s: FloatArray) -> FloatArray:
         return np.zeros_like(pull)
     step = float(np.median(np.diff(s)))
     weight = gaussian_filter1d(seen.astype(float), SMOOTH_ALONG_UM / 2 / step, mode="nearest")
-    sum_ = gaussian_filter1d(pull * seen[:, None], SMOOTH_ALONG_UM / 2 / step, axis=0, mode="nearest")
+    sum_ = gaussian_filter1d(
+        pull * seen[:, None], SMOOTH_ALONG_UM / 2 / step, axis=0, mode="nearest"
+    )
     far = np.interp(s, s[seen], np.arange(seen.sum())).round().astype(int)
     carried = pull[seen][far]
     soft = sum_ / np.maximum(weight, 1e-9)[:, None]
@@ -107,9 +107,7 @@ class ArcWarp:
         return s_um + np.interp(s_um, self.knots_um, self.shift_um)
 
 
-def slide(
-    moving: FloatArray, reference: FloatArray, scale: FloatArray
-) -> tuple[float, bool]:
+def slide(moving: FloatArray, reference: FloatArray, scale: FloatArray) -> tuple[float, bool]:
     """The shift along the dendrite that makes most spines agree, and whether another is as good.
 
     Parameters

@@ -111,7 +111,11 @@ def spine_rows(
     session = volume.session
     rows: list[dict[str, object]] = []
     for k, centre in enumerate(centres_um):
-        others = segmentation.centres_um[near.query_ball_point(centre, NEIGHBOUR_UM)] if near else centres_um[:0]
+        others = (
+            segmentation.centres_um[near.query_ball_point(centre, NEIGHBOUR_UM)]
+            if near
+            else centres_um[:0]
+        )
         others = others[np.linalg.norm(others - centre, axis=1) > 0.2]
         shape = measure_shape(
             volume, segmentation.shaft, centre, at.base_um[k], at.radius_um[k], others, background

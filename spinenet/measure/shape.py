@@ -114,9 +114,7 @@ def _shaft_light(
     return float(share.sum()) / (2 * reach) if len(share) else 0.0
 
 
-def _width(
-    volume: Volume, centre_um: FloatArray, base_um: FloatArray, background: float
-) -> float:
+def _width(volume: Volume, centre_um: FloatArray, base_um: FloatArray, background: float) -> float:
     """Full width at half maximum of the head across the spine's axis in the plane, blur removed."""
     axis = (centre_um - base_um)[1:]
     length = float(np.hypot(*axis))

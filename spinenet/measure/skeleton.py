@@ -90,9 +90,7 @@ def _branches(coarse: _Coarse, spur_um: float) -> list[FloatArray]:
         if graph is None:
             return []
         table = skan.summarize(graph, separator="_")
-        spurs = table.index[
-            (table["branch_type"] == _SPUR) & (table["branch_distance"] < spur_um)
-        ]
+        spurs = table.index[(table["branch_type"] == _SPUR) & (table["branch_distance"] < spur_um)]
         if not len(spurs):
             break
         for i in spurs:
@@ -115,7 +113,9 @@ def _neighbours(skeleton: npt.NDArray[np.bool_], path: npt.NDArray[np.integer]) 
 
 
 def _graph(skeleton: npt.NDArray[np.bool_], coarse: _Coarse) -> skan.Skeleton | None:
-    lonely = ndimage.convolve(skeleton.view(np.uint8), np.ones((3, 3, 3), np.uint8), mode="constant")
+    lonely = ndimage.convolve(
+        skeleton.view(np.uint8), np.ones((3, 3, 3), np.uint8), mode="constant"
+    )
     skeleton = skeleton & (lonely > 1)
     return skan.Skeleton(skeleton, spacing=coarse.step_um) if skeleton.any() else None
 

@@ -14,9 +14,7 @@ STEP_UM = 0.12
 UP_UM = (-1.5, -0.75, 0.0, 0.75, 1.5)
 
 
-def straighten(
-    volume: Volume, segment: Segment, s_um: FloatArray
-) -> npt.NDArray[np.float32]:
+def straighten(volume: Volume, segment: Segment, s_um: FloatArray) -> npt.NDArray[np.float32]:
     """(2 * SIDE / STEP + 1, len(s_um)) brightest value within 1.5 um above and below the dendrite.
 
     Rows go sideways from -3 to 3 um, columns along the dendrite at arc lengths `s_um`; nan outside

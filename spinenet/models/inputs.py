@@ -7,6 +7,7 @@ normalised per stack, never per tile, by statistics that a few bright cell bodie
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ class Brightness:
     scale: float
 
 
-def measure_brightness(stack: npt.NDArray[np.generic], voxel_um: Um3) -> Brightness:
+def measure_brightness(stack: npt.NDArray[Any], voxel_um: Um3) -> Brightness:
     """The median, and how far the bright end of a block of tissue stands above it.
 
     The bright end is the 99th percentile of each xy block of 4 um over all z; of the blocks the
@@ -46,9 +47,7 @@ def measure_brightness(stack: npt.NDArray[np.generic], voxel_um: Um3) -> Brightn
     return Brightness(background, max(scale, 1e-6))
 
 
-def normalise(
-    stack: npt.NDArray[np.generic], brightness: Brightness
-) -> npt.NDArray[np.float32]:
+def normalise(stack: npt.NDArray[Any], brightness: Brightness) -> npt.NDArray[np.float32]:
     """0 at the background, 1 at the brightness of structures; far brighter is compressed."""
     relative = (stack.astype(np.float32) - brightness.background) / brightness.scale
     return np.arcsinh(np.float32(5) * relative) / np.float32(np.arcsinh(5.0))

@@ -92,7 +92,12 @@ def dendrite_map(
         low = float(np.percentile(shown, 20)) if shown.size else 0.0
         extent = (strip.s_um[0], strip.s_um[-1], strip.side_um, -strip.side_um)
         axis.imshow(
-            strip.picture, cmap="gray", vmin=low, vmax=max(top, low + 1), extent=extent, aspect="auto"
+            strip.picture,
+            cmap="gray",
+            vmin=low,
+            vmax=max(top, low + 1),
+            extent=extent,
+            aspect="auto",
         )
         axis.set_facecolor("#203040")
         for row in tracks[tracks["session"] == strip.session].to_dict("records"):
@@ -171,7 +176,13 @@ def survival(curves: pd.DataFrame) -> Figure:
             label = f"{kind.replace('_', '-')} (n = {part['at_risk'].max()})"
             axis.step(part["day"], part["survival"], where="post", color=colour, label=label)
             axis.fill_between(
-                part["day"], part["ci_low"], part["ci_high"], step="post", color=colour, alpha=0.15, lw=0
+                part["day"],
+                part["ci_low"],
+                part["ci_high"],
+                step="post",
+                color=colour,
+                alpha=0.15,
+                lw=0,
             )
         axis.set_ylim(0, 1.02)
         axis.set_xlabel("days after the landmark")

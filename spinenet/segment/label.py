@@ -17,9 +17,7 @@ VOTE_REACH_UM: Um3 = (1.5, 0.6, 0.6)
 """A vote this far from every centre (scaled) belongs to none."""
 
 
-def label(
-    prediction: Prediction, *, shaft: float, spine: float, centre: float
-) -> Segmentation:
+def label(prediction: Prediction, *, shaft: float, spine: float, centre: float) -> Segmentation:
     """Instances from probabilities at the given thresholds."""
     voxel = prediction.voxel_size_um
     centres, heights = find_peaks(prediction.centre, voxel, centre)
@@ -71,7 +69,7 @@ def group_votes(
     shaft: npt.NDArray[np.bool_],
     threshold: float,
 ) -> npt.NDArray[np.uint16]:
-    """(Z, Y, X) labels: each likely spine voxel outside the shaft goes to the centre it votes for."""
+    """(Z, Y, X) labels: a likely spine voxel outside the shaft goes to the centre it votes for."""
     labels = np.zeros(shaft.shape, np.uint16)
     if not len(centres_um):
         return labels

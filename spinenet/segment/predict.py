@@ -134,7 +134,9 @@ def predict(
             logger.warning("the card's memory is full; going on with tiles of half the size")
             boxes = [half for b in (box, *boxes) for half in b.halves() if b.splittable]
             continue
-        inner = out[:, :, box.y0 - outer.y0 : box.y1 - outer.y0, box.x0 - outer.x0 : box.x1 - outer.x0]
+        inner = out[
+            :, :, box.y0 - outer.y0 : box.y1 - outer.y0, box.x0 - outer.x0 : box.x1 - outer.x0
+        ]
         chances = torch.sigmoid(inner[: CENTRE + 1])
         whole = (chances * 255).round().to(torch.uint8).cpu().numpy()
         for channel, target in maps.items():
@@ -158,9 +160,7 @@ def predict(
     )
 
 
-def _crop(
-    source: npt.NDArray[np.generic], box: Box
-) -> tuple[Box, npt.NDArray[np.generic]]:
+def _crop(source: npt.NDArray[np.generic], box: Box) -> tuple[Box, npt.NDArray[np.generic]]:
     outer = Box(
         max(box.y0 - HALO_PX, 0) // MULTIPLE[1] * MULTIPLE[1],
         min(box.y1 + HALO_PX, source.shape[1]),

@@ -72,11 +72,15 @@ def simulate_region(config: SimulateConfig, animal: str, region: str, seed: int)
         for d, (shaft, life) in enumerate(zip(shafts, lives, strict=True)):
             here, shapes = life.at(t)
             dendrites.append(
-                replace(shaft, points_um=move(shaft.points_um), arc_um=shaft.frame_um, spines=shapes)
+                replace(
+                    shaft, points_um=move(shaft.points_um), arc_um=shaft.frame_um, spines=shapes
+                )
             )
             who += [(d, k) for k in here]
             nodes += _nodes(session, d, dendrites[-1])
-        painted = paint(Scene(tuple(dendrites), _moved(clutter, move)), config.shape, config.voxel_um)
+        painted = paint(
+            Scene(tuple(dendrites), _moved(clutter, move)), config.shape, config.voxel_um
+        )
         stack = image(rng, painted, config.voxel_um, draw_microscope(rng, optics))
         volumes.append(Volume(stack, config.voxel_um, session))
         labels.append(painted.labels)
@@ -92,9 +96,7 @@ def simulate_region(config: SimulateConfig, animal: str, region: str, seed: int)
     )
 
 
-def _shafts(
-    rng: np.random.Generator, config: SimulateConfig, extent: FloatArray
-) -> list[Dendrite]:
+def _shafts(rng: np.random.Generator, config: SimulateConfig, extent: FloatArray) -> list[Dendrite]:
     """Dendrites side by side along the field's longer axis."""
     wide = extent[2] >= extent[1]
     shafts = []

@@ -178,7 +178,7 @@ def draw_spine(rng: np.random.Generator, config: MorphologyConfig, arc_um: float
 
 
 def head_of(volume_um3: float, *, shape: tuple[float, float], spine: SpineShape) -> SpineShape:
-    """`spine` with an ellipsoid head of this volume; `shape` = length and width over the sphere's."""
+    """`spine` with an ellipsoid head of this volume; `shape`: length, width over the sphere's."""
     r = (3 * volume_um3 / (4 * np.pi)) ** (1 / 3)
     along, across = shape
     radii = (r * along, r * across / np.sqrt(along), r / across / np.sqrt(along))
@@ -221,7 +221,9 @@ def draw_clutter(
         level = float(np.exp(rng.normal(-0.9, 0.5)))
         radius = rng.uniform(0.06, 0.14)
         points = axon.points_um
-        capsules += [(a, b, radius, level) for a, b in zip(points[:-2:2], points[2::2], strict=False)]
+        capsules += [
+            (a, b, radius, level) for a, b in zip(points[:-2:2], points[2::2], strict=False)
+        ]
         boutons = points[rng.random(len(points)) < NODE_UM * rng.uniform(0.05, 0.35)]
         balls += [(p, rng.uniform(0.12, 0.4, 3), level) for p in boutons]
     for _ in range(rng.poisson(area * rng.uniform(*config.puncta))):

@@ -75,7 +75,9 @@ def image(
     # scaled by the shaft's own blurred brightness, so that `photons` is the peak shaft count
     shaft = light[painted.labels == 1]
     peak = float(np.percentile(shaft, 98)) if len(shaft) > 20 else 1.0
-    mean = light * np.float32(scope.photons / max(peak, 0.05)) + np.float32(scope.background_photons)
+    mean = light * np.float32(scope.photons / max(peak, 0.05)) + np.float32(
+        scope.background_photons
+    )
     return _detect(rng, mean, scope)
 
 

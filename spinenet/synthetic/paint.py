@@ -97,7 +97,9 @@ class _Canvas:
         self, low: FloatArray, high: FloatArray
     ) -> tuple[tuple[slice, slice, slice], list[FloatArray]] | None:
         first = np.maximum(np.floor((low - self.origin) / self.step).astype(int), 0)
-        last = np.minimum(np.ceil((high - self.origin) / self.step).astype(int) + 1, self.density.shape)
+        last = np.minimum(
+            np.ceil((high - self.origin) / self.step).astype(int) + 1, self.density.shape
+        )
         if np.any(last <= first):
             return None
         window = tuple(slice(a, b) for a, b in zip(first, last, strict=True))

@@ -68,15 +68,8 @@ def live(
     planted, born = [-1] * n_start, [0] * n_start
     for t in range(1, n_sessions):
         gap = days[t] - days[t - 1]
-        for k in range(len(spines)):
-            if present[k][t - 1]:
-                hazard = turnover.elimination_per_day
-                if born[k]:
-                    shield = turnover.protection if planted[k] >= 0 else 1.0
-                    hazard = turnover.new_loss_per_day / shield
-                present[k][t] = rng.random() < np.exp(-hazard * gap)
-            elif present[k][:t].any():
-                present[k][t] = rng.random() < turnover.recurrent_share
+        for k, row in enumerate(present):
+            row[t] = _lives_on(rng, row[:t], gap, turnover, new=born[k] > 0, ally=planted[k] >= 0)
         for _ in range(rng.poisson(turnover.formation_per_day * gap * n_start)):
             here = [k for k in range(len(spines)) if present[k][t]]
             partners = [k for k in here if born[k]]
@@ -103,6 +96,24 @@ def live(
         size[:, t] = size[:, t - 1] * (1 - min(REVERSION_PER_DAY * gap, 1.0)) + step
     matrix = np.array(present, bool).reshape(len(spines), n_sessions)
     return Lives(tuple(spines), matrix, size, np.array(planted, np.int64))
+
+
+def _lives_on(
+    rng: np.random.Generator,
+    past: npt.NDArray[np.bool_],
+    gap_days: float,
+    turnover: TurnoverConfig,
+    *,
+    new: bool,
+    ally: bool,
+) -> bool:
+    """Is a spine there in the next session? `ally`: it has a planted partner, which protects."""
+    if past[-1]:
+        hazard = turnover.elimination_per_day
+        if new:
+            hazard = turnover.new_loss_per_day / (turnover.protection if ally else 1.0)
+        return bool(rng.random() < np.exp(-hazard * gap_days))
+    return bool(past.any() and rng.random() < turnover.recurrent_share)
 
 
 def _settle(

@@ -20,7 +20,7 @@ from spinenet.training.thresholds import fit_thresholds
 
 logger = logging.getLogger(__name__)
 
-START_THRESHOLDS = {"shaft": 0.5, "spine": 0.5, "centre": 0.3}
+START_THRESHOLDS = {"shaft": 0.5, "spine": 0.5, "centre": 0.2}
 
 
 def train_segment(

@@ -103,6 +103,8 @@ def offsets(
             continue
         mask = labels[window] == k + 2
         grid = np.stack(np.meshgrid(*[np.arange(w.start, w.stop) for w in window], indexing="ij"))
-        apart = (points_vox[k][:, None, None, None] - grid) * np.array(voxel_um)[:, None, None, None]
+        apart = (points_vox[k][:, None, None, None] - grid) * np.array(voxel_um)[
+            :, None, None, None
+        ]
         out[(slice(None), *window)][:, mask] = apart[:, mask]
     return out

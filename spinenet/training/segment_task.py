@@ -25,8 +25,12 @@ class SegmentTask(L.LightningModule):
         super().__init__()
         self.config = config
         self.net = SpineUNet(config.net.channels)
-        mean = get_ema_multi_avg_fn(config.ema)
-        self.averaged = AveragedModel(self.net, multi_avg_fn=mean, use_buffers=True)
+        self.averaged = AveragedModel(self.net, multi_avg_fn=self._blend, use_buffers=True)
+
+    def _blend(self, mean: Any, now: Any, n_averaged: Any) -> None:
+        """A running mean that forgets the start: the decay grows to `ema` over the first steps."""
+        n = int(n_averaged)
+        get_ema_multi_avg_fn(min(self.config.ema, (n + 1) / (n + 10)))(mean, now, n_averaged)
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
         image, target, valid = batch
