@@ -33,7 +33,7 @@ class Histories:
     """(S,) position of the session of a new spine's first sighting; NEVER for all others."""
 
     def window(self, days: tuple[float, float] | None) -> list[int]:
-        """Positions of the sessions in which a spine can be new: all after the first, or in days."""
+        """Positions of the sessions in which a spine can be new: all but the first, or in days."""
         after = range(1, len(self.days))
         return [t for t in after if days is None or days[0] <= self.days[t] <= days[1]]
 
@@ -101,13 +101,17 @@ def _history(
 
 
 def fill_gaps(seen: npt.NDArray[np.int8], max_gap: int) -> npt.NDArray[np.int8]:
-    """Absences between two sightings become sightings if they are at most `max_gap` long."""
+    """Absences between two sightings become sightings if they are at most `max_gap` long.
+
+    What is unknown stays unknown: filled between survivors alone, it would hide losses.
+    """
     out = seen.copy()
     for row in out:
         at = np.flatnonzero(row == SEEN)
         for a, b in zip(at[:-1], at[1:], strict=True):
-            if (row[a + 1 : b] == GONE).sum() <= max_gap:
-                row[a + 1 : b] = SEEN
+            between = row[a + 1 : b]
+            if (between == GONE).sum() <= max_gap:
+                between[between == GONE] = SEEN
     return out
 
 

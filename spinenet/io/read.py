@@ -228,7 +228,6 @@ def read_volume(stack: StackFile) -> Volume:
                 raise InputError(f"{name} holds no image. The file is empty or damaged.")
             series = found[0]
             _check_promised(tif, series, name)
-            axes, shape = series.axes, series.shape
             voxel = stack.voxel_um or _voxel_of(tif, series, name)
             names = _channel_names(tif)
             if str(series.dtype) not in DTYPES:
@@ -236,10 +235,7 @@ def read_volume(stack: StackFile) -> Volume:
                     f"{name} holds {series.dtype} values; {', '.join(DTYPES)} are read. Convert it "
                     "in Fiji with Image > Type > 16-bit."
                 )
-            if series.dataoffset is not None and series.nbytes > 0:
-                data = tifffile.memmap(stack.path, mode="r").reshape(shape)
-            else:
-                data = series.asarray()
+            data, axes = _pixels(tif, series, stack.path)
     except (tifffile.TiffFileError, ValueError, OSError, IndexError, KeyError) as error:
         if isinstance(error, InputError):
             raise
@@ -251,6 +247,17 @@ def read_volume(stack: StackFile) -> Volume:
     _check_voxel(voxel, name)
     _check_values(data, name)
     return Volume(data, voxel, stack.session, str(stack.path))
+
+
+def _pixels(tif: tifffile.TiffFile, series: Any, path: Path) -> tuple[Any, str]:
+    """The image and its axes: memory-mapped where it lies in one piece, pages stacked where each
+    plane was written alone."""
+    shapes = {page.shape for page in tif.pages}
+    if len(series.shape) == 2 and len(tif.pages) > 1 and len(shapes) == 1:
+        return tif.asarray(key=slice(None)), "ZYX"
+    if series.dataoffset is not None and series.nbytes > 0:
+        return tifffile.memmap(path, mode="r").reshape(series.shape), series.axes
+    return series.asarray(), series.axes
 
 
 def _check_promised(tif: tifffile.TiffFile, series: Any, name: str) -> None:

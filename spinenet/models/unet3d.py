@@ -6,6 +6,7 @@ the tile that holds it, and at inference it folds into the convolutions.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -67,8 +68,8 @@ class SpineUNet(nn.Module):
 
 
 def folded(net: SpineUNet) -> SpineUNet:
-    """The same net for inference, normalisation folded into the convolutions. Changes `net`."""
-    net.eval()
+    """A copy of the net for inference, normalisation folded into the convolutions."""
+    net = copy.deepcopy(net).eval()
     for block in net.modules():
         if isinstance(block, UnetBasicBlock):
             block.conv1.conv = fuse_conv_bn_eval(block.conv1.conv, block.norm1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +35,7 @@ def fit_thresholds(
     net: SpineUNet, config: TrainSegmentConfig
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Thresholds of shaft and spine by Dice and of the centre by F1, and the scores they reach."""
-    ready = folded(copy.deepcopy(net))
+    ready = folded(net)
     rng = np.random.default_rng([config.seed, VALIDATION_STREAM])
     seen = []
     for i in range(config.validation_stacks):

@@ -1,0 +1,167 @@
+"""The whole house on a small simulated animal, with the shipped weights."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tifffile
+from filelock import FileLock
+
+from spinenet.cli import BAD_INPUT, DONE, SOME_FAILED, main
+from spinenet.io.read import read_table
+from spinenet.tables import RESULTS, SPINES, TRACKS
+from spinenet.types import Tracks
+
+
+def run(*arguments):
+    return main(["infer", *map(str, arguments), "--quiet"])
+
+
+def content(folder):
+    """Bytes of everything a run writes, times apart."""
+    files = [p for p in sorted(folder.rglob("*")) if p.is_file() and ".stacks" not in p.parts]
+    return {
+        p.relative_to(folder): p.read_bytes() for p in files if p.name not in ("run.json", ".lock")
+    }
+
+
+@pytest.fixture(scope="module")
+def results(small_experiment, tmp_path_factory):
+    out = tmp_path_factory.mktemp("results")
+    assert run(small_experiment / "sessions.csv", "--out", out) == DONE
+    return out
+
+
+def test_every_file_of_the_contract_is_there(results):
+    for table in RESULTS:
+        assert list(read_table(results / table.file, table).columns) == table.names
+    assert len(list((results / "labels").glob("*.ome.tif"))) == 3
+    assert len(list((results / "rois").glob("*.zip"))) == 3
+    assert len(list((results / "rois").glob("*.swc"))) == 3
+
+
+def test_spines_tracks_and_labels_agree(results):
+    spines = read_table(results / SPINES.file, SPINES)
+    tracks = Tracks(read_table(results / TRACKS.file, TRACKS)).frame
+    assert len(spines) > 3
+    assert (tracks["presence"] == "present").sum() == len(spines)
+    assert len(tracks) == 3 * tracks["track_id"].nunique()
+    for session, mine in spines.groupby("session"):
+        labels = tifffile.imread(next((results / "labels").glob(f"*session{session}.ome.tif")))
+        painted = set(np.unique(labels)) - {0, 1}
+        assert painted <= set(mine["label"])
+        assert (mine.loc[mine["source"] == "lookback", "label"] == 0).all()
+
+
+def test_label_stacks_open_with_their_voxel_size(results):
+    with tifffile.TiffFile(next((results / "labels").glob("*.ome.tif"))) as tif:
+        assert 'PhysicalSizeZ="0.8"' in tif.ome_metadata
+
+
+def test_the_page_is_one_offline_file(results):
+    page = (results / "report.html").read_text()
+    assert "<svg" in page
+    assert "http://" not in page.replace("http://www.w3.org", "").replace(
+        "http://purl.org", ""
+    ).replace("http://creativecommons.org", "")
+    assert "Kaplan-Meier" in page
+    assert "turnover_ratio" in page
+
+
+def test_run_json_says_how_it_was_made(results):
+    run_json = json.loads((results / "run.json").read_text())
+    assert {
+        "spinenet",
+        "config",
+        "weights",
+        "inputs",
+        "seconds",
+        "warnings",
+        "seed",
+        "device",
+    } <= set(run_json)
+    assert len(run_json["inputs"][0]["sha256"]) == 64
+    assert len(run_json["weights"]["sha256"]) == 64
+
+
+def test_a_run_killed_between_stacks_goes_on_and_ends_with_the_same_bytes(
+    results, small_experiment, tmp_path, monkeypatch
+):
+    from spinenet import pipeline
+
+    calls = []
+    real = pipeline.predict
+
+    def dies(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    out = tmp_path / "out"
+    monkeypatch.setattr(pipeline, "predict", dies)
+    assert run(small_experiment / "sessions.csv", "--out", out) != DONE
+    assert not (out / "report.html").exists()
+    calls.clear()
+    monkeypatch.setattr(pipeline, "predict", lambda *a, **k: (calls.append(1), real(*a, **k))[1])
+    assert run(small_experiment / "sessions.csv", "--out", out) == DONE
+    assert len(calls) == 2
+    assert content(out) == content(results)
+
+
+def test_other_settings_are_not_served_from_the_store(results, small_experiment, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(results, out)
+    args = (small_experiment / "sessions.csv", "--out", out, "--segment.centre_threshold", 0.99)
+    assert run(*args) == DONE
+    assert len(read_table(out / SPINES.file, SPINES)) < len(
+        read_table(results / SPINES.file, SPINES)
+    )
+
+
+def test_two_runs_in_one_folder_refuse_each_other(small_experiment, tmp_path, capsys):
+    with FileLock(tmp_path / ".lock"):
+        assert run(small_experiment / "sessions.csv", "--out", tmp_path) == BAD_INPUT
+    assert "in use by another run" in capsys.readouterr().err
+
+
+def test_a_broken_stack_is_listed_and_the_rest_is_done(small_experiment, tmp_path):
+    folder = tmp_path / "in"
+    shutil.copytree(small_experiment, folder)
+    broken = sorted(folder.glob("*session1*.tif"))[0]
+    broken.write_bytes(broken.read_bytes()[:2000])
+    assert run(folder / "sessions.csv", "--out", tmp_path / "out") == SOME_FAILED
+    failed = json.loads((tmp_path / "out" / "run.json").read_text())["failed"]
+    assert list(failed) == [broken.name]
+
+
+def test_one_stack_alone(small_experiment, tmp_path):
+    stack = sorted(small_experiment.glob("*.tif"))[0]
+    assert run(stack, "--out", tmp_path / "out") == DONE
+    assert len(read_table(tmp_path / "out" / SPINES.file, SPINES)) > 0
+
+
+def test_a_foreign_field_is_named_and_not_linked(small_experiment, tmp_path):
+    folder = tmp_path / "in"
+    shutil.copytree(small_experiment, folder)
+    last = sorted(folder.glob("*session2*.tif"))[0]
+    data = tifffile.imread(last)
+    rng = np.random.default_rng(0)
+    meta = {"axes": "ZYX", "PhysicalSizeZ": 0.8, "PhysicalSizeY": 0.12, "PhysicalSizeX": 0.12}
+    tifffile.imwrite(last, rng.poisson(20, data.shape).astype(np.uint16), ome=True, metadata=meta)
+    assert run(folder / "sessions.csv", "--out", tmp_path / "out") == DONE
+    warnings = json.loads((tmp_path / "out" / "run.json").read_text())["warnings"]
+    assert any("does not look like the field" in w for w in warnings)
+    tracks = read_table(tmp_path / "out" / TRACKS.file, TRACKS)
+    assert not (tracks.loc[tracks["session"] == 2, "presence"].isin(["present", "absent"])).any()
+
+
+def test_a_real_stack_gives_spines(rr30a, tmp_path):
+    stack = sorted(rr30a.glob("*session3.ome.tif"))[0]
+    with tifffile.TiffFile(stack) as tif:
+        crop = tif.asarray()[20:40, 60:220, 180:420]
+    meta = {"axes": "ZYX", "PhysicalSizeZ": 1.0, "PhysicalSizeY": 0.12, "PhysicalSizeX": 0.12}
+    tifffile.imwrite(tmp_path / "crop.ome.tif", crop, ome=True, metadata=meta)
+    assert run(tmp_path / "crop.ome.tif", "--out", tmp_path / "out") == DONE
+    assert len(read_table(tmp_path / "out" / SPINES.file, SPINES)) > 10

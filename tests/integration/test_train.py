@@ -1,0 +1,144 @@
+"""Training in miniature: it steps, it stops, it goes on, and what it writes can be used."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from spinenet.cli import BAD_INPUT, DONE, main
+from spinenet.config import MorphologyConfig, OpticsConfig, TrainSegmentConfig
+from spinenet.io.manifest import register_weights
+from spinenet.io.weights import load_segment_weights, load_trainable_net, sha256_of
+from spinenet.training.augment import Augment
+from spinenet.training.segment_data import SimulatedPatches, heat_at, make_patch
+from spinenet.types import InputError
+
+TINY = [
+    "--net.channels",
+    "[4,4,4,4]",
+    "--patch",
+    "[8,32,32]",
+    "--batch",
+    "2",
+    "--workers",
+    "0",
+    "--validation_stacks",
+    "1",
+    "--save_every",
+    "2",
+    "--device",
+    "cpu",
+]
+
+
+def train(out, steps, *more):
+    return main(
+        ["train", "segment", "--out", str(out), "--steps", str(steps), *TINY, *more, "--quiet"]
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    assert train(out, 2) == DONE
+    return out
+
+
+def test_weights_can_be_loaded_and_name_their_thresholds(trained):
+    weights = load_segment_weights(str(trained / "unet.safetensors"))
+    assert set(weights.thresholds) == {"shaft", "spine", "centre"}
+    assert weights.sha256 == sha256_of(trained / "unet.safetensors")
+
+
+def test_a_run_goes_on_from_its_checkpoint(trained):
+    assert train(trained, 4) == DONE
+    state = torch.load(trained / "last.ckpt", weights_only=True, map_location="cpu")
+    assert state["global_step"] == 4
+
+
+def test_a_run_goes_on_from_weights_alone(trained, tmp_path):
+    assert train(tmp_path, 2, "--init", str(trained / "unet.safetensors")) == DONE
+    assert load_trainable_net(str(tmp_path / "unet.safetensors")).channels == (4, 4, 4, 4)
+
+
+def test_the_shipped_recipe_is_read(capsys):
+    assert main(["train", "segment", "--config", "configs/segment.yaml", "--print_config"]) == DONE
+    assert "steps:" in capsys.readouterr().out
+
+
+def test_an_unknown_setting_is_refused(capsys):
+    assert main(["train", "segment", "--stepz", "3"]) == BAD_INPUT
+    assert "stepz" in capsys.readouterr().err
+
+
+def test_patches_have_what_the_loss_needs():
+    config = TrainSegmentConfig(patch=(8, 32, 32), workers=0)
+    stream = iter(SimulatedPatches(config))
+    image, target, valid = next(stream)
+    assert image.shape == (1, 8, 32, 32)
+    assert target.shape == (6, 8, 32, 32)
+    assert set(np.unique(valid)) <= {0.0, 1.0}
+    again = next(iter(SimulatedPatches(config)))
+    assert torch.equal(image, again[0])
+
+
+def test_hidden_spines_are_unknown_not_background():
+    from spinenet.synthetic.patches import draw_example
+
+    rng = np.random.default_rng(0)
+    example = draw_example(
+        rng, (12, 64, 64), OpticsConfig(), MorphologyConfig(spines_per_um=(1, 1))
+    )
+    points = example.centres_um / np.array(example.voxel_um)
+    _, target, valid = make_patch(example.image.astype(np.float32), example.labels, points, example)
+    hidden = np.isin(example.labels, np.flatnonzero(~example.scorable) + 2)
+    assert hidden.any()
+    assert valid[1].numpy()[hidden].max() == 0
+    assert target[2].max() <= 1
+
+
+def test_heat_is_one_at_the_nearest_voxel():
+    window, heat = heat_at(np.array([3.2, 10.4, 9.6]), (1.0, 0.1, 0.1), (8, 32, 32))
+    peak = np.array(np.unravel_index(heat.argmax(), heat.shape)) + [w.start for w in window]
+    assert heat.max() == 1
+    assert peak.tolist() == [3, 10, 10]
+
+
+def test_augmentation_moves_image_labels_and_points_together():
+    augment = Augment((6, 24, 24), 0)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        image = np.zeros((8, 32, 32), np.float32)
+        labels = np.zeros((8, 32, 32), np.uint16)
+        points = rng.integers(2, [6, 30, 30], (3, 3))
+        for k, p in enumerate(points):
+            labels[tuple(p)] = k + 2
+        out, out_labels, moved = augment(image, labels, points.astype(float))
+        assert out.shape == out_labels.shape == (6, 24, 24)
+        for k, p in enumerate(moved):
+            if (out_labels == k + 2).any():
+                assert np.argwhere(out_labels == k + 2)[0].tolist() == p.tolist()
+
+
+def test_other_formats_and_altered_weights_are_refused(trained, tmp_path):
+    (tmp_path / "net.pt").write_bytes(b"x")
+    with pytest.raises(InputError, match="can run code"):
+        load_segment_weights(str(tmp_path / "net.pt"))
+    (tmp_path / "bad.safetensors").write_bytes(b"x" * 100)
+    with pytest.raises(InputError, match="cannot be read"):
+        load_segment_weights(str(tmp_path / "bad.safetensors"))
+    with pytest.raises(InputError, match="were not found"):
+        load_segment_weights("nowhere")
+
+
+def test_the_manifest_keeps_one_default(trained, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.safetensors").write_bytes((trained / "unet.safetensors").read_bytes())
+        register_weights(tmp_path, f"{name}.safetensors", {"role": "segment"})
+    entries = json.loads((tmp_path / "manifest.json").read_text())["weights"]
+    assert [(e["name"], e["default"]) for e in entries] == [("a", False), ("b", True)]
+
+
+def test_the_shipped_weights_are_those_of_the_manifest():
+    assert load_segment_weights("default").thresholds["centre"] > 0

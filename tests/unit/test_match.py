@@ -1,0 +1,147 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from spinenet.config import MatchConfig
+from spinenet.geometry import affine_apply, arc_length
+from spinenet.match.align import THUMB_UM, Thumb, align, make_thumb
+from spinenet.match.assign import path_cover, session_pairs
+from spinenet.match.score import PLACE_SD_UM, link_probability
+from spinenet.match.warp import fit_warp, make_map, place_map, slide
+from spinenet.types import Dendrites, Segment, Session, Volume
+
+
+def line(start, stop, number=0, step=0.5):
+    n = int(np.linalg.norm(np.subtract(stop, start)) / step) + 1
+    p = np.linspace(start, stop, n).astype(float)
+    return Segment(number, p, np.full(n, 0.4), arc_length(p))
+
+
+def test_the_same_place_is_the_same_spine():
+    p = link_probability(np.zeros((1, 3)), np.zeros((1, 3)), 2.0)
+    assert p[0, 0] > 0.98
+
+
+def test_far_away_is_another_spine():
+    assert link_probability(np.zeros((1, 3)), np.array([[2.5, 0, 0]]), 2.0)[0, 0] == 0
+
+
+def test_rivals_share_the_probability():
+    b = np.array([[0.2, 0, 0], [-0.2, 0, 0]])
+    p = link_probability(np.zeros((1, 3)), b, 2.0)
+    assert p[0] == pytest.approx([0.5, 0.5], abs=0.02)
+
+
+def test_both_orders_agree():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0, 1, (4, 3)), rng.normal(0, 1, (6, 3))
+    assert np.allclose(link_probability(a, b, 2.0), link_probability(b, a, 2.0).T)
+
+
+def test_a_track_skips_a_session_in_which_the_spine_was_missed():
+    p = {(0, 1): np.zeros((1, 0)), (0, 2): np.array([[0.9]]), (1, 2): np.zeros((0, 1))}
+    assert path_cover([1, 0, 1], p, 0.2).tolist() == [0, 0]
+
+
+def test_neighbouring_sessions_are_linked_first():
+    one = np.array([[0.95]])
+    assert path_cover([1, 1, 1], dict.fromkeys(session_pairs(3), one), 0.2).tolist() == [0, 0, 0]
+
+
+def test_the_best_whole_beats_the_best_pair():
+    p = {(0, 1): np.array([[0.9, 0.8], [0.85, 0.1]])}
+    assert path_cover([2, 2], p, 0.2).tolist() == [0, 1, 1, 0]
+
+
+def test_unlikely_links_are_not_made():
+    assert path_cover([1, 1], {(0, 1): np.array([[0.1]])}, 0.2).tolist() == [0, 1]
+
+
+def test_no_spines_no_tracks():
+    assert path_cover([0, 0], {(0, 1): np.zeros((0, 0))}, 0.2).size == 0
+
+
+def test_slide_finds_a_shift_along_the_dendrite():
+    rng = np.random.default_rng(0)
+    spines = np.c_[np.sort(rng.uniform(0, 40, 16)), rng.normal(0, 1, (16, 2))]
+    shift, ambiguous = slide(spines - [1.3, 0, 0], spines, PLACE_SD_UM)
+    assert shift == pytest.approx(1.3, abs=0.11)
+    assert not ambiguous
+
+
+def test_evenly_spaced_spines_could_slip():
+    spines = np.c_[np.arange(0, 20, 1.5), np.ones((14, 2))]
+    assert slide(spines, spines, PLACE_SD_UM)[1]
+
+
+def test_nothing_to_slide():
+    assert slide(np.zeros((0, 3)), np.zeros((2, 3)), PLACE_SD_UM) == (0.0, False)
+
+
+def test_a_stretch_of_two_percent_is_followed():
+    s = np.linspace(0, 40, 20)
+    warp = fit_warp(s, 0.02 * (s - 20), 40.0, 0.0)
+    assert np.abs(warp(s) - (s + 0.02 * (s - 20))).max() < 0.15
+    assert warp.rms_um < 0.12
+
+
+def test_the_map_joins_what_each_session_sees():
+    first = Dendrites((line((5, 5, 0), (5, 5, 20)),))
+    second = Dendrites((line((5, 5, 0), (5, 5, 20)), line((5, 15, 0), (5, 15, 20), 1)))
+    region = make_map([first, second], [np.eye(3, 4)] * 2, 8.0)
+    assert [round(s.length_um) for s in region.segments] == [20, 20]
+
+
+def test_the_map_follows_a_session_sideways_and_keeps_its_arc_length():
+    region = Dendrites((line((5, 5, 0), (5, 5, 20)),))
+    own = Dendrites((line((5.5, 6, 0), (5.5, 6, 20)),))
+    (placed,) = place_map(region, own, np.eye(3, 4)).segments
+    assert placed.points_um[20] == pytest.approx([5.5, 6, 10], abs=0.05)
+    assert np.array_equal(placed.arc_length_um, region.segments[0].arc_length_um)
+
+
+def picture(seed=0, shape=(24, 90, 120)):
+    rng = np.random.default_rng(seed)
+    field = np.zeros(shape)
+    at = (rng.uniform(0, 1, (60, 3)) * shape).astype(int)
+    field[tuple(at.T)] = 50
+    return (ndimage.gaussian_filter(field, 1.5) ** 0.5).astype(np.float32)
+
+
+def thumb(picture):
+    return Thumb(picture, np.array(THUMB_UM), np.zeros(3))
+
+
+def test_a_shifted_field_is_brought_back():
+    still = picture()
+    moved = ndimage.shift(still, (1.0, 6.0, -4.0), order=1)
+    found = align(thumb(moved), thumb(still), MatchConfig())
+    points = np.array([[12.0, 18, 24]])
+    moved_um = points + np.array([1.0, 6.0, -4.0]) * THUMB_UM
+    assert affine_apply(found.affine, moved_um)[0] == pytest.approx(points[0], abs=0.15)
+    assert found.same_field
+
+
+def test_a_turned_field_is_brought_back():
+    still = picture()
+    turned = ndimage.rotate(still, 4, axes=(1, 2), reshape=False, order=1)
+    found = align(thumb(turned), thumb(still), MatchConfig())
+    assert found.score > 0.85
+
+
+def test_alignment_is_the_same_on_every_run():
+    a, b = picture(), ndimage.shift(picture(), (0, 2.5, 1.5), order=1)
+    one, two = (align(thumb(b), thumb(a), MatchConfig()).affine for _ in range(2))
+    assert np.array_equal(one, two)
+
+
+def test_another_field_is_noticed():
+    assert not align(thumb(picture(1)), thumb(picture(2)), MatchConfig()).same_field
+
+
+def test_a_thumb_is_small_and_dark_outside():
+    data = np.full((20, 80, 80), 100, np.uint16)
+    data[10, 40, :] = 4000
+    made = make_thumb(Volume(data, (0.5, 0.1, 0.1), Session("m", "r", 0)))
+    assert made.picture.shape == (10, 20, 20)
+    assert made.picture[0, 0, 0] == 0

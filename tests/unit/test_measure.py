@@ -1,0 +1,132 @@
+"""A drawn dendrite: what goes in must come out, in um."""
+
+import numpy as np
+import pytest
+
+from spinenet.config import MeasureConfig
+from spinenet.measure.attach import attach, measure_spines
+from spinenet.measure.quality import noise_of, shaft_snr
+from spinenet.measure.skeleton import find_dendrites, join_ends
+from spinenet.measure.straighten import straighten
+from spinenet.synthetic.morphology import Dendrite, Scene, SpineShape, place
+from spinenet.synthetic.optics import Microscope, image
+from spinenet.synthetic.paint import paint
+from spinenet.types import Dendrites, Segment, Segmentation, Session, Volume
+
+VOXEL, SHAPE = (0.5, 0.1, 0.1), (14, 100, 240)
+SCOPE = Microscope(
+    0.4, 2.0, 0.0, (3.0, 2.0), 200.0, 0.1, 0.1, 0.0, 0.0, False, 0.0, 50.0, 100.0, 16
+)
+
+
+def spine(arc, azimuth, radius=0.3, neck=0.6):
+    return SpineShape(arc, azimuth, 0.0, neck, 0.1, (radius,) * 3, 0.0, 1.0, "spine")
+
+
+SPINES = (spine(5, 0), spine(12, 180), spine(18, 0, 0.45))
+SHAFT = Dendrite(
+    np.stack([np.full(49, 3.25), np.full(49, 5.0), np.linspace(0, 24, 49)], 1),
+    np.full(49, 0.4),
+    1.0,
+    SPINES,
+)
+
+
+@pytest.fixture(scope="module")
+def scene():
+    painted = paint(Scene((SHAFT,)), SHAPE, VOXEL)
+    stack = image(np.random.default_rng(0), painted, VOXEL, SCOPE)
+    volume = Volume(stack, VOXEL, Session("m", "r", 0))
+    shaft = painted.labels == 1
+    centres = np.array([place(SHAFT, s).centre for s in SPINES])
+    blank = np.zeros(SHAPE, np.uint8)
+    labels = np.where(painted.labels > 1, painted.labels - 1, 0).astype(np.uint16)
+    return volume, Segmentation(
+        shaft, labels, centres, np.ones(3), shaft.astype(np.uint8) * 255, blank, blank, VOXEL
+    )
+
+
+@pytest.fixture(scope="module")
+def dendrites(scene):
+    return find_dendrites(scene[1], MeasureConfig())
+
+
+def test_one_straight_dendrite_of_its_length(dendrites):
+    (d,) = dendrites.segments
+    assert d.length_um == pytest.approx(24, abs=1.5)
+    assert np.median(d.radius_um) == pytest.approx(0.4, abs=0.08)
+    assert np.abs(d.points_um[:, 1] - 5).max() < 0.15
+
+
+def test_twice_the_voxel_is_twice_the_length(scene, dendrites):
+    _, seen = scene
+    big = Segmentation(**{**seen.__dict__, "voxel_size_um": (1.0, 0.2, 0.2)})
+    (d,) = find_dendrites(big, MeasureConfig()).segments
+    assert d.length_um == pytest.approx(2 * dendrites.segments[0].length_um, rel=0.06)
+
+
+def test_spines_measure_what_was_drawn(scene, dendrites):
+    volume, seen = scene
+    table = measure_spines(volume, seen, dendrites, MeasureConfig(), 3.0).frame
+    assert table["spine_id"].tolist() == [1, 2, 3]
+    for row, s in zip(table.to_dict("records"), SPINES, strict=True):
+        at = place(SHAFT, s)
+        assert row["base_x_um"] == pytest.approx(at.base[2], abs=0.2)
+        assert abs((row["azimuth_deg"] - s.azimuth_deg + 180) % 360 - 180) < 15
+        assert row["length_um"] == pytest.approx(np.linalg.norm(at.tip - at.surface), abs=0.3)
+        assert row["neck_length_um"] == pytest.approx(s.neck_um, abs=0.3)
+        assert row["head_volume_um3"] == pytest.approx(s.head_volume_um3, rel=0.5)
+    assert table["head_width_um"][2] > table["head_width_um"][0]
+    assert table["strength"][2] > 1.5 * table["strength"][0]
+
+
+def test_gain_does_not_change_strength(scene, dendrites):
+    volume, seen = scene
+    bright = Volume(volume.data.astype(np.float32) * 3 + 50, VOXEL, volume.session)
+    a, b = (
+        measure_spines(v, seen, dendrites, MeasureConfig(), 3.0).frame for v in (volume, bright)
+    )
+    assert b["strength"].to_numpy() == pytest.approx(a["strength"].to_numpy(), rel=1e-3)
+
+
+def test_heads_far_from_every_shaft_are_no_spines(scene, dendrites):
+    volume, seen = scene
+    far = Segmentation(**{**seen.__dict__, "centres_um": seen.centres_um + [0, 3.5, 0]})
+    assert len(measure_spines(volume, far, dendrites, MeasureConfig(), 3.0)) == 1
+
+
+def test_no_shaft_no_dendrite_no_spine(scene):
+    volume, seen = scene
+    empty = Segmentation(**{**seen.__dict__, "shaft": np.zeros(SHAPE, bool)})
+    none = find_dendrites(empty, MeasureConfig())
+    assert len(none) == 0
+    assert len(measure_spines(volume, empty, none, MeasureConfig(), 3.0)) == 0
+    assert attach(np.zeros((0, 3)), none).dendrite.size == 0
+
+
+def test_straight_ends_are_joined_and_bent_ones_are_not():
+    a, b = (np.linspace([0, 0, x], [0, 0, x + 10], 21) for x in (0, 12))
+    side = np.linspace([0, 0.5, 10], [0, 12, 10], 21)
+    joined = join_ends([a, b, side], 4.0, 0.8)
+    assert sorted(len(line) for line in joined) == [21, 42]
+
+
+def test_snr_falls_outside_the_stack(scene, dendrites):
+    volume, _ = scene
+    (d,) = dendrites.segments
+    off = Segment(0, d.points_um + [0, 50, 0], d.radius_um, d.arc_length_um)
+    background, noise = noise_of(volume)
+    assert np.nanmedian(shaft_snr(volume, d, background, noise)) > 20
+    assert np.isnan(shaft_snr(volume, off, background, noise)).all()
+
+
+def test_the_straightened_shaft_lies_in_the_middle(scene, dendrites):
+    volume, _ = scene
+    (d,) = dendrites.segments
+    picture = straighten(volume, d, np.arange(2, 20, 0.2))
+    assert abs(int(np.nanmean(picture, axis=1).argmax()) - len(picture) // 2) <= 1
+
+
+def test_ties_of_ids_are_refused():
+    with pytest.raises(ValueError, match="repeat"):
+        Dendrites((Segment(0, np.eye(2, 3), np.ones(2), np.arange(2.0)),) * 2)

@@ -1,0 +1,187 @@
+import numpy as np
+import pytest
+import tifffile
+
+from spinenet.io.read import StackFile, find_stacks, read_volume
+from spinenet.types import InputError, Session
+
+VOXEL = (0.8, 0.12, 0.1)
+OME = {"axes": "ZYX", "PhysicalSizeZ": 0.8, "PhysicalSizeY": 0.12, "PhysicalSizeX": 0.1}
+S = Session("m", "r", 0)
+
+
+def read(path, voxel=None, channel=""):
+    return read_volume(StackFile(S, path, voxel, channel))
+
+
+def imagej(unit, scale):
+    return {
+        "imagej": True,
+        "resolution": (scale / 0.1, scale / 0.12),
+        "metadata": {"axes": "ZYX", "spacing": 0.8 / scale, "unit": unit},
+    }
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])
+def test_ome(write_tif, dtype):
+    path = write_tif("a.ome.tif", dtype=dtype, ome=True, metadata=OME)
+    volume = read(path)
+    assert volume.voxel_size_um == pytest.approx(VOXEL)
+    assert volume.data.shape == (6, 24, 32)
+    assert np.array_equal(volume.data, tifffile.imread(path))
+
+
+def test_ome_in_nanometres(write_tif):
+    units = {f"PhysicalSize{a}Unit": "nm" for a in "ZYX"}
+    sizes = {"axes": "ZYX", "PhysicalSizeZ": 800.0, "PhysicalSizeY": 120.0, "PhysicalSizeX": 100.0}
+    path = write_tif("a.ome.tif", ome=True, metadata={**sizes, **units})
+    assert read(path).voxel_size_um == pytest.approx(VOXEL)
+
+
+@pytest.mark.parametrize(
+    ("unit", "scale"), [("micron", 1), ("um", 1), ("cm", 1e4), ("inch", 25400)]
+)
+def test_imagej_units(write_tif, unit, scale):
+    assert read(write_tif(**imagej(unit, scale))).voxel_size_um == pytest.approx(VOXEL, rel=1e-3)
+
+
+def test_plain_tiff_needs_the_table(write_tif):
+    path = write_tif(photometric="minisblack")
+    with pytest.raises(InputError, match="does not say how large its voxels are"):
+        read(path)
+    assert read(path, voxel=VOXEL).voxel_size_um == VOXEL
+
+
+def test_bigtiff_and_one_page_at_a_time(write_tif, tmp_path):
+    assert read(write_tif(bigtiff=True, photometric="minisblack"), VOXEL).data.shape == (6, 24, 32)
+    path = tmp_path / "pages.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for plane in np.random.default_rng(0).integers(0, 99, (5, 8, 9), dtype=np.uint8):
+            writer.write(plane, contiguous=False, photometric="minisblack")
+    assert read(path, VOXEL).data.shape == (5, 8, 9)
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape", "where"), [("CZYX", (2, 6, 8, 9), 0), ("ZCYX", (6, 2, 8, 9), 1)]
+)
+def test_channels(write_tif, axes, shape, where):
+    meta = {**OME, "axes": axes, "Channel": {"Name": ["red", "green"]}}
+    path = write_tif("c.ome.tif", shape, ome=True, metadata=meta)
+    raw = np.take(tifffile.imread(path), 1, axis=where)
+    assert np.array_equal(read(path, channel="green").data, raw)
+    assert np.array_equal(read(path, channel="1").data, raw)
+    with pytest.raises(InputError, match="2 channels .red, green."):
+        read(path)
+    with pytest.raises(InputError, match="no channel 'blue'"):
+        read(path, channel="blue")
+
+
+def test_singleton_axes(write_tif):
+    path = write_tif("t.ome.tif", (1, 6, 8, 9), ome=True, metadata={**OME, "axes": "TZYX"})
+    assert read(path).data.shape == (6, 8, 9)
+
+
+def faulty(write_tif, kind):
+    if kind == "time":
+        return write_tif("t.ome.tif", (3, 6, 8, 9), ome=True, metadata={**OME, "axes": "TZYX"})
+    if kind == "rgb":
+        return write_tif("r.tif", (6, 8, 9, 3), "uint8", photometric="rgb")
+    if kind == "plane":
+        return write_tif("p.tif", (8, 9), photometric="minisblack")
+    if kind == "float64":
+        return write_tif("f.tif", dtype="float64", photometric="minisblack")
+    if kind == "text":
+        path = write_tif()
+        path.write_text("not an image")
+        return path
+    if kind == "cut":
+        path = write_tif("cut.tif", (6, 64, 64), photometric="minisblack")
+        path.write_bytes(path.read_bytes()[:-9000])
+        return path
+    path = write_tif("v.tif", dtype="float32", photometric="minisblack")
+    data = tifffile.imread(path)
+    data[2, 3, 4] = np.nan
+    tifffile.imwrite(path, np.full_like(data, 7) if kind == "constant" else data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "complaint"),
+    [
+        ("time", "time series of 3"),
+        ("rgb", "colour"),
+        ("plane", "single plane"),
+        ("float64", "float64 values"),
+        ("text", "cannot be read as a TIFF"),
+        ("cut", "cut short"),
+        ("nan", "NaN or infinite"),
+        ("constant", "same value .7. in every voxel"),
+    ],
+)
+def test_bad_stacks_say_what_is_wrong(write_tif, kind, complaint):
+    with pytest.raises(InputError, match=complaint):
+        read(faulty(write_tif, kind), VOXEL)
+
+
+@pytest.mark.parametrize("voxel", [(0.8, 120, 100), (50, 0.1, 0.1)])
+def test_absurd_voxels_are_refused(write_tif, voxel):
+    with pytest.raises(InputError, match="cannot show spines"):
+        read(write_tif(photometric="minisblack"), voxel)
+
+
+def table(folder, *rows, head="animal,group,region,session,day,path"):
+    (folder / "sessions.csv").write_text("\n".join([head, *rows]) + "\n")
+    return folder / "sessions.csv"
+
+
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        ([], "no stacks"),
+        (["m,,r,0,0,b.tif"], "line 2: the stack 'b.tif' is not there"),
+        (["m,,r,0,,a.tif"], "day is blank"),
+        (["m,,r,0,0,a.tif", "m,,r,0,1,a.tif"], "session 0 .* listed twice"),
+        (["m,,r,0,4,a.tif", "m,,r,1,1,a.tif"], "Days must increase"),
+        (["m,x,r,0,0,a.tif", "m,y,r,1,1,a.tif"], "in the groups 'x' and 'y'"),
+        (["a b,,r,0,0,a.tif", "a/b,,r,0,1,a.tif"], "would write the same file"),
+    ],
+)
+def test_bad_session_tables(write_tif, tmp_path, rows, complaint):
+    write_tif()
+    with pytest.raises(InputError, match=complaint):
+        find_stacks(table(tmp_path, *rows))
+
+
+def test_incomplete_voxel_columns(write_tif, tmp_path):
+    write_tif()
+    path = table(
+        tmp_path, "m,,r,0,0,a.tif,1.0", head="animal,group,region,session,day,path,voxel_z_um"
+    )
+    with pytest.raises(InputError, match="1 of the three voxel sizes"):
+        find_stacks(path)
+
+
+def test_single_stack_folder_and_pattern(write_tif, tmp_path):
+    path = write_tif("m1_r1_day4.tif")
+    write_tif("m1_r1_day0.5.tif")
+    assert find_stacks(path)[0].session == Session("m1_r1_day4", "m1_r1_day4", 0)
+    found = find_stacks(tmp_path, pattern="{animal}_{region}_day{day}.tif")
+    assert [(s.session.animal, s.session.index, s.session.day) for s in found] == [
+        ("m1", 0, 0.5),
+        ("m1", 1, 4.0),
+    ]
+    with pytest.raises(InputError, match="no sessions.csv that says"):
+        find_stacks(tmp_path)
+    with pytest.raises(InputError, match="none of the 2 stacks .* fits"):
+        find_stacks(tmp_path, pattern="{animal}-{day}.tif")
+    with pytest.raises(InputError, match="no {day}"):
+        find_stacks(tmp_path, pattern="{animal}.tif")
+    with pytest.raises(InputError, match="it may name animal"):
+        find_stacks(tmp_path, pattern="{mouse}_{day}.tif")
+    with pytest.raises(InputError, match="was not found"):
+        find_stacks(tmp_path / "none.tif")
+
+
+def test_empty_folder(tmp_path):
+    with pytest.raises(InputError, match=r"no .tif stacks"):
+        find_stacks(tmp_path)

@@ -1,0 +1,185 @@
+import numpy as np
+import pytest
+import torch
+
+from spinenet.models.inputs import (
+    Brightness,
+    canonical_voxel_um,
+    measure_brightness,
+    normalise,
+    resample_xy,
+)
+from spinenet.models.losses import segment_loss
+from spinenet.models.unet3d import HALO_PX, MULTIPLE, SpineUNet, folded
+from spinenet.segment.label import find_peaks, group_votes, label, peak_near
+from spinenet.segment.predict import Prediction, pick_device, plan_tiles, predict
+from spinenet.types import Session, Volume
+
+VOXEL = (1.0, 0.1, 0.1)
+S = Session("m", "r", 0)
+
+
+def blobs(*points, shape=(9, 60, 60), sigma=(0.6, 0.16, 0.16)):
+    grid = np.stack(np.meshgrid(*[np.arange(n) for n in shape], indexing="ij"), -1) * VOXEL
+    heat = [np.exp(-0.5 * (((grid - p) / sigma) ** 2).sum(-1)) for p in points]
+    return np.rint(255 * np.max(heat, axis=0)).astype(np.uint8)
+
+
+def test_two_close_heads_are_two_peaks():
+    centres, heights = find_peaks(blobs((4, 3, 2.6), (4, 3, 3.4)), VOXEL, 0.5)
+    assert np.sort(centres[:, 2]) == pytest.approx([2.6, 3.4], abs=0.05)
+    assert heights == pytest.approx([1, 1])
+
+
+def test_centres_are_found_between_voxels():
+    centres, _ = find_peaks(blobs((4, 3.04, 2.53)), VOXEL, 0.5)
+    assert centres[0] == pytest.approx([4, 3.04, 2.53], abs=0.04)
+
+
+def test_no_heat_no_peak():
+    centres, heights = find_peaks(np.zeros((3, 9, 9), np.uint8), VOXEL, 0.5)
+    assert centres.shape == (0, 3)
+    assert heights.shape == (0,)
+
+
+def prediction():
+    """A shaft along x at y = 2, one head at y = 3; voters point to it or nowhere."""
+    shaft = np.zeros((9, 60, 60), np.uint8)
+    shaft[4, 17:24] = 255
+    spine = np.zeros_like(shaft)
+    spine[4, 27:34, 27:34] = 255
+    voters = np.argwhere(spine > 0)
+    votes = np.tile([4.0, 3.0, 3.0], (len(voters), 1))
+    votes[0] = [4, 5.5, 5.5]
+    return Prediction(shaft, spine, blobs((4, 3, 3)), voters, votes, VOXEL)
+
+
+def test_voxels_go_to_the_centre_they_vote_for():
+    seen = label(prediction(), shaft=0.5, spine=0.5, centre=0.5)
+    assert (seen.spines == 1).sum() == 48
+    assert seen.shaft.sum() == 7 * 60
+    assert seen.probability.tolist() == [1.0]
+
+
+def test_no_centre_no_label():
+    p = prediction()
+    assert group_votes(p, np.zeros((0, 3)), p.shaft > 0, 0.5).max() == 0
+
+
+def test_looking_near_a_place():
+    heights, centres = peak_near(blobs((4, 3, 3)), VOXEL, np.array([[4, 3.2, 2.9], [0, 0.5, 0.5]]))
+    assert heights == pytest.approx([1, 0], abs=0.01)
+    assert centres[0] == pytest.approx([4, 3, 3], abs=0.05)
+
+
+@pytest.mark.parametrize("shape", [(5, 40, 70), (40, 300, 500), (3, 64, 64)])
+def test_tiles_cover_every_pixel_once(shape):
+    hits = np.zeros(shape[1:], int)
+    for box in plan_tiles(shape, 0.5):
+        hits[box.y0 : box.y1, box.x0 : box.x1] += 1
+        assert box.y0 % MULTIPLE[1] == 0
+        assert box.x0 % MULTIPLE[2] == 0
+    assert (hits == 1).all()
+
+
+@pytest.fixture(scope="module")
+def net():
+    torch.manual_seed(0)
+    net = SpineUNet((4, 6, 8, 8))
+    torch.nn.init.normal_(net.head.weight, 0, 1)
+    return net
+
+
+@pytest.fixture(scope="module")
+def stack():
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 200, (5, 150, 170)).astype(np.uint16)
+
+
+def test_folding_changes_nothing(net):
+    x = torch.randn(1, 1, 4, 16, 16)
+    net.eval()
+    with torch.no_grad():
+        before = net(x)
+        after = folded(net)(x)
+    assert torch.allclose(before, after, atol=1e-4)
+
+
+def test_the_answer_does_not_depend_on_the_tiles(net, stack):
+    volume = Volume(stack, VOXEL, S)
+    device = torch.device("cpu")
+    whole = predict(volume, folded(net), tile_mvox=100, device=device)
+    tiled = predict(volume, folded(net), tile_mvox=0.12, device=device)
+    assert len(plan_tiles(stack.shape, 0.12)) > 1
+    off = np.abs(whole.spine.astype(int) - tiled.spine)
+    assert (off > 8).mean() < 0.001
+    assert HALO_PX % MULTIPLE[1] == 0
+
+
+@pytest.mark.parametrize("xy", [0.06, 0.2])
+def test_other_pixels_are_resampled_and_brought_back(net, stack, xy):
+    p = predict(Volume(stack, (1, xy, xy), S), folded(net), tile_mvox=6, device=torch.device("cpu"))
+    assert p.shaft.shape == stack.shape
+    assert p.voters.max(axis=0).tolist() <= list(stack.shape)
+    assert canonical_voxel_um((1, xy, xy)) == (1, 0.1, 0.1)
+
+
+def test_a_full_card_is_answered_by_smaller_tiles(net, stack, caplog):
+    small = folded(net)
+    calls = []
+
+    class Full(torch.nn.Module):
+        def forward(self, x):
+            calls.append(x.shape)
+            if x.shape[-1] > 150:
+                raise torch.OutOfMemoryError("full")
+            return small(x)
+
+    p = predict(Volume(stack, VOXEL, S), Full(), tile_mvox=100, device=torch.device("cpu"))
+    whole = predict(Volume(stack, VOXEL, S), small, tile_mvox=100, device=torch.device("cpu"))
+    assert "half the size" in caplog.text
+    assert (np.abs(p.spine.astype(int) - whole.spine) > 8).mean() < 0.001
+
+
+def test_gain_and_offset_do_not_matter(stack):
+    a = normalise(stack, measure_brightness(stack, VOXEL))
+    bright = stack * 3.0 + 500
+    b = normalise(bright, measure_brightness(bright, VOXEL))
+    assert np.allclose(a, b, atol=1e-5)
+
+
+def test_a_cell_body_in_a_corner_does_not_darken_the_rest(stack):
+    field = np.random.default_rng(0).integers(0, 200, (5, 320, 320)).astype(float)
+    with_soma = field.copy()
+    with_soma[:, :40, :40] += 50_000
+    a, b = measure_brightness(field, VOXEL), measure_brightness(with_soma, VOXEL)
+    assert b.scale == pytest.approx(a.scale, rel=0.1)
+
+
+def test_a_flat_stack_is_not_divided_by_zero():
+    assert measure_brightness(np.full((3, 20, 20), 7), VOXEL).scale > 0
+    assert normalise(np.zeros((1, 1, 1)), Brightness(0, 1)).item() == 0
+
+
+def test_resampling_keeps_a_constant():
+    assert np.allclose(resample_xy(np.full((2, 8, 8), 3, np.float32), (2, 13, 5)), 3)
+
+
+def test_unknown_voxels_do_not_count():
+    logits = torch.randn(1, 6, 2, 8, 8)
+    target = torch.zeros_like(logits)
+    valid = torch.zeros(1, 2, 2, 8, 8)
+    valid[..., :4] = 1
+    other = logits.clone()
+    other[..., 4:] = 99
+    a, b = (segment_loss(x, target, valid)["loss"] for x in (logits, other))
+    assert torch.allclose(a, b)
+
+
+def test_a_wrong_number_of_levels_is_refused():
+    with pytest.raises(ValueError, match="4 levels"):
+        SpineUNet((8, 16))
+
+
+def test_cpu_is_cpu():
+    assert pick_device("cpu").type == "cpu"

@@ -1,0 +1,139 @@
+import numpy as np
+import pytest
+
+from spinenet.config import MorphologyConfig, OpticsConfig, SimulateConfig, TurnoverConfig
+from spinenet.synthetic.experiment import simulate_region
+from spinenet.synthetic.morphology import Clutter, Dendrite, Scene, SpineShape, place
+from spinenet.synthetic.optics import Microscope, draw_microscope, image
+from spinenet.synthetic.paint import paint
+from spinenet.synthetic.patches import draw_example
+from spinenet.synthetic.turnover import live
+
+VOXEL = (0.5, 0.1, 0.1)
+SHAPE = (12, 80, 120)
+# a straight dendrite along x at z = 3, y = 4, and one spine that points down in the image
+SPINE = SpineShape(6.0, 0.0, 0.0, 0.5, 0.1, (0.3, 0.3, 0.3), 0.0, 1.0, "spine")
+STRAIGHT = Dendrite(
+    np.stack([np.full(25, 3.0), np.full(25, 4.0), np.linspace(0, 12, 25)], 1),
+    np.full(25, 0.4),
+    1.0,
+    (SPINE,),
+)
+SCOPE = Microscope(0.4, 2.0, 0.1, (3.0, 2.0), 60.0, 0.1, 0.1, 0.0, 0.0, False, 0.0, 50.0, 100.0, 16)
+
+
+def test_a_spine_stands_where_it_was_put():
+    at = place(STRAIGHT, SPINE)
+    assert at.base == pytest.approx([3, 4, 6])
+    assert at.surface == pytest.approx([3, 4.4, 6])
+    assert at.centre == pytest.approx([3, 5.2, 6])
+    assert at.tip == pytest.approx([3, 5.5, 6])
+
+
+def test_labels_show_shaft_and_spine():
+    labels = paint(Scene((STRAIGHT,)), SHAPE, VOXEL).labels
+    assert labels[6, 40, 60] == 1
+    assert labels[6, 52, 60] == 2
+    assert labels[0].max() == 0
+    assert set(np.unique(labels)) == {0, 1, 2}
+
+
+def test_the_painted_head_has_its_volume():
+    fine = paint(Scene((STRAIGHT,)), (60, 80, 120), (0.1, 0.1, 0.1)).labels
+    head = (fine == 2).sum() * 0.1**3
+    neck = np.pi * 0.15**2 * 0.5
+    assert head == pytest.approx(SPINE.head_volume_um3 + neck, rel=0.15)
+
+
+def test_clutter_has_no_label():
+    ball = (np.array([3.0, 4.0, 6.0]), np.array([0.5, 0.5, 0.5]), 1.0)
+    painted = paint(Scene((), Clutter((), (ball,))), SHAPE, VOXEL)
+    assert painted.labels.max() == 0
+    assert painted.density.max() == 1
+
+
+def test_the_image_is_bright_on_the_shaft_and_holds_its_photons():
+    painted = paint(Scene((STRAIGHT,)), SHAPE, VOXEL)
+    stack = image(np.random.default_rng(0), painted, VOXEL, SCOPE).astype(float)
+    shaft = (stack[6, 40, 20:100] - SCOPE.offset) / SCOPE.gain
+    assert shaft.mean() == pytest.approx(60, rel=0.1)
+    assert (stack[0, 5] - SCOPE.offset).mean() / SCOPE.gain < 3
+
+
+def test_photon_noise_is_poisson():
+    painted = paint(Scene((STRAIGHT,)), SHAPE, VOXEL)
+    rng = np.random.default_rng(0)
+    shots = np.array([image(rng, painted, VOXEL, SCOPE)[6, 40, 60] for _ in range(200)], float)
+    photons = (shots - SCOPE.offset) / SCOPE.gain
+    assert photons.var() == pytest.approx(photons.mean(), rel=0.35)
+
+
+def test_eight_bit_detectors_clip_at_both_ends():
+    rng = np.random.default_rng(1)
+    optics = OpticsConfig(clip_8bit_chance=1.0, photons=(20, 20))
+    scope = draw_microscope(rng, optics)
+    stack = image(rng, paint(Scene((STRAIGHT,)), SHAPE, VOXEL), VOXEL, scope)
+    assert stack.dtype == np.uint8
+    assert stack.min() == 0
+
+
+def test_examples_are_seeded():
+    a, b = (
+        draw_example(np.random.default_rng(5), (8, 48, 48), OpticsConfig(), MorphologyConfig())
+        for _ in range(2)
+    )
+    assert np.array_equal(a.image, b.image)
+    assert np.array_equal(a.labels, b.labels)
+
+
+def test_nothing_happens_without_turnover():
+    still = TurnoverConfig(formation_per_day=0, elimination_per_day=0)
+    lives = live(np.random.default_rng(0), STRAIGHT, MorphologyConfig(), still)
+    assert lives.present.all()
+
+
+def test_planted_clusters_have_no_existing_spine_between():
+    busy = TurnoverConfig(formation_per_day=0.15, clustered_share=0.9)
+    lives = live(np.random.default_rng(2), STRAIGHT, MorphologyConfig(spines_per_um=(1, 1)), busy)
+    groups = [np.flatnonzero(lives.planted == g) for g in range(lives.planted.max() + 1)]
+    assert groups
+    old = lives.present[:, 0]
+    for members in groups:
+        assert len(members) >= 2
+        assert not old[members].any()
+
+
+@pytest.fixture(scope="module")
+def region():
+    config = SimulateConfig(shape=(16, 96, 160), dendrites=1, seed=1)
+    return simulate_region(config, "m", "r", 0)
+
+
+def test_the_truth_agrees_with_the_labels(region):
+    for volume, labels in zip(region.volumes, region.labels, strict=True):
+        mine = region.spines[region.spines["session"] == volume.session.index]
+        for row in mine[mine["scorable"] & (mine["kind"] == "spine")].to_dict("records"):
+            z, y, x = (
+                round(row[f"{a}_um"] / v) for a, v in zip("zyx", volume.voxel_size_um, strict=True)
+            )
+            near = labels[max(z - 1, 0) : z + 2, y - 1 : y + 2, x - 1 : x + 2]
+            assert row["label"] in near
+
+
+def test_tracks_and_spines_agree(region):
+    seen = region.tracks[region.tracks["presence"] == "present"]
+    assert len(seen) == len(region.spines)
+    assert set(region.tracks["presence"]) <= {"present", "absent", "out_of_view"}
+
+
+def test_scorable_spines_lie_inside(region):
+    extent = region.volumes[0].extent_um
+    good = region.spines[region.spines["scorable"]][["z_um", "y_um", "x_um"]].to_numpy()
+    assert (good >= 1).all()
+    assert (good <= extent - 1).all()
+
+
+def test_the_same_seed_gives_the_same_experiment(region):
+    again = simulate_region(SimulateConfig(shape=(16, 96, 160), dendrites=1, seed=1), "m", "r", 0)
+    assert np.array_equal(again.volumes[2].data, region.volumes[2].data)
+    assert again.spines.equals(region.spines)
