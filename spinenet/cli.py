@@ -55,7 +55,7 @@ def _run(name: str, arguments: list[str]) -> int:
     try:
         parser = _parser(name, summary)
         add(parser)
-        return run(parser.instantiate_classes(parser.parse_args(arguments)))
+        return run(parser.instantiate(parser.parse_args(arguments)))
     except SystemExit as stop:
         return DONE if not stop.code else BAD_INPUT
     except (InputError, PermissionError, IsADirectoryError, NotADirectoryError) as error:

@@ -12,12 +12,13 @@ from scipy import ndimage
 from skimage.morphology import remove_small_objects, skeletonize
 
 from spinenet.config import MeasureConfig
-from spinenet.geometry import arc_length, nearest_voxels, resample, smooth
+from spinenet.geometry import arc_length, nearest_voxels, resample, smooth, tangents
 from spinenet.types import Dendrites, FloatArray, Segment, Segmentation, Um3
 
 COARSE_UM: Um3 = (0.5, 0.3, 0.3)
 SMOOTH_UM: Um3 = (1.5, 0.5, 0.5)
 HALF_SHARE = 0.35
+CENTRE_REACH_UM: Um3 = (1.5, 0.9, 0.9)
 JOIN_GAP_UM = 4.0
 JOIN_COSINE = 0.8
 MIN_RADIUS_UM = 0.15
@@ -46,7 +47,8 @@ def find_dendrites(segmentation: Segmentation, config: MeasureConfig) -> Dendrit
     lines.sort(key=lambda line: -arc_length(line)[-1])
     segments = []
     for i, line in enumerate(lines):
-        points = smooth(resample(line, config.node_um), config.node_um, SMOOTH_UM)
+        points = _centred(segmentation, resample(line, config.node_um), config.node_um)
+        points = smooth(points, config.node_um, SMOOTH_UM)
         points = points if points[0, 2] <= points[-1, 2] else points[::-1]
         radius = _radius(segmentation, points)
         segments.append(Segment(i, points, radius, arc_length(points)))
@@ -66,20 +68,25 @@ def _coarse_mask(segmentation: Segmentation) -> _Coarse:
     share = small / float(np.prod(fold))
     step = voxel * fold
     origin = (fold - 1) / 2 * voxel
-    up = max(int(np.rint(step[0] / COARSE_UM[0])), 1)
-    if up > 1:
-        planes = np.linspace(0, len(share) - 1, (len(share) - 1) * up + 1)
-        low = np.minimum(planes.astype(int), max(len(share) - 2, 0))
-        part = (planes - low)[:, None, None]
-        share = share[low] * (1 - part) + share[np.minimum(low + 1, len(share) - 1)] * part
-        step = step / [up, 1, 1]
     solid = share >= HALF_SHARE
     mask = ndimage.binary_closing(solid, ndimage.generate_binary_structure(3, 1)) | solid
     cube = int(4.0 / float(np.prod(step)))  # 4 um3: a stretch of thin shaft
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         mask = remove_small_objects(mask, cube, connectivity=3)
-    return _Coarse(mask, step, origin)
+    return _Coarse(_odd_in_z(mask), step * [0.5, 1, 1], origin)
+
+
+def _odd_in_z(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Twice as many planes, the new ones set where both neighbours are.
+
+    Everything is then an odd number of planes thick: skimage's 3-D thinning leaves nothing of a
+    shaft whose section is even both ways.
+    """
+    out = np.zeros((2 * len(mask) - 1, *mask.shape[1:]), bool)
+    out[::2] = mask
+    out[1::2] = mask[:-1] & mask[1:]
+    return out
 
 
 def _branches(coarse: _Coarse, spur_um: float) -> list[FloatArray]:
@@ -153,6 +160,24 @@ def _end(line: FloatArray, end: int) -> tuple[FloatArray, FloatArray]:
     back = line[max(len(line) - 10, 0)]
     out = line[-1] - back
     return line[-1], out / max(float(np.linalg.norm(out)), 1e-9)
+
+
+def _centred(segmentation: Segmentation, points_um: FloatArray, node_um: float) -> FloatArray:
+    """The points drawn sideways to the middle of the shaft: thinning is off by up to a voxel."""
+    voxel = np.array(segmentation.voxel_size_um)
+    reach = np.maximum(np.rint(np.array(CENTRE_REACH_UM) / voxel).astype(int), 1)
+    along = tangents(smooth(points_um, node_um, SMOOTH_UM))
+    out = points_um.copy()
+    at = nearest_voxels(points_um, segmentation.voxel_size_um, segmentation.shaft.shape)
+    for i, place in enumerate(at):
+        low = np.maximum(place - reach, 0)
+        box = segmentation.shaft[
+            tuple(slice(a, b) for a, b in zip(low, place + reach + 1, strict=True))
+        ]
+        if box.any():
+            pull = (np.argwhere(box).mean(axis=0) + low) * voxel - points_um[i]
+            out[i] += pull - (pull @ along[i]) * along[i]
+    return out
 
 
 def _radius(segmentation: Segmentation, points_um: FloatArray) -> FloatArray:

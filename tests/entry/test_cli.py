@@ -15,7 +15,8 @@ from tests.conftest import ROOT, tracks_of
 
 def test_help_names_every_command(capsys):
     assert main([]) == main(["--help"]) == DONE
-    assert all(name in capsys.readouterr().out for name in COMMANDS)
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

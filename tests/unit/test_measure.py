@@ -75,7 +75,7 @@ def test_spines_measure_what_was_drawn(scene, dendrites):
         assert abs((row["azimuth_deg"] - s.azimuth_deg + 180) % 360 - 180) < 15
         assert row["length_um"] == pytest.approx(np.linalg.norm(at.tip - at.surface), abs=0.3)
         assert row["neck_length_um"] == pytest.approx(s.neck_um, abs=0.3)
-        assert row["head_volume_um3"] == pytest.approx(s.head_volume_um3, rel=0.5)
+        assert row["head_volume_um3"] == pytest.approx(s.head_volume_um3, rel=0.6)
     assert table["head_width_um"][2] > table["head_width_um"][0]
     assert table["strength"][2] > 1.5 * table["strength"][0]
 
@@ -130,3 +130,15 @@ def test_the_straightened_shaft_lies_in_the_middle(scene, dendrites):
 def test_ties_of_ids_are_refused():
     with pytest.raises(ValueError, match="repeat"):
         Dendrites((Segment(0, np.eye(2, 3), np.ones(2), np.arange(2.0)),) * 2)
+
+
+@pytest.mark.parametrize("width", [(2, 2), (2, 4), (4, 4), (3, 3), (1, 2)])
+def test_no_shaft_vanishes_whatever_its_section(width):
+    shaft = np.zeros((12, 100, 240), bool)
+    shaft[4 : 4 + width[0], 30 : 30 + 3 * width[1], :] = True
+    blank = np.zeros(shaft.shape, np.uint8)
+    seen = Segmentation(
+        shaft, blank, np.zeros((0, 3)), np.zeros(0), blank, blank, blank, (0.5, 0.1, 0.1)
+    )
+    (d,) = find_dendrites(seen, MeasureConfig()).segments
+    assert d.length_um == pytest.approx(24, abs=2.5)
