@@ -58,7 +58,7 @@ def _run(name: str, arguments: list[str]) -> int:
         return run(parser.instantiate(parser.parse_args(arguments)))
     except SystemExit as stop:
         return DONE if not stop.code else BAD_INPUT
-    except (InputError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
+    except (InputError, PermissionError, FileExistsError, NotADirectoryError) as error:
         print(f"spinenet {name}: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:

@@ -16,6 +16,7 @@ from spinenet.types import Dendrites, FloatArray, Segmentation, SpineTable, Volu
 
 INSIDE_SHAFT_UM = 0.1
 NEIGHBOUR_UM = 2.5
+EXTRA_COLUMNS = ("instance", "side_um")
 FILOPODIUM_LENGTH_UM = 2.5
 FILOPODIUM_WIDTH_UM = 0.45
 
@@ -78,8 +79,8 @@ def measure_spines(
 ) -> SpineTable:
     """The spines of one session: heads within `reach_um` of a shaft, measured.
 
-    Columns as `tables.SPINES`, and `instance`: the spine's label in `segmentation`. Arc length and
-    dendrite ids are those of `dendrites`.
+    Columns as `tables.SPINES`, and besides `instance` (the spine's label in `segmentation`) and
+    `side_um` (offset to the right of the dendrite). Arc length and ids are those of `dendrites`.
     """
     found = attach(segmentation.centres_um, dendrites)
     keep = np.flatnonzero((found.reach_um <= reach_um) & (found.reach_um >= -INSIDE_SHAFT_UM))
@@ -92,9 +93,7 @@ def measure_spines(
         row["spine_id"] = i
         row["label"] = i + 1
     frame = SPINES.frame(rows)
-    if "instance" not in frame:
-        frame["instance"] = np.zeros(0, np.int64)
-    return SpineTable(frame)
+    return SpineTable(frame.reindex(columns=[*SPINES.names, *EXTRA_COLUMNS]))
 
 
 def spine_rows(

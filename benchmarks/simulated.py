@@ -1,0 +1,101 @@
+"""Simulated regions of five sessions: detection, places, links, measures and clusters by SNR.
+
+    python benchmarks/simulated.py [--regions 3]
+
+Seeds apart from training's; the simulator is the one the shipped weights were trained on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from spinenet.analyze.summary import analyze
+from spinenet.cli import main as spinenet
+from spinenet.config import AnalyzeConfig
+from spinenet.evaluate.spines import pair_centres, score_detection
+from spinenet.io.read import read_table
+from spinenet.tables import CLUSTERS, SPINES, TRACKS
+from spinenet.types import Tracks
+
+ROOT = Path(__file__).parents[1]
+MEASURES = ("length_um", "neck_length_um", "head_width_um", "head_volume_um3", "strength")
+XYZ = ["z_um", "y_um", "x_um"]
+
+
+def measures(truth: pd.DataFrame, found: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Median ratio to the truth, spread (half the 16-84 % range of the log) and correlation."""
+    pairs = []
+    keys = ["animal", "region", "session"]
+    for key, mine in found.groupby(keys):
+        true = truth[(truth[keys] == list(key)).all(axis=1) & (truth["kind"] == "spine")]
+        i, j = pair_centres(mine[XYZ].to_numpy(), true[XYZ].to_numpy())
+        pairs.append((mine.iloc[i][list(MEASURES)], true.iloc[j][list(MEASURES)]))
+    a, b = (pd.concat([p[k] for p in pairs], ignore_index=True) for k in (0, 1))
+    out = {}
+    for name in MEASURES:
+        good = (a[name] > 0) & (b[name] > 0)
+        log = np.log(a[name][good] / b[name][good])
+        low, mid, high = np.percentile(log, [16, 50, 84])
+        r = float(np.corrcoef(np.log(a[name][good]), np.log(b[name][good]))[0, 1])
+        out[name] = {"ratio": float(np.exp(mid)), "log_spread": (high - low) / 2, "r": r}
+    return out
+
+
+def run(snr: str, regions: int, folder: Path) -> dict:
+    data, out = folder / snr / "data", folder / snr / "out"
+    common = ["--animals", str(regions), "--snr", snr, "--seed", "4242"]
+    assert spinenet(["simulate", "--out", str(data), *common]) == 0
+    infer = [sys.executable, ROOT / "infer.py", data / "sessions.csv", "--out", out, "--quiet"]
+    subprocess.run(infer, check=True)
+    truth, found = (read_table(p / SPINES.file, SPINES) for p in (data / "truth", out))
+    true_tracks = Tracks(read_table(data / "truth" / TRACKS.file, TRACKS))
+    true_clusters = analyze(true_tracks, AnalyzeConfig(n_shuffles=100)).clusters
+    clusters = read_table(out / CLUSTERS.file, CLUSTERS)
+    count = [int((c["rule"] == "contiguous").sum()) for c in (true_clusters, clusters)]
+    return {
+        "detection": score_detection(truth, found),
+        "measures": measures(truth, found),
+        "clusters_true": count[0],
+        "clusters_found": count[1],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--regions", type=int, default=3)
+    regions = parser.parse_args().regions
+    with tempfile.TemporaryDirectory() as folder:
+        rows = {snr: run(snr, regions, Path(folder)) for snr in ("good", "fair", "poor")}
+    print(
+        "| simulated SNR | precision | recall | F1 | lateral error (um) | clusters found / true |"
+    )
+    print("|---|---|---|---|---|---|")
+    for snr, row in rows.items():
+        d = row["detection"]
+        names = ("precision", "recall", "f1", "median_lateral_error_um")
+        print(
+            f"| {snr} | "
+            + " | ".join(f"{d[n]:.3f}" for n in names)
+            + f" | {row['clusters_found']} / {row['clusters_true']} |"
+        )
+    print("\n| measure | " + " | ".join(f"{s}: ratio, spread, r" for s in rows) + " |")
+    print("|---|" + "---|" * len(rows))
+    for name in MEASURES:
+        cells = [
+            "{ratio:.2f}, {log_spread:.2f}, {r:.2f}".format(**rows[s]["measures"][name])
+            for s in rows
+        ]
+        print(f"| {name} | " + " | ".join(cells) + " |")
+    (ROOT / "benchmarks" / "simulated.json").write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
