@@ -68,7 +68,7 @@ class MatchConfig:
     max_rotation_deg: largest rotation about z that is searched
     gate_um: two spines farther apart than this along the dendrite, after alignment, are not one
     min_link_p: links less sure than this are not made
-    lookback_threshold: centre probability from which a spine missed at first is found again
+    lookback_share: a spine missed at first is found again from this share of the centre threshold
     min_snr: a shaft dimmer than this, over its noise, cannot show that a spine is absent
     """
 
@@ -76,7 +76,7 @@ class MatchConfig:
     max_rotation_deg: float = 6.0
     gate_um: float = 2.0
     min_link_p: float = 0.2
-    lookback_threshold: float = 0.1
+    lookback_share: float = 0.7
     min_snr: float = 4.0
 
 

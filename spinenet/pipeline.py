@@ -138,6 +138,7 @@ def _infer(
     log, failed = _Log(), {}
     with log.timed("start"):
         weights = load_segment_weights(config.weights.segment)
+        lookback_p = config.match.lookback_share * _thresholds(weights, config)["centre"]
     done: list[_Stack] = []
     bar = stages.stage("segment", len(files))
     for file in files:
@@ -163,7 +164,7 @@ def _infer(
         mine = sorted(regions[key], key=lambda s: s.volume.session.index)
         with log.timed("link"):
             views, reference, placed = _views(mine, config, log)
-            linked = link_region(views, reference, config.match)
+            linked = link_region(views, reference, config.match, lookback_p)
             nodes = _node_table(views, linked)
         with log.timed("write"):
             for name, frame in (
@@ -246,13 +247,7 @@ def _segment(
             device=pick_device(device),
             on_tile=lambda done, left: bar.to(done, done + left),
         )
-        fitted = weights.thresholds
-        segmentation = label(
-            prediction,
-            shaft=fitted["shaft"] if chosen.shaft_threshold is None else chosen.shaft_threshold,
-            spine=fitted["spine"] if chosen.spine_threshold is None else chosen.spine_threshold,
-            centre=fitted["centre"] if chosen.centre_threshold is None else chosen.centre_threshold,
-        )
+        segmentation = label(prediction, **_thresholds(weights, config))
         del prediction
         dendrites = find_dendrites(segmentation, config.measure)
         save_stack(folder, mark, segmentation, dendrites, make_thumb(volume))
@@ -260,6 +255,17 @@ def _segment(
         kept = load_stack(folder, mark)
         assert kept is not None
     return _Stack(file, volume, *kept, digest)
+
+
+def _thresholds(weights: SegmentWeights, config: InferConfig) -> dict[str, float]:
+    """Thresholds of shaft, spine and centre: the person's, else those stored with the weights."""
+    chosen = config.segment
+    given = {
+        "shaft": chosen.shaft_threshold,
+        "spine": chosen.spine_threshold,
+        "centre": chosen.centre_threshold,
+    }
+    return {k: weights.thresholds[k] if v is None else v for k, v in given.items()}
 
 
 def _views(

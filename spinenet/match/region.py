@@ -68,12 +68,15 @@ class LinkedRegion:
     """By session position and dendrite."""
 
 
-def link_region(views: list[SessionView], reference: int, config: MatchConfig) -> LinkedRegion:
+def link_region(
+    views: list[SessionView], reference: int, config: MatchConfig, lookback_p: float
+) -> LinkedRegion:
     """Link the spines of all sessions of a region.
 
     Parameters
     ----------
     reference: position in `views` of the session whose arc length is the shared frame
+    lookback_p: centre probability from which a spine missed at first is found again
     """
     frames = [_frames(v) for v in views]
     ids = sorted({s.id for v in views for s in v.dendrites.segments})
@@ -97,7 +100,7 @@ def link_region(views: list[SessionView], reference: int, config: MatchConfig) -
             track_of[t][m] = number[start : start + len(m)] + following
             start += len(m)
         following += int(number.max(initial=-1)) + 1
-    life = _look_back(views, frames, track_of, warps, config)
+    life = _look_back(views, frames, track_of, warps, config, lookback_p)
     return _tables(life, warps, config)
 
 
@@ -170,6 +173,7 @@ def _look_back(
     track_of: list[IntArray],
     warps: dict[tuple[int, int], ArcWarp],
     config: MatchConfig,
+    lookback_p: float,
 ) -> _Life:
     """Look at the predicted place of every track in every session that lacks it."""
     homes = _homes(views, frames, track_of, warps)
@@ -193,7 +197,7 @@ def _look_back(
         if not places:
             continue
         seen = view.probe(np.array(places))
-        extra, numbers = _accept(view, seen, asked, homes, missing, t, config)
+        extra, numbers = _accept(view, seen, asked, homes, missing, t, lookback_p)
         if extra:
             table = pd.concat([view.spines.frame, SPINES.frame(extra)], ignore_index=True)
             new_views[t] = replace(view, spines=SpineTable(table))
@@ -250,7 +254,7 @@ def _accept(
     homes: dict[int, tuple[int, FloatArray]],
     missing: dict[tuple[int, int], tuple[Presence, float, float]],
     t: int,
-    config: MatchConfig,
+    lookback_p: float,
 ) -> tuple[list[dict[str, object]], list[int]]:
     """Rows of the spines that looking back found, and their tracks; the rest is absent."""
     taken = view.spines.centres_um
@@ -263,7 +267,7 @@ def _accept(
         free = not len(taken) or bool(
             (np.linalg.norm((taken - centre) / CLAIMED_UM, axis=1) > 1).all()
         )
-        if p < config.lookback_threshold or not free:
+        if p < lookback_p or not free:
             missing[k, t] = (Presence.ABSENT, p if free else 0.0, float(homes[k][1][0]))
             continue
         taken = np.vstack([taken, centre])
