@@ -63,15 +63,18 @@ def _row(name: str, group: str, estimate: float, **more: object) -> dict[str, ob
     return {"name": name, "group": group, "group_b": "", "estimate": estimate, **more}
 
 
-def _over_animals(values: FloatArray) -> dict[str, object]:
-    """Mean over animals and its t interval; nan where one animal cannot tell."""
+def _over_animals(values: FloatArray, highest: float = np.inf) -> dict[str, object]:
+    """Mean over animals and its t interval, cut at 0 and at the highest possible value.
+
+    nan where one animal cannot tell.
+    """
     values = values[np.isfinite(values)]
     n = len(values)
     out: dict[str, object] = {"n_animals": n, "test": "mean of animals, t interval"}
     if n < 2:
         return out | {"test": "fewer than two animals: no interval"}
     half = stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n)
-    low, high = values.mean() - half, values.mean() + half
+    low, high = max(values.mean() - half, 0.0), min(values.mean() + half, highest)
     return out | {"ci_low": low, "ci_high": high, "sampling_low": low, "sampling_high": high}
 
 
@@ -125,7 +128,7 @@ def _clustering(
         null_mean=float(null.mean()),
         p_value=p_value(float(share.mean()), null),
         n_spines=sum(n_new.values()),
-        **_over_animals(share),
+        **_over_animals(share, highest=1.0),
     )
     row["test"] = f"{row['test']}; labels shuffled within dendrites, {config.n_shuffles} times"
     return row, null
