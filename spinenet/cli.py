@@ -101,23 +101,20 @@ def _infer(args: Namespace) -> int:
 
 
 def _infer_stacks(stacks: list[Any], out: Path, args: Namespace) -> int:
+    from spinenet.config import InferConfig
     from spinenet.pipeline import infer
     from spinenet.progress import Stages
 
     with Stages(quiet=args.quiet) as stages:
-        outcome = infer(stacks, out, _config(args), args.device, stages)
+        outcome = infer(stacks, out, _settings(InferConfig, args), args.device, stages)
     if not args.quiet:
         _print_numbers(outcome)
     return SOME_FAILED if outcome.failed else DONE
 
 
-def _config(args: Namespace) -> Any:
-    """The part of the parsed arguments that is `InferConfig`."""
-    from dataclasses import fields
-
-    from spinenet.config import InferConfig
-
-    return InferConfig(**{f.name: getattr(args, f.name) for f in fields(InferConfig)})
+def _settings(kind: Any, args: Namespace) -> Any:
+    """The part of the parsed arguments that is this settings dataclass."""
+    return kind(**{name: getattr(args, name) for name in kind.__dataclass_fields__})
 
 
 def _print_numbers(outcome: Any) -> None:
@@ -147,17 +144,9 @@ def _analyze(args: Namespace) -> int:
 
     tracks = Tracks(read_table(Path(args.tracks), TRACKS))
     coverage = read_table(Path(args.coverage), COVERAGE) if args.coverage else None
-    config = InferConfig(analyze=_instance(args.analyze, "AnalyzeConfig"), seed=args.seed)
+    config = InferConfig(analyze=args.analyze, seed=args.seed)
     _print_numbers(analyze_tracks(tracks, Path(args.out), config, coverage))
     return DONE
-
-
-def _instance(values: Any, name: str) -> Any:
-    """A settings dataclass from parsed arguments."""
-    from spinenet import config
-
-    kind = getattr(config, name)
-    return values if isinstance(values, kind) else kind(**dict(values))
 
 
 def _add_simulate(parser: ArgumentParser) -> None:
@@ -168,13 +157,11 @@ def _add_simulate(parser: ArgumentParser) -> None:
 
 
 def _simulate(args: Namespace) -> int:
-    from dataclasses import fields
-
     from spinenet.config import SimulateConfig
     from spinenet.io.experiment import write_experiment
 
-    config = SimulateConfig(**{f.name: getattr(args, f.name) for f in fields(SimulateConfig)})
-    print(f"stacks: {write_experiment(config, Path(args.out))}")
+    stacks = write_experiment(_settings(SimulateConfig, args), Path(args.out))
+    print(f"stacks: {stacks}")
     return DONE
 
 
@@ -209,13 +196,10 @@ def _add_train(parser: ArgumentParser) -> None:
 
 
 def _train(args: Namespace) -> int:
-    from dataclasses import fields
-
     from spinenet.config import TrainSegmentConfig
     from spinenet.training.fit import train_segment
 
-    names = [f.name for f in fields(TrainSegmentConfig)]
-    config = TrainSegmentConfig(**{n: getattr(args, n) for n in names})
+    config = _settings(TrainSegmentConfig, args)
     weights, scores = train_segment(config, Path(args.out), args.init)
     for name, value in scores.items():
         print(f"{value:9.3f}  {name}")

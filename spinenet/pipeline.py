@@ -339,11 +339,7 @@ def _node_table(views: list[SessionView], linked: LinkedRegion) -> pd.DataFrame:
             for n, i in enumerate(np.flatnonzero(seen)):
                 rows.append(
                     {
-                        "animal": s.animal,
-                        "group": s.group,
-                        "region": s.region,
-                        "session": s.index,
-                        "day": s.day,
+                        **s.columns,
                         "dendrite_id": segment.id,
                         "node": int(i),
                         "parent_node": int(i) - 1 if n and seen[i - 1] else -1,

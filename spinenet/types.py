@@ -54,6 +54,17 @@ class Session:
             )
 
     @property
+    def columns(self) -> dict[str, object]:
+        """The first columns of every table with one row per something of a session."""
+        return {
+            "animal": self.animal,
+            "group": self.group,
+            "region": self.region,
+            "session": self.index,
+            "day": self.day,
+        }
+
+    @property
     def name(self) -> str:
         """A name that is unique within one results folder and safe as a file name."""
         parts = (self.animal, self.region, f"session{self.index}")

@@ -418,11 +418,7 @@ def _stretches(
             session = view.session
             rows.append(
                 {
-                    "animal": session.animal,
-                    "group": session.group,
-                    "region": session.region,
-                    "session": session.index,
-                    "day": session.day,
+                    **session.columns,
                     "dendrite_id": segment.id,
                     "start_um": ends[0],
                     "end_um": ends[1],

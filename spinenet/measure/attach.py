@@ -124,11 +124,7 @@ def spine_rows(
         long_and_thin = length > FILOPODIUM_LENGTH_UM and width < FILOPODIUM_WIDTH_UM
         rows.append(
             {
-                "animal": session.animal,
-                "group": session.group,
-                "region": session.region,
-                "session": session.index,
-                "day": session.day,
+                **session.columns,
                 "track_id": pd.NA,
                 "dendrite_id": int(at.dendrite[k]),
                 **{f"{a}_um": v for a, v in zip("zyx", centre, strict=True)},

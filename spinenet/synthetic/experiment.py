@@ -140,20 +140,10 @@ def _moved(clutter: Clutter, move: _Movement) -> Clutter:
     )
 
 
-def _who(session: Session) -> dict[str, object]:
-    return {
-        "animal": session.animal,
-        "group": session.group,
-        "region": session.region,
-        "session": session.index,
-        "day": session.day,
-    }
-
-
 def _nodes(session: Session, d: int, dendrite: Dendrite) -> list[dict[str, object]]:
     return [
         {
-            **_who(session),
+            **session.columns,
             "dendrite_id": d,
             "node": i,
             "parent_node": i - 1,
@@ -187,7 +177,7 @@ def _spine_rows(
         per_um = float(np.pi * radius**2)
         rows.append(
             {
-                **_who(session),
+                **session.columns,
                 "spine_id": n + 1,
                 "track_id": int(first[d] + k),
                 "dendrite_id": d,
@@ -236,7 +226,7 @@ def _track_rows(
                 presence = Presence.OUT_OF_VIEW
             out.append(
                 {
-                    **_who(session),
+                    **session.columns,
                     "dendrite_id": d,
                     "track_id": track,
                     "arc_length_um": spine.arc_um,
