@@ -130,7 +130,7 @@ class OpticsConfig:
     photons: expected photons at the brightest shaft voxel
     background_photons: photons from tissue everywhere
     read_noise: standard deviation of the detector, photons
-    line_noise: correlation of the noise along a line, 0..1
+    line_noise: correlation of the noise of neighbours along a line, up to 0.7
     shading: relative standard deviation of slow brightness changes (depth, vessels)
     shadow_chance: chance of one vessel shadow in a stack
     jitter_um: standard deviation of the shift of a slice by motion
@@ -139,11 +139,11 @@ class OpticsConfig:
 
     lateral_fwhm_um: tuple[float, float] = (0.35, 0.5)
     axial_fwhm_um: tuple[float, float] = (1.5, 3.0)
-    halo_share: tuple[float, float] = (0.05, 0.3)
-    photons: tuple[float, float] = (8.0, 100.0)
-    background_photons: tuple[float, float] = (0.05, 1.5)
+    halo_share: tuple[float, float] = (0.02, 0.25)
+    photons: tuple[float, float] = (10.0, 100.0)
+    background_photons: tuple[float, float] = (0.02, 0.6)
     read_noise: tuple[float, float] = (0.1, 1.0)
-    line_noise: tuple[float, float] = (0.0, 0.35)
+    line_noise: tuple[float, float] = (0.0, 0.68)
     shading: float = 0.25
     shadow_chance: float = 0.15
     jitter_um: tuple[float, float] = (0.0, 0.12)
@@ -164,18 +164,20 @@ class MorphologyConfig:
     stubby_share: share without a neck
     axons: axons with boutons per 1000 um2 of field
     puncta: stray bright puncta per 1000 um2 of field
+    clouds: loose heaps of dim puncta (out-of-focus neuropil, debris) per 1000 um2 of field
     blobs: large dim autofluorescent bodies per 1000 um2 of field
     """
 
     spines_per_um: tuple[float, float] = (0.2, 0.7)
-    shaft_radius_um: tuple[float, float] = (0.2, 0.65)
-    head_volume_um3: float = 0.12
-    head_volume_log_sd: float = 0.75
-    filopodia_share: float = 0.06
+    shaft_radius_um: tuple[float, float] = (0.25, 0.8)
+    head_volume_um3: float = 0.06
+    head_volume_log_sd: float = 0.7
+    filopodia_share: float = 0.04
     stubby_share: float = 0.15
-    axons: tuple[float, float] = (0.0, 12.0)
-    puncta: tuple[float, float] = (0.0, 30.0)
-    blobs: tuple[float, float] = (0.0, 3.0)
+    axons: tuple[float, float] = (0.0, 3.0)
+    puncta: tuple[float, float] = (0.0, 8.0)
+    clouds: tuple[float, float] = (0.0, 5.0)
+    blobs: tuple[float, float] = (0.0, 0.6)
 
 
 @dataclass(frozen=True)
@@ -262,7 +264,7 @@ class TrainSegmentConfig:
     steps: int = 6000
     batch: int = 4
     patch: tuple[int, int, int] = (16, 96, 96)
-    crops_per_scene: int = 4
+    crops_per_scene: int = 2
     learning_rate: float = 2e-3
     ema: float = 0.998
     workers: int = 1

@@ -40,6 +40,7 @@ from spinenet.measure.attach import measure_spines, spine_rows
 from spinenet.measure.quality import noise_of, shaft_snr
 from spinenet.measure.skeleton import find_dendrites
 from spinenet.measure.straighten import SIDE_UM, STEP_UM, straighten
+from spinenet.models.allocator import keep_freed_memory
 from spinenet.progress import Stages
 from spinenet.report import figures
 from spinenet.report.page import DendriteMap, five_numbers, make_page, methods_text
@@ -135,6 +136,7 @@ def infer(
 def _infer(
     files: list[StackFile], out: Path, config: InferConfig, device: Device, stages: Stages
 ) -> Outcome:
+    keep_freed_memory()
     log, failed = _Log(), {}
     with log.timed("start"):
         weights = load_segment_weights(config.weights.segment)

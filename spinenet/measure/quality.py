@@ -9,11 +9,14 @@ from spinenet.types import FloatArray, Segment, Volume
 
 
 def noise_of(volume: Volume) -> tuple[float, float]:
-    """Median and standard deviation of the background, from neighbouring dark voxels."""
+    """Median and standard deviation of the background, from neighbouring dark voxels.
+
+    Neighbours of different lines: within a line a detector's noise is often correlated.
+    """
     thin = volume.data[:: max(len(volume.data) // 16, 1)].astype(np.float32)
     background = float(np.median(thin))
-    dark = thin[..., 1:] <= background
-    steps = (thin[..., 1:] - thin[..., :-1])[dark & (thin[..., :-1] <= np.percentile(thin, 75))]
+    dark = thin[:, 1:] <= background
+    steps = (thin[:, 1:] - thin[:, :-1])[dark & (thin[:, :-1] <= np.percentile(thin, 75))]
     noise = float(steps.std() / np.sqrt(2)) if steps.size else 0.0
     return background, max(noise, 1e-6)
 

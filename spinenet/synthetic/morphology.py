@@ -16,6 +16,7 @@ from spinenet.types import FloatArray, Um3
 
 THIN_RADIUS_UM = 0.15
 NODE_UM = 0.5
+SWELLINGS_PER_UM = 0.04
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,12 @@ def draw_shaft(
 
 
 def _taper(rng: np.random.Generator, n: int, radius_um: float) -> FloatArray:
+    """(n,) radius along a shaft: tapering, slowly uneven, rough, with a swelling here and there."""
     slow = np.convolve(rng.normal(0, 1, n + 20), np.ones(21) / 4.6, mode="valid")
-    return np.clip(radius_um * np.linspace(1.1, 0.8, n) * np.exp(0.12 * slow), 0.15, 1.5)
+    log = 0.12 * slow + rng.normal(0, 0.06, n)
+    swollen = rng.random(n) < SWELLINGS_PER_UM * NODE_UM
+    log += np.convolve(swollen * rng.uniform(0.1, 0.5, n), [0.5, 1, 1, 0.5], mode="same")
+    return np.clip(radius_um * np.linspace(1.1, 0.8, n) * np.exp(log), 0.15, 1.5)
 
 
 def draw_branch(rng: np.random.Generator, parent: Dendrite, length_um: float) -> Dendrite:
@@ -212,7 +217,8 @@ def collide(a: SpineShape, b: SpineShape) -> bool:
 def draw_clutter(
     rng: np.random.Generator, config: MorphologyConfig, extent_um: FloatArray
 ) -> Clutter:
-    """Axons with boutons, stray puncta (single and in clumps) and dim blobs, all over the field."""
+    """Axons with boutons, stray puncta, clouds of dim puncta and cell bodies, all over the field.
+    """
     area = extent_um[1] * extent_um[2] / 1000 * max(extent_um[0] / 20, 0.4)
     capsules: list[tuple[FloatArray, FloatArray, float, float]] = []
     balls: list[tuple[FloatArray, FloatArray, float]] = []
@@ -232,6 +238,13 @@ def draw_clutter(
         for _ in range(1 if rng.random() < 0.7 else int(rng.integers(3, 9))):
             balls.append((centre, rng.uniform(0.1, 0.4, 3), level))
             centre = centre + rng.normal(0, 0.5, 3)
+    for _ in range(rng.poisson(area * rng.uniform(*config.clouds))):
+        middle, wide = rng.uniform(0, extent_um), rng.uniform(0.5, 2.0) * np.array([1.5, 1, 1])
+        level = float(np.exp(rng.normal(-2.2, 0.6)))
+        balls += [
+            (middle + rng.normal(0, 1, 3) * wide, rng.uniform(0.15, 0.6, 3), level)
+            for _ in range(int(rng.integers(5, 25)))
+        ]
     for _ in range(rng.poisson(area * rng.uniform(*config.blobs))):
         radii = rng.uniform(1.0, 4.0) * rng.uniform(0.7, 1.3, 3)
         balls.append((rng.uniform(0, extent_um), radii, float(np.exp(rng.normal(-3.2, 0.7)))))

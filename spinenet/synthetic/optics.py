@@ -45,7 +45,7 @@ def draw_microscope(rng: np.random.Generator, config: OpticsConfig) -> Microscop
     """One session's microscope; photons are drawn evenly in log."""
     photons = float(np.exp(rng.uniform(*np.log(config.photons))))
     clipped = rng.random() < config.clip_8bit_chance
-    top = rng.uniform(0.5, 3.0)
+    top = rng.uniform(0.5, 2.0)
     return Microscope(
         lateral_fwhm_um=rng.uniform(*config.lateral_fwhm_um),
         axial_fwhm_um=rng.uniform(*config.axial_fwhm_um),
@@ -137,14 +137,21 @@ def _shake(rng: np.random.Generator, light: npt.NDArray[np.float32], jitter_px: 
         light[:] = np.take_along_axis(light, columns, axis=2)
 
 
+def _along_lines(noise: npt.NDArray[np.float32], correlation: float) -> npt.NDArray[np.float32]:
+    """Noise whose neighbours along x are correlated, its variance kept: a slow detector, or a
+    stack that was resampled. (a, 1, a) has the lag-one correlation 2 a / (1 + 2 a^2)."""
+    a = (1 - np.sqrt(1 - 2 * correlation**2)) / (2 * correlation)
+    kernel = np.array([a, 1, a], np.float32) / np.float32(np.sqrt(1 + 2 * a**2))
+    return ndimage.correlate1d(noise, kernel, axis=2, mode="reflect")
+
+
 def _detect(
     rng: np.random.Generator, mean: npt.NDArray[np.float32], scope: Microscope
 ) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
     seen = rng.poisson(mean).astype(np.float32)
     seen += rng.standard_normal(mean.shape, dtype=np.float32) * np.float32(scope.read_noise)
     if scope.line_noise:
-        # correlated along the line, mean brightness kept, as a slow detector does
-        seen[..., 1:] += np.float32(scope.line_noise) * ((seen - mean)[..., :-1])
+        seen = mean + _along_lines(seen - mean, scope.line_noise)
     counts = np.rint(seen * scope.gain + scope.offset)
     if scope.bits == 8:
         return np.clip(counts, 0, 255).astype(np.uint8)

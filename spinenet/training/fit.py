@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from spinenet.config import TrainSegmentConfig
 from spinenet.io.weights import load_trainable_net, save_segment_weights
+from spinenet.models.allocator import keep_freed_memory
 from spinenet.training.segment_data import SimulatedPatches
 from spinenet.training.segment_task import SegmentTask
 from spinenet.training.thresholds import fit_thresholds
@@ -34,6 +35,7 @@ def train_segment(
     -------
     The file of weights and its scores on the validation stacks.
     """
+    keep_freed_memory()
     L.seed_everything(config.seed, verbose=False)
     task = SegmentTask(config)
     last = out / "last.ckpt"

@@ -21,6 +21,8 @@ from spinenet.types import FloatArray, Um3
 HEAT_SIGMA_UM = (0.6, 0.16, 0.16)
 """Width of a centre's target: as precisely as each axis can be seen."""
 SCENE_MARGIN = (8, 32, 32)
+POOL = 24
+"""Patches that wait to be drawn, so that one batch does not come from one scene."""
 
 
 class SimulatedPatches(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
@@ -39,13 +41,16 @@ class SimulatedPatches(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
         rng = np.random.default_rng([self.config.seed, self.start, stream])
         c = self.config
         augment = Augment(c.patch, int(rng.integers(2**31)))
+        pool: list[tuple[Tensor, Tensor, Tensor]] = []
         shape = tuple(p + m for p, m in zip(c.patch, SCENE_MARGIN, strict=True))
         while True:
             example = draw_example(rng, shape, c.optics, c.morphology)  # type: ignore[arg-type]
             image = normalise(example.image, measure_brightness(example.image, example.voxel_um))
             points = example.centres_um / np.array(example.voxel_um)
             for _ in range(c.crops_per_scene):
-                yield make_patch(*augment(image, example.labels, points), example)
+                pool.append(make_patch(*augment(image, example.labels, points), example))
+            while len(pool) > POOL:
+                yield pool.pop(int(rng.integers(len(pool))))
 
 
 def make_patch(

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from scipy import ndimage
 
-from spinenet.config import TrainSegmentConfig
+from spinenet.config import MorphologyConfig, OpticsConfig, TrainSegmentConfig
 from spinenet.evaluate.spines import pair_centres
 from spinenet.models.unet3d import SpineUNet, folded
 from spinenet.segment.label import find_peaks
@@ -34,12 +34,15 @@ class _Seen:
 def fit_thresholds(
     net: SpineUNet, config: TrainSegmentConfig
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Thresholds of shaft and spine by Dice and of the centre by F1, and the scores they reach."""
+    """Thresholds of shaft and spine by Dice and of the centre by F1, and the scores they reach.
+
+    On stacks of the simulator's default statistics, those of real stacks, whatever the training saw.
+    """
     ready = folded(net)
     rng = np.random.default_rng([config.seed, VALIDATION_STREAM])
     seen = []
     for i in range(config.validation_stacks):
-        example = draw_example(rng, STACK_SHAPE, config.optics, config.morphology)
+        example = draw_example(rng, STACK_SHAPE, OpticsConfig(), MorphologyConfig())
         volume = Volume(example.image, example.voxel_um, Session("validation", str(i), 0))
         seen.append(
             _Seen(example, predict(volume, ready, tile_mvox=6.0, device=torch.device("cpu")))

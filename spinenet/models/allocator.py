@@ -1,0 +1,23 @@
+"""Memory that is freed stays with the process: a net asks for the same large blocks again and again.
+
+glibc gives every large block back to the system and lets it be zeroed anew for the next layer; kept,
+a net runs up to twice as fast on a CPU. Elsewhere nothing changes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_KEEP_BYTES = 2**30
+
+
+def keep_freed_memory() -> bool:
+    """Tell the C library to keep freed blocks of up to 1 GiB; False where it cannot be told."""
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    if mallopt is None:
+        return False
+    return all(mallopt(what, _KEEP_BYTES) for what in (_MMAP_THRESHOLD, _TRIM_THRESHOLD))
