@@ -84,6 +84,44 @@ def side_frame(tangent: FloatArray) -> tuple[FloatArray, FloatArray]:
     return right, up
 
 
+def join_ends(lines: list[FloatArray], gap_um: float, cosine: float) -> list[FloatArray]:
+    """Join ends of polylines that lie close and straight ahead of each other, straightest first.
+
+    Rows are z, y, x in um; further columns go along with them.
+    """
+    lines = list(lines)
+    while True:
+        best: tuple[float, int, int, int, int] | None = None
+        ends = [(i, e, *line_end(line, e)) for i, line in enumerate(lines) for e in (0, 1)]
+        for a, (i, e, p, u) in enumerate(ends):
+            for j, f, q, v in ends[a + 1 :]:
+                gap = float(np.linalg.norm(q - p))
+                if i == j or gap > gap_um:
+                    continue
+                straight = -float(u @ v)
+                if gap > 1.0:
+                    ahead = (q - p) / gap
+                    straight = min(straight, float(u @ ahead), -float(v @ ahead))
+                score = straight - 0.1 * gap
+                if straight >= cosine and (best is None or score > best[0]):
+                    best = (score, i, e, j, f)
+        if best is None:
+            return lines
+        _, i, e, j, f = best
+        first = lines[i] if e == 1 else lines[i][::-1]
+        second = lines[j] if f == 0 else lines[j][::-1]
+        rest = [line for k, line in enumerate(lines) if k not in (i, j)]
+        lines = [*rest, np.concatenate([first, second])]
+
+
+def line_end(line: FloatArray, end: int) -> tuple[FloatArray, FloatArray]:
+    """An end point (3,) of a polyline (0 first, 1 last) and the direction in which it leaves."""
+    line = line[:, :3] if end == 1 else line[::-1, :3]
+    back = line[max(len(line) - 10, 0)]
+    out = line[-1] - back
+    return line[-1], out / max(float(np.linalg.norm(out)), 1e-9)
+
+
 def project(
     points_um: npt.ArrayLike, line_um: FloatArray, s_um: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -146,6 +184,13 @@ def affine_compose(second: FloatArray, first: FloatArray) -> FloatArray:
     return np.c_[second[:, :3] @ first[:, :3], second[:, :3] @ first[:, 3] + second[:, 3]]
 
 
+def axes_at(line_um: FloatArray, s_um: FloatArray, at_um: FloatArray) -> FloatArray:
+    """(M, 3, 3) unit vectors at arc lengths (M,) of a polyline: along, sideways, upward."""
+    t = point_at(tangents(line_um), s_um, at_um)
+    t /= np.maximum(np.linalg.norm(t, axis=1, keepdims=True), 1e-12)
+    return np.stack([t, *side_frame(t)], axis=1)
+
+
 def to_line_frame(
     points_um: FloatArray, s_at_um: FloatArray, line_um: FloatArray, s_um: FloatArray
 ) -> FloatArray:
@@ -153,16 +198,17 @@ def to_line_frame(
 
     `s_at_um` (M,) are the points' places along the line; sideways and up as in `side_frame`.
     """
-    foot = point_at(line_um, s_um, s_at_um)
-    t = point_at(tangents(line_um), s_um, s_at_um)
-    right, up = side_frame(t / np.maximum(np.linalg.norm(t, axis=1, keepdims=True), 1e-12))
-    away = points_um - foot
-    return np.stack([np.asarray(s_at_um, float), (away * right).sum(1), (away * up).sum(1)], axis=1)
+    axes = axes_at(line_um, s_um, s_at_um)
+    out = np.einsum("mc,mkc->mk", points_um - point_at(line_um, s_um, s_at_um), axes)
+    out[:, 0] += s_at_um  # what lies beyond an end is farther along than the end
+    return out
 
 
 def from_line_frame(frame_um: FloatArray, line_um: FloatArray, s_um: FloatArray) -> FloatArray:
-    """The inverse of `to_line_frame`: (M, 3) points in z, y, x."""
-    foot = point_at(line_um, s_um, frame_um[:, 0])
-    t = point_at(tangents(line_um), s_um, frame_um[:, 0])
-    right, up = side_frame(t / np.maximum(np.linalg.norm(t, axis=1, keepdims=True), 1e-12))
-    return foot + frame_um[:, 1:2] * right + frame_um[:, 2:] * up
+    """The inverse of `to_line_frame`: (M, 3) points in z, y, x. Beyond its ends the line goes on
+    straight."""
+    s = frame_um[:, 0]
+    axes = axes_at(line_um, s_um, s)
+    beyond = s - np.clip(s, s_um[0], s_um[-1])
+    along = np.stack([beyond, frame_um[:, 1], frame_um[:, 2]], axis=1)
+    return point_at(line_um, s_um, s) + np.einsum("mk,mkc->mc", along, axes)

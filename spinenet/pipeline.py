@@ -34,7 +34,9 @@ from spinenet.io.write import (
     write_text,
 )
 from spinenet.match.align import IDENTITY, Alignment, Thumb, align, make_thumb
-from spinenet.match.region import LinkedRegion, Probe, SessionView, link_region
+from spinenet.match.record import LinkedRegion
+from spinenet.match.region import link_region
+from spinenet.match.view import Probe, SessionView
 from spinenet.match.warp import make_map, place_map
 from spinenet.measure.attach import measure_spines, spine_rows
 from spinenet.measure.quality import noise_of, shaft_snr

@@ -2,29 +2,71 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from spinenet.types import FloatArray
 
 PLACE_SD_UM = np.array([0.4, 0.45, 0.9])
-"""Scatter of one spine between two aligned sessions: along, sideways, towards the objective."""
-CHANCE = 4.5
-"""Half the squared distance (in standard deviations) at which same and different are as likely."""
+"""Expected scatter of one spine between two aligned sessions: along, sideways, upward."""
+PRIOR_PAIRS = 20
+"""How many pairs of a region weigh as much as that expectation."""
+PRIOR_ODDS = 9.0
+"""A spine is nine times as likely to be seen again as not."""
+NEIGHBOURS_PER_UM3 = 0.03
+"""Other spines around a dendrite: about 0.35 per um of it, in some 12 um2 beside it."""
+TAIL_SHARE, TAIL_WIDTH = 0.15, 2.5
+"""Some spines move more than the rest: share, and their scatter over the others'."""
+CANDIDATE_P = 0.01
 
 
-def link_probability(a: FloatArray, b: FloatArray, gate_um: float) -> FloatArray:
-    """(M, N) probability that spine i of one session is spine j of another.
+@dataclass(frozen=True)
+class Places:
+    """Heads (K) of one session in the reference's frame: um, and the axes of their dendrites."""
 
-    Parameters
-    ----------
-    a, b: (M, 3), (N, 3) arc length (one frame), sideways and upward offset of the heads, um
-    gate_um: farther apart along the dendrite than this is another spine
+    points_um: FloatArray
+    """(K, 3) z, y, x."""
+    axes: FloatArray
+    """(K, 3, 3) unit vectors along the dendrite, sideways and upward."""
 
-    The odds of each pair compete with all others in its row and column and with having no partner.
+
+def apart(a: Places, b: Places) -> FloatArray:
+    """(M, N, 3) from spine i of `a` to spine j of `b`: along, sideways, upward at i, um."""
+    away = b.points_um[None] - a.points_um[:, None]
+    out: FloatArray = np.einsum("mnc,mkc->mnk", away, a.axes)
+    return out
+
+
+def pair_odds(apart_um: FloatArray, scatter_um: FloatArray, gate_um: float) -> FloatArray:
+    """(...) odds that two spines `apart_um` (..., 3) are one, rivals left aside.
+
+    The density of one spine seen twice (two Gaussians, the wider for those that moved) over that
+    of any other spine, times the prior odds. 0 where they lie more than `gate_um` apart along.
     """
-    apart = a[:, None] - b[None]
-    far2 = ((apart / PLACE_SD_UM) ** 2).sum(-1)
-    odds = np.exp(CHANCE - 0.5 * far2) * (np.abs(apart[..., 0]) <= gate_um)
+    far2 = ((apart_um / scatter_um) ** 2).sum(-1)
+    unit = float((2 * np.pi) ** 1.5 * np.prod(scatter_um))
+    near = (1 - TAIL_SHARE) * np.exp(-0.5 * far2)
+    moved = TAIL_SHARE / TAIL_WIDTH**3 * np.exp(-0.5 * far2 / TAIL_WIDTH**2)
+    odds = PRIOR_ODDS * (near + moved) / (unit * NEIGHBOURS_PER_UM3)
+    return odds * (np.abs(apart_um[..., 0]) <= gate_um)
+
+
+def link_probability(odds: FloatArray) -> FloatArray:
+    """(M, N) odds -> probabilities: each pair competes with all others in its row and column, and
+    with having no partner."""
     rivals = odds.sum(axis=1, keepdims=True) + odds.sum(axis=0, keepdims=True) - odds
     out: FloatArray = odds / (1 + rivals)
+    return out
+
+
+def fit_scatter(apart_um: FloatArray) -> FloatArray:
+    """(3,) scatter of (P, 3) pairs taken to be one spine: the distance from their median that two
+    thirds keep within, drawn towards `PLACE_SD_UM` where pairs are few."""
+    n = len(apart_um)
+    if n == 0:
+        return PLACE_SD_UM
+    spread = np.percentile(np.abs(apart_um - np.median(apart_um, axis=0)), 68, axis=0)
+    weight = n / (n + PRIOR_PAIRS)
+    out: FloatArray = np.sqrt(weight * spread**2 + (1 - weight) * PLACE_SD_UM**2)
     return out

@@ -12,12 +12,16 @@ from spinenet.geometry import (
     affine_apply,
     affine_inverse,
     arc_length,
+    join_ends,
     tangents,
 )
 from spinenet.types import Dendrites, FloatArray, Segment
 
-KNOWN_UM = 2.5
-"""A centreline this near to the map is on it already."""
+KNOWN_UM = np.array([4.0, 2.5, 2.5])
+"""A centreline this near (scaled, z y x) to the map is on it already; depth is seen worst."""
+JOIN_GAP_UM = 5.0
+JOIN_COSINE = 0.7
+NODE_UM = 0.5
 FOLLOW_UM = 2.5
 SMOOTH_ALONG_UM = 6.0
 SLIDE_STEP_UM = 0.1
@@ -27,6 +31,8 @@ SLIP_MARGIN = 0.8
 """A second-best shift that reaches this share of the best one's agreement is as good."""
 WARP_LENGTH_UM = 12.0
 START_WEIGHT = 0.5
+BESIDE_PAIRS = 4
+"""So many matched spines weigh as much as the expectation that heads lie where they lay."""
 NO_STRETCH_WEIGHT = 100.0
 """Square of the scatter of a spine (0.3 um) over that of the stretch (3 %)."""
 
@@ -34,21 +40,32 @@ NO_STRETCH_WEIGHT = 100.0
 def make_map(sessions: list[Dendrites], affines: list[FloatArray], min_um: float) -> Dendrites:
     """Dendrites of a region in the reference frame.
 
-    The first session's (the reference's), then every stretch of the others that lies off the map
-    and is at least `min_um` long.
+    The first session's (the reference's), then every stretch of the others that lies off the map.
+    A stretch that goes on where a dendrite of the map ends makes it longer; alone it counts if it
+    is at least `min_um` long.
     """
-    lines: list[tuple[FloatArray, FloatArray]] = []
+    lines: list[FloatArray] = []  # rows of z, y, x, radius
     for dendrites, affine in zip(sessions, affines, strict=True):
-        known = cKDTree(np.concatenate([p for p, _ in lines])) if lines else None
+        known = cKDTree(np.concatenate(lines)[:, :3] / KNOWN_UM) if lines else None
+        found = []
         for segment in dendrites.segments:
             points = affine_apply(affine, segment.points_um)
             new = np.ones(len(points), bool)
             if known is not None:
-                new = known.query(points)[0] > KNOWN_UM
-            for stretch in _runs(new):
-                if arc_length(points[stretch])[-1] >= min_um:
-                    lines.append((points[stretch], segment.radius_um[stretch]))
-    return Dendrites(tuple(Segment(i, p, r, arc_length(p)) for i, (p, r) in enumerate(lines)))
+                new = known.query(points / KNOWN_UM)[0] > 1
+            found += [np.c_[points, segment.radius_um][stretch] for stretch in _runs(new)]
+        joined = join_ends(lines + found, JOIN_GAP_UM, JOIN_COSINE) if lines else found
+        lines = [line for line in joined if arc_length(line[:, :3])[-1] >= min_um]
+    return Dendrites(tuple(_segment(i, line) for i, line in enumerate(lines)))
+
+
+def _segment(number: int, line: FloatArray) -> Segment:
+    """A dendrite of the map from rows of z, y, x, radius; gaps that were joined get nodes."""
+    line = line if line[0, 2] <= line[-1, 2] else line[::-1]
+    s = arc_length(line[:, :3])
+    at = np.linspace(0, s[-1], max(round(s[-1] / NODE_UM), 1) + 1)
+    full = np.stack([np.interp(at, s, line[:, i]) for i in range(4)], axis=1)
+    return Segment(number, full[:, :3], full[:, 3], arc_length(full[:, :3]))
 
 
 def _runs(flags: np.ndarray) -> list[slice]:
@@ -98,15 +115,26 @@ def _follow(pull: FloatArray, seen: np.ndarray, s: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class ArcWarp:
-    """Shift of arc length of one dendrite from a session to the reference, um."""
+    """One dendrite from a session to the reference: how far arc length is shifted (um, at knots
+    along it), and how far heads lie off sideways and upward all along it."""
 
     knots_um: FloatArray
     shift_um: FloatArray
+    beside_um: tuple[float, float] = (0.0, 0.0)
     rms_um: float = float("nan")
     slip_ambiguous: bool = False
 
     def __call__(self, s_um: FloatArray) -> FloatArray:
         return s_um + np.interp(s_um, self.knots_um, self.shift_um)
+
+    def place(self, frame_um: FloatArray) -> FloatArray:
+        """(M, 3) arc length, sideways and upward offset -> the same in the reference."""
+        return np.c_[self(frame_um[:, 0]), frame_um[:, 1:] + self.beside_um]
+
+    def back(self, place_um: FloatArray, s_um: FloatArray) -> FloatArray:
+        """The inverse of `place` for one place (3,) of a dendrite with nodes at `s_um`."""
+        s = np.interp(place_um[0], np.maximum.accumulate(self(s_um)), s_um)
+        return np.r_[s, place_um[1:] - self.beside_um]
 
 
 def slide(moving: FloatArray, reference: FloatArray, scale: FloatArray) -> tuple[float, bool]:
@@ -134,12 +162,17 @@ def slide(moving: FloatArray, reference: FloatArray, scale: FloatArray) -> tuple
     return float(shifts[best]), bool(ambiguous)
 
 
-def fit_warp(s_um: FloatArray, apart_um: FloatArray, length_um: float, start: float) -> ArcWarp:
-    """A smooth shift along the dendrite from matched spines at `s_um` that lie `apart_um` off.
+def fit_warp(moving: FloatArray, reference: FloatArray, length_um: float, start: float) -> ArcWarp:
+    """A smooth shift along the dendrite, and one beside it, from P matched spines.
 
-    Local linear regression with a length of 12 um; where matches are few it is drawn towards
-    `start`, and towards no stretch.
+    Parameters
+    ----------
+    moving, reference: (P, 3) arc length, sideways and upward offset of the same heads, um
+
+    Along: local linear regression with a length of 12 um; where matches are few it is drawn
+    towards `start`, and towards no stretch. Beside: the median, drawn towards none.
     """
+    s_um, apart_um = moving[:, 0], reference[:, 0] - moving[:, 0]
     knots = np.linspace(0, max(length_um, 1e-3), max(int(length_um / 2), 2))
     x = s_um[None] - knots[:, None]
     weight = np.exp(-0.5 * (x / WARP_LENGTH_UM) ** 2)
@@ -151,4 +184,8 @@ def fit_warp(s_um: FloatArray, apart_um: FloatArray, length_um: float, start: fl
     shift = (w2 * y0 - w1 * y1) / (w0 * w2 - w1**2)
     left = apart_um - np.interp(s_um, knots, shift)
     rms = float(np.sqrt(np.mean(left**2))) if len(left) else float("nan")
-    return ArcWarp(knots, shift, rms)
+    beside = np.zeros(2)
+    if len(moving):
+        trust = len(moving) / (len(moving) + BESIDE_PAIRS)
+        beside = trust * np.median(reference[:, 1:] - moving[:, 1:], axis=0)
+    return ArcWarp(knots, shift, (float(beside[0]), float(beside[1])), rms)

@@ -9,10 +9,19 @@ import numpy as np
 import numpy.typing as npt
 import skan
 from scipy import ndimage
+from scipy.spatial import cKDTree
 from skimage.morphology import remove_small_objects, skeletonize
 
 from spinenet.config import MeasureConfig
-from spinenet.geometry import arc_length, nearest_voxels, resample, smooth, tangents
+from spinenet.geometry import (
+    arc_length,
+    join_ends,
+    line_end,
+    nearest_voxels,
+    resample,
+    smooth,
+    tangents,
+)
 from spinenet.types import Dendrites, FloatArray, Segment, Segmentation, Um3
 
 COARSE_UM: Um3 = (0.5, 0.3, 0.3)
@@ -22,6 +31,9 @@ CENTRE_REACH_UM: Um3 = (1.5, 0.9, 0.9)
 JOIN_GAP_UM = 4.0
 JOIN_COSINE = 0.8
 MIN_RADIUS_UM = 0.15
+BENT_END_UM = 1.0
+LONGEST_END_UM = 5.0
+BRANCH_POINT_UM = 1.5
 _SPUR = 1  # skan's branch type: junction to endpoint
 
 
@@ -47,7 +59,9 @@ def find_dendrites(segmentation: Segmentation, config: MeasureConfig) -> Dendrit
     lines.sort(key=lambda line: -arc_length(line)[-1])
     segments = []
     for i, line in enumerate(lines):
-        points = _centred(segmentation, resample(line, config.node_um), config.node_um)
+        others = [other for other in lines if other is not line]
+        line = _to_the_ends(segmentation, resample(line, config.node_um), others, config.node_um)
+        points = _centred(segmentation, line, config.node_um)
         points = smooth(points, config.node_um, SMOOTH_UM)
         points = points if points[0, 2] <= points[-1, 2] else points[::-1]
         radius = _radius(segmentation, points)
@@ -127,39 +141,40 @@ def _graph(skeleton: npt.NDArray[np.bool_], coarse: _Coarse) -> skan.Skeleton | 
     return skan.Skeleton(skeleton, spacing=coarse.step_um) if skeleton.any() else None
 
 
-def join_ends(lines: list[FloatArray], gap_um: float, cosine: float) -> list[FloatArray]:
-    """Join ends of polylines that lie close and straight ahead of each other, straightest first."""
-    lines = list(lines)
-    while True:
-        best: tuple[float, int, int, int, int] | None = None
-        ends = [(i, e, *_end(line, e)) for i, line in enumerate(lines) for e in (0, 1)]
-        for a, (i, e, p, u) in enumerate(ends):
-            for j, f, q, v in ends[a + 1 :]:
-                gap = float(np.linalg.norm(q - p))
-                if i == j or gap > gap_um:
-                    continue
-                straight = -float(u @ v)
-                if gap > 1.0:
-                    ahead = (q - p) / gap
-                    straight = min(straight, float(u @ ahead), -float(v @ ahead))
-                score = straight - 0.1 * gap
-                if straight >= cosine and (best is None or score > best[0]):
-                    best = (score, i, e, j, f)
-        if best is None:
-            return lines
-        _, i, e, j, f = best
-        first = lines[i] if e == 1 else lines[i][::-1]
-        second = lines[j] if f == 0 else lines[j][::-1]
-        rest = [line for k, line in enumerate(lines) if k not in (i, j)]
-        lines = [*rest, np.concatenate([first, second])]
+def _to_the_ends(
+    segmentation: Segmentation, line: FloatArray, others: list[FloatArray], node_um: float
+) -> FloatArray:
+    """The line drawn on through the shaft mask: thinning eats ends by about the shaft's radius.
 
-
-def _end(line: FloatArray, end: int) -> tuple[FloatArray, FloatArray]:
-    """An end point and the direction in which the line leaves through it."""
-    line = line if end == 1 else line[::-1]
-    back = line[max(len(line) - 10, 0)]
-    out = line[-1] - back
-    return line[-1], out / max(float(np.linalg.norm(out)), 1e-9)
+    Its last micrometre, often bent into a corner of the mask, is given up first. Ends at another
+    line (branch points) stay.
+    """
+    voxel = np.array(segmentation.voxel_size_um)
+    limit = (np.array(segmentation.shaft.shape) - 1) * voxel
+    half = np.maximum(np.rint(np.array(COARSE_UM) / voxel).astype(int), 1)
+    tree = cKDTree(np.concatenate(others)) if others else None
+    bent = round(BENT_END_UM / node_um)
+    for _ in range(2):
+        line = line[::-1]
+        if tree is not None and tree.query(line[-1])[0] < BRANCH_POINT_UM:
+            continue
+        if len(line) > 4 * bent:
+            line = line[:-bent]
+        end, ahead = line_end(line, 1)
+        more = []
+        for k in range(1, int(LONGEST_END_UM / node_um) + 1):
+            point = end + k * node_um * ahead
+            if np.any(point < 0) or np.any(point > limit):
+                break
+            at = np.rint(point / voxel).astype(int)
+            box = [
+                slice(a, b) for a, b in zip(np.maximum(at - half, 0), at + half + 1, strict=True)
+            ]
+            if not segmentation.shaft[tuple(box)].any():
+                break
+            more.append(point)
+        line = np.concatenate([line, more]) if more else line
+    return line
 
 
 def _centred(segmentation: Segmentation, points_um: FloatArray, node_um: float) -> FloatArray:

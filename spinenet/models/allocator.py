@@ -1,7 +1,7 @@
-"""Memory that is freed stays with the process: a net asks for the same large blocks again and again.
+"""Memory that is freed stays with the process: a net asks for the same large blocks all the time.
 
-glibc gives every large block back to the system and lets it be zeroed anew for the next layer; kept,
-a net runs up to twice as fast on a CPU. Elsewhere nothing changes.
+glibc gives every large block back to the system, which zeroes it anew for the next layer; kept, a
+net runs up to twice as fast on a CPU. Elsewhere nothing changes.
 """
 
 from __future__ import annotations

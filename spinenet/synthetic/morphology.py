@@ -217,8 +217,7 @@ def collide(a: SpineShape, b: SpineShape) -> bool:
 def draw_clutter(
     rng: np.random.Generator, config: MorphologyConfig, extent_um: FloatArray
 ) -> Clutter:
-    """Axons with boutons, stray puncta, clouds of dim puncta and cell bodies, all over the field.
-    """
+    """Axons with boutons, puncta, clouds of dim puncta and cell bodies, all over the field."""
     area = extent_um[1] * extent_um[2] / 1000 * max(extent_um[0] / 20, 0.4)
     capsules: list[tuple[FloatArray, FloatArray, float, float]] = []
     balls: list[tuple[FloatArray, FloatArray, float]] = []

@@ -36,7 +36,7 @@ def fit_thresholds(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Thresholds of shaft and spine by Dice and of the centre by F1, and the scores they reach.
 
-    On stacks of the simulator's default statistics, those of real stacks, whatever the training saw.
+    On stacks of the simulator's default statistics, which are those of real stacks.
     """
     ready = folded(net)
     rng = np.random.default_rng([config.seed, VALIDATION_STREAM])

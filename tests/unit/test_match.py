@@ -6,9 +6,19 @@ from spinenet.config import MatchConfig
 from spinenet.geometry import affine_apply, arc_length
 from spinenet.match.align import THUMB_UM, Thumb, align, make_thumb
 from spinenet.match.assign import path_cover, session_pairs
-from spinenet.match.score import PLACE_SD_UM, link_probability
-from spinenet.match.warp import fit_warp, make_map, place_map, slide
-from spinenet.types import Dendrites, Segment, Session, Volume
+from spinenet.match.region import _link
+from spinenet.match.score import (
+    PLACE_SD_UM,
+    Places,
+    apart,
+    fit_scatter,
+    link_probability,
+    pair_odds,
+)
+from spinenet.match.view import SessionView, frames_of, rehomed
+from spinenet.match.warp import ArcWarp, fit_warp, make_map, place_map, slide
+from spinenet.tables import SPINES
+from spinenet.types import Dendrites, Segment, Session, SpineTable, Volume
 
 
 def line(start, stop, number=0, step=0.5):
@@ -17,40 +27,75 @@ def line(start, stop, number=0, step=0.5):
     return Segment(number, p, np.full(n, 0.4), arc_length(p))
 
 
+def linked(a, b):
+    """(M, N) link probability of heads at (along, sideways, upward) places."""
+    away = np.asarray(b, float)[None] - np.asarray(a, float)[:, None]
+    return link_probability(pair_odds(away, PLACE_SD_UM, 2.0))
+
+
+def places(*points):
+    """Heads near a dendrite along x: along is x, sideways is y, upward is -z."""
+    axes = np.array([[0, 0, 1.0], [0, 1, 0], [-1, 0, 0]])
+    return Places(np.array(points, float).reshape(-1, 3), np.tile(axes, (len(points), 1, 1)))
+
+
 def test_the_same_place_is_the_same_spine():
-    p = link_probability(np.zeros((1, 3)), np.zeros((1, 3)), 2.0)
-    assert p[0, 0] > 0.98
+    assert linked([[0, 0, 0]], [[0, 0, 0]])[0, 0] > 0.98
 
 
 def test_far_away_is_another_spine():
-    assert link_probability(np.zeros((1, 3)), np.array([[2.5, 0, 0]]), 2.0)[0, 0] == 0
+    assert linked([[0, 0, 0]], [[2.5, 0, 0]])[0, 0] == 0
+    assert linked([[0, 0, 0]], [[0, 3, 0]])[0, 0] < 0.05
 
 
 def test_rivals_share_the_probability():
-    b = np.array([[0.2, 0, 0], [-0.2, 0, 0]])
-    p = link_probability(np.zeros((1, 3)), b, 2.0)
+    p = linked([[0, 0, 0]], [[0.2, 0, 0], [-0.2, 0, 0]])
     assert p[0] == pytest.approx([0.5, 0.5], abs=0.02)
 
 
 def test_both_orders_agree():
     rng = np.random.default_rng(0)
     a, b = rng.normal(0, 1, (4, 3)), rng.normal(0, 1, (6, 3))
-    assert np.allclose(link_probability(a, b, 2.0), link_probability(b, a, 2.0).T)
+    assert np.allclose(linked(a, b), linked(b, a).T)
+
+
+def test_distances_are_seen_from_the_dendrite():
+    assert apart(places((0, 0, 0)), places((-0.5, 0.25, 2)))[0, 0] == pytest.approx([2, 0.25, 0.5])
+
+
+def test_the_scatter_is_learned_from_many_pairs_and_expected_of_few():
+    rng = np.random.default_rng(0)
+    pairs = rng.normal([0.3, 0, 0], [0.2, 0.3, 2.0], (2000, 3))
+    assert fit_scatter(pairs) == pytest.approx([0.2, 0.3, 2.0], rel=0.1)
+    assert fit_scatter(pairs[:1]) == pytest.approx(PLACE_SD_UM, rel=0.1)
+    assert fit_scatter(pairs[:0]) == pytest.approx(PLACE_SD_UM)
+
+
+def test_a_pair_between_two_dendrites_can_be_one_spine():
+    found = _link([places((3, 4, 5)), places((3.2, 4.1, 5.1))], MatchConfig())
+    assert found.track_of[0].tolist() == found.track_of[1].tolist() == [0]
+
+
+def test_crowded_spines_keep_their_order():
+    crowd = [(3, 4, x) for x in (5.0, 5.8, 6.6)]
+    moved = [(3, 4, x + 0.3) for x in (5.0, 5.8, 6.6)]
+    found = _link([places(*crowd), places(*moved)], MatchConfig())
+    assert found.track_of[0].tolist() == found.track_of[1].tolist()
 
 
 def test_a_track_skips_a_session_in_which_the_spine_was_missed():
-    p = {(0, 1): np.zeros((1, 0)), (0, 2): np.array([[0.9]]), (1, 2): np.zeros((0, 1))}
-    assert path_cover([1, 0, 1], p, 0.2).tolist() == [0, 0]
+    odds = {(0, 1): np.zeros((1, 0)), (0, 2): np.array([[9.0]]), (1, 2): np.zeros((0, 1))}
+    assert path_cover([1, 0, 1], odds, 0.2).tolist() == [0, 0]
 
 
 def test_neighbouring_sessions_are_linked_first():
-    one = np.array([[0.95]])
+    one = np.array([[20.0]])
     assert path_cover([1, 1, 1], dict.fromkeys(session_pairs(3), one), 0.2).tolist() == [0, 0, 0]
 
 
 def test_the_best_whole_beats_the_best_pair():
-    p = {(0, 1): np.array([[0.9, 0.8], [0.85, 0.1]])}
-    assert path_cover([2, 2], p, 0.2).tolist() == [0, 1, 1, 0]
+    odds = {(0, 1): np.array([[9.0, 4.0], [6.0, 0.1]])}
+    assert path_cover([2, 2], odds, 0.2).tolist() == [0, 1, 1, 0]
 
 
 def test_unlikely_links_are_not_made():
@@ -80,9 +125,25 @@ def test_nothing_to_slide():
 
 def test_a_stretch_of_two_percent_is_followed():
     s = np.linspace(0, 40, 20)
-    warp = fit_warp(s, 0.02 * (s - 20), 40.0, 0.0)
-    assert np.abs(warp(s) - (s + 0.02 * (s - 20))).max() < 0.15
+    heads = np.c_[s, np.ones(20), np.zeros(20)]
+    stretched = heads + np.c_[0.02 * (s - 20), np.full(20, 0.2), np.full(20, -0.6)]
+    warp = fit_warp(heads, stretched, 40.0, 0.0)
+    assert np.abs(warp(s) - stretched[:, 0]).max() < 0.15
     assert warp.rms_um < 0.12
+    assert warp.beside_um == pytest.approx((0.2, -0.6), rel=0.2)
+
+
+def test_a_warp_can_be_undone():
+    nodes = np.linspace(0, 40, 81)
+    warp = ArcWarp(np.array([0.0, 40]), np.array([0.5, -0.5]), (0.3, -0.4))
+    there = warp.place(np.array([[12.0, 1.0, 0.2]]))[0]
+    assert warp.back(there, nodes) == pytest.approx([12.0, 1.0, 0.2], abs=1e-6)
+
+
+def test_no_matches_leave_the_slide():
+    warp = fit_warp(np.zeros((0, 3)), np.zeros((0, 3)), 40.0, 0.7)
+    assert warp(np.array([3.0])) == pytest.approx([3.7])
+    assert warp.beside_um == (0.0, 0.0)
 
 
 def test_the_map_joins_what_each_session_sees():
@@ -92,12 +153,58 @@ def test_the_map_joins_what_each_session_sees():
     assert [round(s.length_um) for s in region.segments] == [20, 20]
 
 
+def test_a_dendrite_seen_farther_in_one_session_is_longer_on_the_map():
+    first = Dendrites((line((5, 5, 0), (5, 5, 20)),))
+    second = Dendrites((line((5, 5, 0), (5, 5, 26)),))
+    (whole,) = make_map([first, second], [np.eye(3, 4)] * 2, 8.0).segments
+    assert whole.length_um == pytest.approx(26, abs=0.1)
+    assert np.diff(whole.arc_length_um).max() < 0.6
+
+
+def test_the_same_dendrite_seen_deeper_is_not_another():
+    first = Dendrites((line((5, 5, 0), (5, 5, 20)),))
+    second = Dendrites((line((8, 5.5, 0), (8, 5.5, 20)),))
+    assert len(make_map([first, second], [np.eye(3, 4)] * 2, 8.0)) == 1
+
+
 def test_the_map_follows_a_session_sideways_and_keeps_its_arc_length():
     region = Dendrites((line((5, 5, 0), (5, 5, 20)),))
     own = Dendrites((line((5.5, 6, 0), (5.5, 6, 20)),))
     (placed,) = place_map(region, own, np.eye(3, 4)).segments
     assert placed.points_um[20] == pytest.approx([5.5, 6, 10], abs=0.05)
     assert np.array_equal(placed.arc_length_um, region.segments[0].arc_length_um)
+
+
+def view_of(dendrites, *spines):
+    """A session with heads at (dendrite, z, y, x); their arc length is their x."""
+    rows = [
+        {"spine_id": i, "dendrite_id": d, "z_um": z, "y_um": y, "x_um": x, "arc_length_um": x}
+        for i, (d, z, y, x) in enumerate(spines, start=1)
+    ]
+    frame = SPINES.frame(rows).assign(side_um=0.0)
+    return SessionView(
+        Session("m", "r", 0), SpineTable(frame), dendrites, {}, np.full(3, 30.0), True, None
+    )
+
+
+def test_heads_are_seen_in_the_frame_of_their_dendrite():
+    view = view_of(Dendrites((line((5, 5, 0), (5, 5, 20)),)), (0, 4, 6.5, 8))
+    assert frames_of(view)[0] == pytest.approx([8, 1.5, 1.0])
+
+
+def test_a_head_beyond_the_end_of_its_dendrite_lies_farther_along():
+    view = view_of(Dendrites((line((5, 5, 0), (5, 5, 20)),)), (0, 5, 6.5, 20))
+    beyond = view_of(view.dendrites, (0, 5, 6.5, 21.2))
+    beyond.spines.frame["arc_length_um"] = 20.0
+    assert (frames_of(beyond) - frames_of(view))[0] == pytest.approx([1.2, 0, 0])
+
+
+def test_a_head_can_change_its_dendrite():
+    two = Dendrites((line((5, 5, 0), (5, 5, 20)), line((5, 8, 0), (5, 8, 20), 1)))
+    moved = rehomed(view_of(two, (0, 5, 6.5, 8)), np.array([1])).spines.frame.iloc[0]
+    assert moved["dendrite_id"] == 1
+    assert moved["arc_length_um"] == pytest.approx(8)
+    assert moved["side_um"] == pytest.approx(-1.5)
 
 
 def picture(seed=0, shape=(24, 90, 120)):

@@ -1,0 +1,132 @@
+"""Before a spine is called new or lost: look at its predicted place, with a lower threshold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from spinenet.config import MatchConfig
+from spinenet.geometry import from_line_frame, inside
+from spinenet.match.view import Probe, SessionView, frames_of
+from spinenet.match.warp import ArcWarp
+from spinenet.tables import SPINES
+from spinenet.types import FloatArray, IntArray, Presence, Segment, SpineTable
+
+EDGE_UM = 0.5
+CLAIMED_UM = np.array([1.2, 0.4, 0.4])
+"""A spine this near (scaled) to the place looked at is what is seen there."""
+
+
+@dataclass(frozen=True)
+class Life:
+    """Views with the spines found by looking back, their tracks, and what is known of the rest."""
+
+    views: list[SessionView]
+    frames: list[FloatArray]
+    track_of: list[IntArray]
+    missing: dict[tuple[int, int], tuple[Presence, float, float]]
+    """By track and session position: presence, probability that it was there, arc length."""
+
+
+def look_back(
+    views: list[SessionView],
+    frames: list[FloatArray],
+    track_of: list[IntArray],
+    warps: dict[tuple[int, int], ArcWarp],
+    config: MatchConfig,
+    lookback_p: float,
+) -> Life:
+    """Look at the predicted place of every track in every session that lacks it."""
+    homes = _homes(views, frames, track_of, warps)
+    missing: dict[tuple[int, int], tuple[Presence, float, float]] = {}
+    new_views, new_frames, new_tracks = list(views), list(frames), list(track_of)
+    for t, view in enumerate(views):
+        absent = [k for k in homes if k not in set(track_of[t].tolist())]
+        segments = view.dendrites.by_id()
+        places, asked = [], []
+        for k in absent:
+            d, home = homes[k]
+            segment = segments[d]
+            here = warps[t, d].back(home, segment.arc_length_um)
+            point = from_line_frame(here[None], segment.points_um, segment.arc_length_um)[0]
+            verdict = _visible(view, segment, here, point, config)
+            if verdict is None:
+                places.append(point)
+                asked.append(k)
+            else:
+                missing[k, t] = (verdict, float("nan"), home[0])
+        if not places:
+            continue
+        seen = view.probe(np.array(places))
+        extra, numbers = _accept(view, seen, asked, homes, missing, t, lookback_p)
+        if extra:
+            table = pd.concat([view.spines.frame, SPINES.frame(extra)], ignore_index=True)
+            new_views[t] = replace(view, spines=SpineTable(table))
+            new_frames[t] = frames_of(new_views[t])
+            new_tracks[t] = np.r_[track_of[t], numbers]
+    return Life(new_views, new_frames, new_tracks, missing)
+
+
+def _homes(
+    views: list[SessionView],
+    frames: list[FloatArray],
+    track_of: list[IntArray],
+    warps: dict[tuple[int, int], ArcWarp],
+) -> dict[int, tuple[int, FloatArray]]:
+    """By track: its dendrite and mean place (arc length shared, sideways, up) where it was seen."""
+    seen: dict[int, list[FloatArray]] = {}
+    where: dict[int, int] = {}
+    for t, view in enumerate(views):
+        dendrites = view.spines.frame["dendrite_id"].to_numpy(int)
+        for i, k in enumerate(track_of[t].tolist()):
+            place = warps[t, dendrites[i]].place(frames[t][i : i + 1])[0]
+            seen.setdefault(k, []).append(place)
+            where[k] = int(dendrites[i])
+    return {k: (where[k], np.mean(seen[k], axis=0)) for k in sorted(seen)}
+
+
+def _visible(
+    view: SessionView, segment: Segment, here: FloatArray, point: FloatArray, config: MatchConfig
+) -> Presence | None:
+    """Why a spine at a place could not have been seen, or None if it could."""
+    snr = np.interp(here[0], segment.arc_length_um, view.snr[segment.id])
+    if not inside(point, view.extent_um, EDGE_UM)[0]:
+        return Presence.OUT_OF_VIEW
+    if not view.usable or not np.isfinite(snr) or snr < config.min_snr:
+        return Presence.NOT_SCORABLE
+    radius = float(np.interp(here[0], segment.arc_length_um, segment.radius_um))
+    if abs(here[1]) < radius and abs(here[2]) > abs(here[1]):
+        return Presence.NOT_SCORABLE  # above or below the shaft, hidden in its blur
+    return None
+
+
+def _accept(
+    view: SessionView,
+    seen: Probe,
+    asked: list[int],
+    homes: dict[int, tuple[int, FloatArray]],
+    missing: dict[tuple[int, int], tuple[Presence, float, float]],
+    t: int,
+    lookback_p: float,
+) -> tuple[list[dict[str, object]], list[int]]:
+    """Rows of the spines that looking back found, and their tracks; the rest is absent."""
+    taken = view.spines.centres_um
+    next_id = int(view.spines.ids.max(initial=0)) + 1
+    rows: list[dict[str, object]] = []
+    numbers: list[int] = []
+    for n in np.argsort(-seen.probability, kind="stable"):
+        k, centre = asked[n], seen.centres_um[n]
+        p = float(seen.probability[n])
+        free = not len(taken) or bool(
+            (np.linalg.norm((taken - centre) / CLAIMED_UM, axis=1) > 1).all()
+        )
+        if p < lookback_p or not free:
+            missing[k, t] = (Presence.ABSENT, p if free else 0.0, float(homes[k][1][0]))
+            continue
+        taken = np.vstack([taken, centre])
+        row = {**seen.rows[n], "spine_id": next_id + len(rows), "dendrite_id": homes[k][0]}
+        rows.append({**row, "source": "lookback", "probability": p, "label": 0})
+        numbers.append(k)
+    return rows, numbers

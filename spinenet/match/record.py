@@ -1,0 +1,175 @@
+"""The tables of a linked region: spines with their tracks, links, presence and coverage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from spinenet.config import MatchConfig
+from spinenet.geometry import inside
+from spinenet.match.assign import session_pairs
+from spinenet.match.lookback import EDGE_UM, Life
+from spinenet.match.score import CANDIDATE_P, Places, apart, link_probability, pair_odds
+from spinenet.match.view import SessionView
+from spinenet.match.warp import ArcWarp
+from spinenet.tables import COVERAGE, LINKS, SPINES, TRACKS
+from spinenet.types import FloatArray, Matches, Presence, Tracks
+
+
+@dataclass(frozen=True)
+class LinkedRegion:
+    """The tables of one region, arc lengths in the frame shared by all sessions."""
+
+    spines: pd.DataFrame
+    tracks: Tracks
+    matches: Matches
+    coverage: pd.DataFrame
+    warps: dict[tuple[int, int], ArcWarp]
+    """By session position and dendrite."""
+
+
+def record(
+    life: Life,
+    places: list[Places],
+    scatter_um: FloatArray,
+    warps: dict[tuple[int, int], ArcWarp],
+    config: MatchConfig,
+) -> LinkedRegion:
+    """The tables of a region whose spines have their tracks."""
+    views = life.views
+    links, p_link = _links(life, places, scatter_um, warps, config)
+    spines = []
+    for t, view in enumerate(views):
+        frame = view.spines.frame.copy()
+        own = frame["arc_length_um"].to_numpy(float)
+        frame["arc_length_um"] = [warps[t, d](own[i : i + 1])[0] for i, d in enumerate(_ids(view))]
+        frame["track_id"] = pd.array(life.track_of[t], dtype="Int64")
+        spines.append(frame)
+    return LinkedRegion(
+        SPINES.conform(pd.concat(spines, ignore_index=True)),
+        Tracks(_track_table(life, spines, p_link)),
+        Matches(links),
+        COVERAGE.frame(
+            [row for t, v in enumerate(views) for row in _stretches(t, v, warps, config)]
+        ),
+        warps,
+    )
+
+
+def _ids(view: SessionView) -> list[int]:
+    return [int(d) for d in view.spines.frame["dendrite_id"]]
+
+
+def _links(
+    life: Life,
+    places: list[Places],
+    scatter_um: FloatArray,
+    warps: dict[tuple[int, int], ArcWarp],
+    config: MatchConfig,
+) -> tuple[pd.DataFrame, dict[tuple[int, int, int], float]]:
+    """Every plausible link, and the probability of the chosen ones by (track, t, u)."""
+    rows = []
+    chosen_p: dict[tuple[int, int, int], float] = {}
+    group = {
+        key: i for i, key in enumerate(sorted(k for k, w in warps.items() if w.slip_ambiguous))
+    }
+    for t, u in session_pairs(len(life.views)):
+        a, b = life.views[t], life.views[u]
+        p = link_probability(pair_odds(apart(places[t], places[u]), scatter_um, config.gate_um))
+        same = life.track_of[t][:, None] == life.track_of[u][None]
+        dendrites = _ids(a)
+        for i, j in np.argwhere(same | (p >= CANDIDATE_P)):
+            if same[i, j]:
+                chosen_p[int(life.track_of[t][i]), t, u] = float(p[i, j])
+            d = dendrites[i]
+            rows.append(
+                {
+                    "animal": a.session.animal,
+                    "group": a.session.group,
+                    "region": a.session.region,
+                    "session_from": a.session.index,
+                    "session_to": b.session.index,
+                    "spine_from": int(a.spines.ids[i]),
+                    "spine_to": int(b.spines.ids[j]),
+                    "p": float(p[i, j]),
+                    "chosen": bool(same[i, j]),
+                    "slip_group": group.get((u, d), group.get((t, d), pd.NA)),
+                }
+            )
+    return LINKS.frame(rows), chosen_p
+
+
+def _track_table(
+    life: Life, spines: list[pd.DataFrame], p_link: dict[tuple[int, int, int], float]
+) -> pd.DataFrame:
+    seen: dict[int, dict[int, pd.Series]] = {}
+    for t, frame in enumerate(spines):
+        for k, (_, spine) in zip(life.track_of[t].tolist(), frame.iterrows(), strict=True):
+            seen.setdefault(k, {})[t] = spine
+    rows = []
+    for k in sorted(seen):
+        here = seen[k]
+        kinds = [r["kind"] for r in here.values()]
+        dendrite = int(next(iter(here.values()))["dendrite_id"])
+        last: int | None = None
+        for t, view in enumerate(life.views):
+            session = view.session
+            row: dict[str, object] = {
+                "animal": session.animal,
+                "group": session.group,
+                "region": session.region,
+                "dendrite_id": dendrite,
+                "track_id": k,
+                "session": session.index,
+                "day": session.day,
+                "kind": max(sorted(set(kinds)), key=kinds.count),
+            }
+            if t in here:
+                row |= {
+                    "presence": str(Presence.PRESENT),
+                    "arc_length_um": here[t]["arc_length_um"],
+                    "spine_id": int(here[t]["spine_id"]),
+                    "p_present": float(here[t]["probability"]),
+                }
+                if last is not None:
+                    row["p_link"] = p_link.get((k, last, t), float("nan"))
+                last = t
+            else:
+                presence, p, arc = life.missing[k, t]
+                row |= {"presence": str(presence), "arc_length_um": arc, "p_present": p}
+            rows.append(row)
+    return TRACKS.frame(rows)
+
+
+def _stretches(
+    t: int, view: SessionView, warps: dict[tuple[int, int], ArcWarp], config: MatchConfig
+) -> list[dict[str, object]]:
+    """Runs of nodes in view whose shaft is bright enough, in the shared arc length."""
+    rows = []
+    for segment in view.dendrites.segments:
+        snr = view.snr[segment.id]
+        warp = warps[t, segment.id]
+        good = inside(segment.points_um, view.extent_um, EDGE_UM) & (
+            np.nan_to_num(snr) >= config.min_snr
+        )
+        edges = np.flatnonzero(np.diff(np.r_[0, good.astype(int), 0]))
+        for a, b in zip(edges[::2], edges[1::2] - 1, strict=True):
+            if b <= a:
+                continue
+            ends = warp(segment.arc_length_um[[a, b]])
+            session = view.session
+            rows.append(
+                {
+                    **session.columns,
+                    "dendrite_id": segment.id,
+                    "start_um": ends[0],
+                    "end_um": ends[1],
+                    "snr": float(np.median(snr[a : b + 1])),
+                    "usable": view.usable,
+                    "slip_ambiguous": warp.slip_ambiguous,
+                    "warp_rms_um": warp.rms_um,
+                }
+            )
+    return rows
