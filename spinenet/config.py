@@ -216,7 +216,11 @@ class SimulateConfig:
     snr: good, fair or poor (60, 25, 10 photons at the shaft), or any for the whole range
     shift_um: standard deviation of the shift between sessions; half of it in z
     rotation_deg: standard deviation of the rotation about z between sessions
+    tilt_deg: standard deviation of the window's tilt about y and about x between sessions
     warp_um: standard deviation of the smooth deformation between sessions
+    roll_deg: standard deviation of a dendrite's roll about its axis, and of each spine's besides
+    arc_jitter_um: standard deviation of a spine's move along its dendrite between sessions
+    neck_log_sd: standard deviation of the log of a neck's length between sessions
     """
 
     animals: int = 2
@@ -227,7 +231,11 @@ class SimulateConfig:
     snr: Literal["good", "fair", "poor", "any"] = "good"
     shift_um: float = 1.5
     rotation_deg: float = 1.0
+    tilt_deg: float = 1.0
     warp_um: float = 0.4
+    roll_deg: float = 8.0
+    arc_jitter_um: float = 0.1
+    neck_log_sd: float = 0.2
     optics: OpticsConfig = field(default_factory=OpticsConfig)
     morphology: MorphologyConfig = field(default_factory=MorphologyConfig)
     turnover: TurnoverConfig = field(default_factory=TurnoverConfig)

@@ -10,7 +10,15 @@ import pandas as pd
 
 from spinenet.config import OpticsConfig, SimulateConfig
 from spinenet.geometry import affine_apply, inside, point_at
-from spinenet.synthetic.morphology import Clutter, Dendrite, Scene, draw_clutter, draw_shaft, place
+from spinenet.synthetic.morphology import (
+    Clutter,
+    Dendrite,
+    Scene,
+    SpineShape,
+    draw_clutter,
+    draw_shaft,
+    place,
+)
 from spinenet.synthetic.optics import draw_microscope, image
 from spinenet.synthetic.paint import paint
 from spinenet.synthetic.turnover import Lives, live
@@ -71,6 +79,8 @@ def simulate_region(config: SimulateConfig, animal: str, region: str, seed: int)
         who = []
         for d, (shaft, life) in enumerate(zip(shafts, lives, strict=True)):
             here, shapes = life.at(t)
+            if t:
+                shapes = _seen_anew(rng, shapes, config)
             dendrites.append(
                 replace(
                     shaft, points_um=move(shaft.points_um), arc_um=shaft.frame_um, spines=shapes
@@ -117,10 +127,28 @@ def _optics(config: SimulateConfig) -> OpticsConfig:
     return replace(config.optics, photons=(0.85 * photons, 1.15 * photons), shadow_chance=0.0)
 
 
+def _seen_anew(
+    rng: np.random.Generator, spines: tuple[SpineShape, ...], config: SimulateConfig
+) -> tuple[SpineShape, ...]:
+    """Spines of a dendrite in a later session: it has rolled a little, they have moved a little."""
+    roll = rng.normal(0, config.roll_deg)
+    return tuple(
+        replace(
+            s,
+            azimuth_deg=(s.azimuth_deg + roll + rng.normal(0, config.roll_deg)) % 360,
+            arc_um=s.arc_um + rng.normal(0, config.arc_jitter_um),
+            neck_um=s.neck_um * float(np.exp(rng.normal(0, config.neck_log_sd))),
+        )
+        for s in spines
+    )
+
+
 def _movement(rng: np.random.Generator, config: SimulateConfig, extent: FloatArray) -> _Movement:
     angle = np.deg2rad(rng.normal(0, config.rotation_deg))
     turn = np.eye(3)
     turn[1:, 1:] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    tilt = np.deg2rad(rng.normal(0, config.tilt_deg, 2))
+    turn[0, 1:], turn[1:, 0] = tilt, -tilt  # small angles
     shift = rng.normal(0, config.shift_um, 3) * [0.5, 1, 1]
     middle = extent / 2
     waves = np.zeros((4, 3, 3))

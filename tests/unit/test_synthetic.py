@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -118,6 +120,25 @@ def test_the_truth_agrees_with_the_labels(region):
             )
             near = labels[max(z - 1, 0) : z + 2, y - 1 : y + 2, x - 1 : x + 2]
             assert row["label"] in near
+
+
+def test_a_spine_moves_a_little_between_sessions_and_keeps_its_track(region):
+    places = region.spines.pivot(index="track_id", columns="session", values="arc_length_um")
+    moved = (places[1] - places[0]).dropna().abs()
+    assert 0 < moved.median() < 0.3
+    assert moved.max() < 1
+
+
+def test_without_perturbations_a_spine_stays_where_it_is():
+    still = TurnoverConfig(days=(0.0, 4.0), formation_per_day=0, elimination_per_day=0)
+    config = SimulateConfig(
+        shape=(16, 96, 160), dendrites=1, seed=1, shift_um=0, rotation_deg=0, tilt_deg=0,
+        warp_um=0, roll_deg=0, arc_jitter_um=0, neck_log_sd=0, turnover=replace(still, size_log_sd=0),
+    )  # fmt: skip
+    made = simulate_region(config, "m", "r", 0).spines
+    first, second = (made[made["session"] == t].reset_index(drop=True) for t in (0, 1))
+    for column in ("z_um", "y_um", "x_um", "head_volume_um3", "length_um"):
+        assert np.allclose(first[column], second[column])
 
 
 def test_tracks_and_spines_agree(region):
