@@ -21,7 +21,7 @@ from spinenet.analyze.summary import analyze
 from spinenet.cli import main as spinenet
 from spinenet.config import AnalyzeConfig
 from spinenet.evaluate.spines import pair_centres, score_detection
-from spinenet.io.read import read_table
+from spinenet.io.table import read_table
 from spinenet.tables import CLUSTERS, SPINES, TRACKS
 from spinenet.types import Tracks
 

@@ -22,7 +22,8 @@ from scipy.spatial import cKDTree
 
 from spinenet.config import OpticsConfig, SimulateConfig, TurnoverConfig
 from spinenet.geometry import arc_length, nearest_voxels
-from spinenet.io.read import find_stacks, read_volume
+from spinenet.io.read import read_volume
+from spinenet.io.sessions import find_stacks
 from spinenet.measure.quality import noise_of
 from spinenet.synthetic.experiment import simulate_region
 from spinenet.types import Volume

@@ -85,6 +85,9 @@ def _add_infer(parser: ArgumentParser) -> None:
 
     parser.add_argument("input", type=str, help="a stack, a sessions.csv, or a folder of stacks")
     parser.add_argument("--out", type=str, required=True, help="folder for the results")
+    parser.add_argument(
+        "--dendrites", type=str, default="", help="CSV or SWC: only the dendrites traced there"
+    )
     parser.add_argument("--pattern", type=str, default="", help="{animal}_{region}_day{day}.tif")
     parser.add_argument(
         "--voxel_um", type=tuple[float, float, float] | None, default=None, help="[z, y, x] in um"
@@ -94,19 +97,17 @@ def _add_infer(parser: ArgumentParser) -> None:
 
 
 def _infer(args: Namespace) -> int:
-    from spinenet.io.read import find_stacks
-
-    stacks = find_stacks(Path(args.input), pattern=args.pattern, voxel_um=args.voxel_um)
-    return _infer_stacks(stacks, Path(args.out), args)
-
-
-def _infer_stacks(stacks: list[Any], out: Path, args: Namespace) -> int:
     from spinenet.config import InferConfig
+    from spinenet.io.sessions import find_stacks
+    from spinenet.io.traces import read_traces
     from spinenet.pipeline import infer
     from spinenet.progress import Stages
 
+    stacks = find_stacks(Path(args.input), pattern=args.pattern, voxel_um=args.voxel_um)
+    traces = read_traces(Path(args.dendrites)) if args.dendrites else None
+    config = _settings(InferConfig, args)
     with Stages(quiet=args.quiet) as stages:
-        outcome = infer(stacks, out, _settings(InferConfig, args), args.device, stages)
+        outcome = infer(stacks, Path(args.out), config, args.device, stages, traces)
     if not args.quiet:
         _print_numbers(outcome)
     return SOME_FAILED if outcome.failed else DONE
@@ -137,7 +138,7 @@ def _add_analyze(parser: ArgumentParser) -> None:
 
 def _analyze(args: Namespace) -> int:
     from spinenet.config import InferConfig
-    from spinenet.io.read import read_table
+    from spinenet.io.table import read_table
     from spinenet.pipeline import analyze_tracks
     from spinenet.tables import COVERAGE, TRACKS
     from spinenet.types import Tracks
@@ -172,7 +173,7 @@ def _add_demo(parser: ArgumentParser) -> None:
 def _demo(args: Namespace) -> int:
     from spinenet.config import InferConfig, SimulateConfig
     from spinenet.io.experiment import write_experiment
-    from spinenet.io.read import find_stacks
+    from spinenet.io.sessions import find_stacks
     from spinenet.pipeline import infer
     from spinenet.progress import Stages
 
@@ -214,7 +215,7 @@ def _add_evaluate(parser: ArgumentParser) -> None:
 
 def _evaluate(args: Namespace) -> int:
     from spinenet.evaluate.spines import score_detection
-    from spinenet.io.read import read_table
+    from spinenet.io.table import read_table
     from spinenet.tables import SPINES
 
     truth = read_table(Path(args.truth) / SPINES.file, SPINES)

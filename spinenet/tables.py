@@ -178,6 +178,18 @@ DENDRITES = Table(
         _c("arc_length_um", "float", "place along the dendrite, in the frame of all sessions, um"),
     ),
 )
+TRACES = Table(
+    "traces",
+    "centreline node that a person traced",
+    (
+        _c("animal", "str", "animal; blank for any", required=False),
+        _c("region", "str", "field of view; blank for any", required=False),
+        _c("session", "int?", "session whose stack was traced; blank for any", required=False),
+        _c("dendrite_id", "int", "dendrite, a whole number"),
+        *_point("", "node"),
+        _c("radius_um", "float", "radius of the shaft, um", required=False),
+    ),
+)
 COVERAGE = Table(
     "coverage.csv",
     "scorable stretch of a dendrite in a session",

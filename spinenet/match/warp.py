@@ -37,16 +37,25 @@ NO_STRETCH_WEIGHT = 100.0
 """Square of the scatter of a spine (0.3 um) over that of the stretch (3 %)."""
 
 
-def make_map(sessions: list[Dendrites], affines: list[FloatArray], min_um: float) -> Dendrites:
+def make_map(
+    sessions: list[Dendrites],
+    affines: list[FloatArray],
+    min_um: float,
+    traced: Dendrites | None = None,
+) -> Dendrites:
     """Dendrites of a region in the reference frame.
+
+    What a person traced (in the reference frame) stands as it is, with its ids, and comes first.
 
     The first session's (the reference's), then every stretch of the others that lies off the map.
     A stretch that goes on where a dendrite of the map ends makes it longer; alone it counts if it
     is at least `min_um` long.
     """
+    fixed = traced.segments if traced else ()
     lines: list[FloatArray] = []  # rows of z, y, x, radius
     for dendrites, affine in zip(sessions, affines, strict=True):
-        known = cKDTree(np.concatenate(lines)[:, :3] / KNOWN_UM) if lines else None
+        there = [s.points_um for s in fixed] + [line[:, :3] for line in lines]
+        known = cKDTree(np.concatenate(there) / KNOWN_UM) if there else None
         found = []
         for segment in dendrites.segments:
             points = affine_apply(affine, segment.points_um)
@@ -56,7 +65,8 @@ def make_map(sessions: list[Dendrites], affines: list[FloatArray], min_um: float
             found += [np.c_[points, segment.radius_um][stretch] for stretch in _runs(new)]
         joined = join_ends(lines + found, JOIN_GAP_UM, JOIN_COSINE) if lines else found
         lines = [line for line in joined if arc_length(line[:, :3])[-1] >= min_um]
-    return Dendrites(tuple(_segment(i, line) for i, line in enumerate(lines)))
+    first = max((s.id for s in fixed), default=-1) + 1
+    return Dendrites((*fixed, *(_segment(first + i, line) for i, line in enumerate(lines))))
 
 
 def _segment(number: int, line: FloatArray) -> Segment:

@@ -76,14 +76,20 @@ def measure_spines(
     dendrites: Dendrites,
     config: MeasureConfig,
     reach_um: float,
+    chosen: set[int] | None = None,
 ) -> SpineTable:
     """The spines of one session: heads within `reach_um` of a shaft, measured.
+
+    If some dendrites are `chosen`, only the heads that are nearest to one of them.
 
     Columns as `tables.SPINES`, and besides `instance` (the spine's label in `segmentation`) and
     `side_um` (offset to the right of the dendrite). Arc length and ids are those of `dendrites`.
     """
     found = attach(segmentation.centres_um, dendrites)
-    keep = np.flatnonzero((found.reach_um <= reach_um) & (found.reach_um >= -INSIDE_SHAFT_UM))
+    near = (found.reach_um <= reach_um) & (found.reach_um >= -INSIDE_SHAFT_UM)
+    if chosen is not None:
+        near &= np.isin(found.dendrite, list(chosen))
+    keep = np.flatnonzero(near)
     rows = spine_rows(volume, segmentation, segmentation.centres_um[keep], dendrites, config)
     for row, k in zip(rows, keep, strict=True):
         row["probability"] = float(segmentation.probability[k])

@@ -89,7 +89,7 @@ def test_our_own_fault_is_code_1(monkeypatch, capsys, tmp_path):
     def broken(*_, **__):
         raise RuntimeError("oops")
 
-    monkeypatch.setattr("spinenet.io.read.find_stacks", broken)
+    monkeypatch.setattr("spinenet.io.sessions.find_stacks", broken)
     assert main(["infer", "a.tif", "--out", str(tmp_path)]) == FAULT
     assert "fault of spinenet" in capsys.readouterr().err
 

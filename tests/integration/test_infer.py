@@ -9,8 +9,8 @@ import tifffile
 from filelock import FileLock
 
 from spinenet.cli import BAD_INPUT, DONE, SOME_FAILED, main
-from spinenet.io.read import read_table
-from spinenet.tables import RESULTS, SPINES, TRACKS
+from spinenet.io.table import read_table
+from spinenet.tables import DENDRITES, RESULTS, SPINES, TRACKS
 from spinenet.types import Tracks
 
 
@@ -88,7 +88,7 @@ def test_run_json_says_how_it_was_made(results):
 def test_a_run_killed_between_stacks_goes_on_and_ends_with_the_same_bytes(
     results, small_experiment, tmp_path, monkeypatch
 ):
-    from spinenet import pipeline
+    from spinenet.pipeline import stacks as pipeline
 
     calls = []
     real = pipeline.predict
@@ -118,6 +118,28 @@ def test_other_settings_are_not_served_from_the_store(results, small_experiment,
     assert len(read_table(out / SPINES.file, SPINES)) < len(
         read_table(results / SPINES.file, SPINES)
     )
+
+
+def test_only_the_dendrites_a_person_traced(results, small_experiment, tmp_path):
+    whole = read_table(results / "dendrites.csv", DENDRITES)
+    half = whole[(whole["session"] == 1) & (whole["x_um"] < 12)]
+    half[["region", "session", "dendrite_id", "z_um", "y_um", "x_um"]].rename(
+        columns={"dendrite_id": "dendrite"}
+    ).assign(dendrite=7).to_csv(tmp_path / "mine.csv", index=False)
+    out = tmp_path / "out"
+    args = (small_experiment / "sessions.csv", "--out", out, "--dendrites", tmp_path / "mine.csv")
+    assert run(*args) == DONE
+    spines = read_table(out / SPINES.file, SPINES)
+    assert set(spines["dendrite_id"]) == {7}
+    assert 0 < len(spines) < len(read_table(results / SPINES.file, SPINES))
+    assert spines["x_um"].max() < 16
+
+
+def test_a_trace_of_another_region_is_refused(small_experiment, tmp_path, capsys):
+    (tmp_path / "t.csv").write_text("region,dendrite,z_um,y_um,x_um\nq,0,1,1,1\nq,0,1,1,9\n")
+    args = (small_experiment / "sessions.csv", "--out", tmp_path / "out")
+    assert run(*args, "--dendrites", tmp_path / "t.csv") == BAD_INPUT
+    assert "holds no dendrite of animal" in capsys.readouterr().err
 
 
 def test_two_runs_in_one_folder_refuse_each_other(small_experiment, tmp_path, capsys):

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from spinenet.io.read import StackFile, find_stacks, read_volume
+from spinenet.io.read import read_volume
+from spinenet.io.sessions import StackFile, find_stacks
 from spinenet.types import InputError, Session
 
 VOXEL = (0.8, 0.12, 0.1)

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spinenet.io.read import read_table
+from spinenet.io.table import read_table
 from spinenet.io.write import write_table
 from spinenet.tables import RESULTS, SESSIONS, TRACKS
 from spinenet.types import InputError

@@ -1,0 +1,10 @@
+"""The corridor: the only place that knows the order of the rooms.
+
+read -> segment -> measure -> match -> analyze -> report -> write. `corridor` walks it; `stacks`
+holds what is done to one stack, `sessions` what needs all sessions of a region, `results` what is
+left behind.
+"""
+
+from spinenet.pipeline.corridor import Outcome, analyze_tracks, infer
+
+__all__ = ["Outcome", "analyze_tracks", "infer"]

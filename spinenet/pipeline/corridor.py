@@ -1,0 +1,205 @@
+"""From stacks to the page: every room once, in order."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from spinenet import __version__
+from spinenet.analyze.summary import analyze
+from spinenet.config import Device, InferConfig
+from spinenet.io.atomic import sweep
+from spinenet.io.sessions import StackFile
+from spinenet.io.traces import Traces
+from spinenet.io.weights import load_segment_weights
+from spinenet.io.write import (
+    write_json,
+    write_table,
+    write_text,
+)
+from spinenet.match.region import link_region
+from spinenet.models.allocator import keep_freed_memory
+from spinenet.pipeline.results import (
+    analysis_figures,
+    map_of,
+    node_table,
+    page_of,
+    strips_of,
+    write_stacks,
+    write_tables,
+)
+from spinenet.pipeline.sessions import region_views
+from spinenet.pipeline.stacks import RunLog, Stack, segment_stack, thresholds_of
+from spinenet.progress import Stages
+from spinenet.report import figures
+from spinenet.report.page import five_numbers, make_page, methods_text
+from spinenet.segment.predict import pick_device
+from spinenet.tables import (
+    CLUSTERS,
+    INTERVALS,
+    STATISTICS,
+    SURVIVAL,
+    TRACKS,
+)
+from spinenet.types import (
+    InputError,
+    Tracks,
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left behind."""
+
+    report: Path
+    numbers: list[dict[str, str]]
+    failed: dict[str, str]
+    """Stacks that could not be used, and why."""
+
+
+def infer(
+    stacks: list[StackFile],
+    out: Path,
+    config: InferConfig,
+    device: Device,
+    stages: Stages,
+    traces: Traces | None = None,
+) -> Outcome:
+    """Everything, from stacks to the page. Stacks finished by an earlier, killed run are kept.
+
+    With `traces`, the dendrites that a person chose and no others.
+
+    Raises
+    ------
+    InputError
+        If another run works in `out`, the weights cannot be used, or no stack can be read.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(out / ".lock", timeout=0):
+            sweep(out)
+            return _infer(stacks, out, config, device, stages, traces)
+    except Timeout:
+        raise InputError(
+            f"{out} is in use by another run of spinenet. Wait until it has ended, or give "
+            "another --out."
+        ) from None
+
+
+def _infer(
+    files: list[StackFile],
+    out: Path,
+    config: InferConfig,
+    device: Device,
+    stages: Stages,
+    traces: Traces | None,
+) -> Outcome:
+    keep_freed_memory()
+    log, failed = RunLog(), {}
+    with log.timed("start"):
+        weights = load_segment_weights(config.weights.segment)
+        lookback_p = config.match.lookback_share * thresholds_of(weights, config)["centre"]
+    done: list[Stack] = []
+    bar = stages.stage("segment", len(files))
+    for file in files:
+        try:
+            with log.timed("segment"):
+                done.append(segment_stack(file, out / ".stacks", weights, config, device, stages))
+        except InputError as error:
+            if len(files) == 1:
+                raise
+            failed[str(file.path.name)] = str(error)
+            log.warn(str(error))
+        bar.step()
+    if not done:
+        raise InputError("none of the stacks could be read. " + " ".join(failed.values()))
+    regions: dict[tuple[str, str], list[Stack]] = {}
+    for stack in done:
+        s = stack.volume.session
+        regions.setdefault((s.animal, s.region), []).append(stack)
+    bar = stages.stage("link sessions", len(regions))
+    tables: dict[str, list[pd.DataFrame]] = {}
+    strips: list[tuple[str, list[figures.Strip], tuple[str, str], int]] = []
+    for key in sorted(regions):
+        mine = sorted(regions[key], key=lambda s: s.volume.session.index)
+        with log.timed("link"):
+            views, reference, placed = region_views(mine, config, log, traces)
+            linked = link_region(views, reference, config.match, lookback_p)
+            nodes = node_table(views, linked)
+        with log.timed("write"):
+            for name, frame in (
+                ("spines", linked.spines),
+                ("dendrites", nodes),
+                ("coverage", linked.coverage),
+                ("links", linked.matches.links),
+                ("tracks", linked.tracks.frame),
+            ):
+                tables.setdefault(name, []).append(frame)
+            write_stacks(out, mine, linked, nodes, views)
+            strips += strips_of(mine, placed, linked)
+        bar.step()
+    joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
+    with log.timed("analyze"):
+        analysis = analyze(
+            Tracks(joined["tracks"]), config.analyze, joined["coverage"], config.seed
+        )
+    with log.timed("report"):
+        written = write_tables(out, joined, analysis)
+        maps = [map_of(title, group, key, d, written) for title, group, key, d in strips]
+        page = page_of(analysis, written, maps, weights, config, log, failed)
+        report = write_text(out / "report.html", page)
+    write_json(
+        out / "run.json",
+        {
+            "spinenet": __version__,
+            "python": platform.python_version(),
+            "config": asdict(config),
+            "weights": {"name": weights.name, "sha256": weights.sha256},
+            "inputs": [
+                {
+                    "path": str(s.file.path),
+                    "sha256": s.sha256,
+                    "shape": s.volume.data.shape,
+                    "voxel_um": s.volume.voxel_size_um,
+                }
+                for s in done
+            ],
+            "failed": failed,
+            "device": str(pick_device(device)),
+            "seed": config.seed,
+            "seconds": log.seconds,
+            "warnings": log.warnings,
+        },
+    )
+    return Outcome(report, five_numbers(analysis), failed)
+
+
+def analyze_tracks(
+    tracks: Tracks, out: Path, config: InferConfig, coverage: pd.DataFrame | None
+) -> Outcome:
+    """The analysis alone, of tracks from anywhere: tables and a page without images."""
+    analysis = analyze(tracks, config.analyze, coverage, config.seed)
+    tables = {
+        TRACKS: tracks.frame,
+        INTERVALS: analysis.intervals,
+        CLUSTERS: analysis.clusters,
+        SURVIVAL: analysis.survival,
+        STATISTICS: analysis.statistics,
+    }
+    for table, frame in tables.items():
+        if table is not TRACKS:
+            write_table(out, table, frame)
+    methods = methods_text(__version__, "none: tracks were given", config.analyze)
+    page = make_page(
+        "Dendritic spines over time",
+        f"{tracks.frame['animal'].nunique()} animals. spinenet {__version__}.",
+        analysis,
+        {t.file: f for t, f in tables.items()},
+        (analysis_figures(analysis), []),
+        ([], methods[1:]),
+    )
+    return Outcome(write_text(out / "report.html", page), five_numbers(analysis), {})

@@ -1,0 +1,200 @@
+"""What a run leaves behind: tables, label stacks, ROIs, traces and the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from spinenet import __version__
+from spinenet.config import InferConfig
+from spinenet.io.weights import SegmentWeights
+from spinenet.io.write import (
+    write_rois,
+    write_stack,
+    write_swc,
+    write_table,
+)
+from spinenet.match.record import LinkedRegion
+from spinenet.match.view import SessionView
+from spinenet.measure.straighten import SIDE_UM, STEP_UM, straighten
+from spinenet.pipeline.stacks import RunLog, Stack
+from spinenet.report import figures
+from spinenet.report.page import DendriteMap, make_page, methods_text
+from spinenet.tables import (
+    CLUSTERS,
+    COVERAGE,
+    DENDRITES,
+    INTERVALS,
+    LINKS,
+    SPINES,
+    STATISTICS,
+    SURVIVAL,
+    TRACKS,
+)
+from spinenet.types import (
+    Analysis,
+    Dendrites,
+    Segmentation,
+    SpineTable,
+)
+
+
+def node_table(views: list[SessionView], linked: LinkedRegion) -> pd.DataFrame:
+    """`dendrites.csv` of a region: the map's nodes in view of each session."""
+    rows = []
+    for t, view in enumerate(views):
+        s = view.session
+        for segment in view.dendrites.segments:
+            arc = linked.warps[t, segment.id](segment.arc_length_um)
+            seen = np.isfinite(view.snr[segment.id])
+            for n, i in enumerate(np.flatnonzero(seen)):
+                rows.append(
+                    {
+                        **s.columns,
+                        "dendrite_id": segment.id,
+                        "node": int(i),
+                        "parent_node": int(i) - 1 if n and seen[i - 1] else -1,
+                        "z_um": segment.points_um[i, 0],
+                        "y_um": segment.points_um[i, 1],
+                        "x_um": segment.points_um[i, 2],
+                        "radius_um": segment.radius_um[i],
+                        "arc_length_um": arc[i],
+                    }
+                )
+    return DENDRITES.frame(rows)
+
+
+def write_stacks(
+    out: Path,
+    stacks: list[Stack],
+    linked: LinkedRegion,
+    nodes: pd.DataFrame,
+    views: list[SessionView],
+) -> None:
+    """Label stacks, ROIs and traces; label values as in spines.csv."""
+    for stack, view in zip(stacks, views, strict=True):
+        session = stack.volume.session
+        mine = linked.spines[linked.spines["session"] == session.index]
+        write_stack(
+            out / "labels" / f"{session.name}.ome.tif",
+            final_labels(stack.segmentation, view.spines),
+            stack.volume.voxel_size_um,
+        )
+        write_rois(out / "rois" / f"{session.name}.zip", mine, stack.volume.voxel_size_um)
+        write_swc(out / "rois" / f"{session.name}.swc", nodes[nodes["session"] == session.index])
+
+
+def final_labels(segmentation: Segmentation, spines: SpineTable) -> npt.NDArray[np.uint16]:
+    """(Z, Y, X): 0 background, 1 shaft, spine_id + 1 for the spines kept."""
+    lut = np.zeros(len(segmentation.centres_um) + 1, np.uint16)
+    for spine_id, instance in zip(spines.ids, spines.frame["instance"], strict=True):
+        lut[int(instance)] = spine_id + 1
+    out = lut[segmentation.spines]
+    out[(out == 0) & segmentation.shaft] = 1
+    return out
+
+
+def strips_of(
+    stacks: list[Stack], placed: list[Dendrites], linked: LinkedRegion
+) -> list[tuple[str, list[figures.Strip], tuple[str, str], int]]:
+    """Straightened pictures of every dendrite of a region, in the shared arc length."""
+    first = stacks[0].volume.session
+    out = []
+    for segment in placed[0].segments:
+        strips = []
+        for t, stack in enumerate(stacks):
+            here = placed[t].by_id()[segment.id]
+            own = np.arange(here.arc_length_um[0], here.arc_length_um[-1], STEP_UM)
+            shared = linked.warps[t, segment.id](own)
+            session = stack.volume.session
+            picture = straighten(stack.volume, here, own)
+            strips.append(figures.Strip(session.index, session.day, picture, shared, SIDE_UM))
+        name = first.animal if first.animal == first.region else f"{first.animal}, {first.region}"
+        title = f"{name}, dendrite {segment.id}"
+        out.append((title, strips, (first.animal, first.region), segment.id))
+    return out
+
+
+def map_of(
+    title: str,
+    strips: list[figures.Strip],
+    key: tuple[str, str],
+    dendrite: int,
+    tables: dict[str, pd.DataFrame],
+) -> DendriteMap:
+    def of_region(file: str) -> pd.DataFrame:
+        frame = tables[file]
+        return frame[(frame["animal"] == key[0]) & (frame["region"] == key[1])]
+
+    tracks, spines = of_region(TRACKS.file), of_region(SPINES.file)
+    fate = figures.fates(tracks, of_region(CLUSTERS.file))
+    tracks = tracks[tracks["dendrite_id"] == dendrite]
+    spines = spines[spines["dendrite_id"] == dendrite]
+    figure = figures.dendrite_map(strips, tracks, spines, fate)
+    n = tracks["track_id"].nunique()
+    return DendriteMap(f"{title}: {n} spines over {len(strips)} sessions", figures.as_svg(figure))
+
+
+def write_tables(
+    out: Path, joined: dict[str, pd.DataFrame], analysis: Analysis
+) -> dict[str, pd.DataFrame]:
+    tables = {
+        SPINES: joined["spines"],
+        DENDRITES: joined["dendrites"],
+        COVERAGE: joined["coverage"],
+        LINKS: joined["links"],
+        TRACKS: joined["tracks"],
+        INTERVALS: analysis.intervals,
+        CLUSTERS: analysis.clusters,
+        SURVIVAL: analysis.survival,
+        STATISTICS: analysis.statistics,
+    }
+    for table, frame in tables.items():
+        write_table(out, table, frame)
+    return {table.file: frame for table, frame in tables.items()}
+
+
+def page_of(
+    analysis: Analysis,
+    tables: dict[str, pd.DataFrame],
+    maps: list[DendriteMap],
+    weights: SegmentWeights,
+    config: InferConfig,
+    log: RunLog,
+    failed: dict[str, str],
+) -> str:
+    spines = tables[SPINES.file]
+    animals = spines["animal"].nunique()
+    n_sessions = len(spines.drop_duplicates(["animal", "region", "session"]))
+    subtitle = (
+        f"{animals} animal{'s' * (animals != 1)}, {n_sessions} sessions, {len(spines)} spines "
+        f"seen, {len(tables[TRACKS.file].drop_duplicates(['animal', 'region', 'track_id']))} "
+        f"followed. spinenet {__version__}."
+    )
+    pictures = analysis_figures(analysis)
+    methods = methods_text(__version__, f"{weights.name}, {weights.sha256[:12]}", config.analyze)
+    return make_page(
+        "Dendritic spines over time",
+        subtitle,
+        analysis,
+        tables,
+        (pictures, maps),
+        (log.warnings, methods),
+    )
+
+
+def analysis_figures(analysis: Analysis) -> dict[str, str]:
+    """The figures that tracks alone allow, by title."""
+    pictures = {}
+    if len(analysis.intervals):
+        pictures["Turnover"] = figures.as_svg(figures.rates(analysis.intervals))
+    if len(analysis.statistics):
+        pictures["Clustered share of new spines, and chance"] = figures.as_svg(
+            figures.clustering(analysis)
+        )
+    if len(analysis.survival):
+        pictures["Survival from the landmark"] = figures.as_svg(figures.survival(analysis.survival))
+    return pictures

@@ -1,0 +1,81 @@
+"""A person's traces: tables and SWC, drawn by hand."""
+
+import numpy as np
+import pytest
+
+from spinenet.io.traces import read_traces
+from spinenet.io.write import write_swc
+from spinenet.tables import DENDRITES
+from spinenet.types import InputError
+
+# a Y: 1-2-3 along x, then 4-5 straight on and 6-7 to the side
+Y_TREE = """# x y z in um
+1 3 0 5 4 0.5 -1
+2 3 5 5 4 0.5 1
+3 3 10 5 4 0.5 2
+4 3 15 5 4 0.4 3
+5 3 20 5 4 0.4 4
+6 3 11 9 4 0.3 3
+7 3 12 13 4 0.3 6
+"""
+
+
+def traced(path, text):
+    path.write_text(text)
+    return read_traces(path).of("m", "r", [2])[1].segments
+
+
+def test_the_straight_way_through_a_branch_point_is_one_dendrite(tmp_path):
+    lengths = sorted(round(s.length_um) for s in traced(tmp_path / "y.swc", Y_TREE))
+    assert lengths == [8, 20]
+
+
+def test_an_swc_that_we_wrote_comes_back(tmp_path):
+    rows = [
+        {"dendrite_id": d, "node": i, "z_um": 3.0, "y_um": 4.0 + 5 * d, "x_um": 0.5 * i,
+         "radius_um": 0.4, "arc_length_um": 0.5 * i}
+        for d in (0, 1) for i in range(21)
+    ]  # fmt: skip
+    path = write_swc(tmp_path / "ours.swc", DENDRITES.frame(rows))
+    first, second = read_traces(path).of("m", "r", [0])[1].segments
+    assert first.points_um[10] == pytest.approx([3, 4, 5], abs=0.01)
+    assert second.points_um[10] == pytest.approx([3, 9, 5], abs=0.01)
+    assert first.radius_um[0] == pytest.approx(0.4)
+
+
+def test_a_table_says_which_session_was_traced(tmp_path):
+    (tmp_path / "t.csv").write_text(
+        "animal,region,session,dendrite,z_um,y_um,x_um\n"
+        "m,r,1,4,0,0,0\nm,r,1,4,0,0,9\nm,r,3,4,0,7,0\nm,r,3,4,0,7,9\n"
+    )
+    traces = read_traces(tmp_path / "t.csv")
+    session, dendrites = traces.of("m", "r", [2, 3, 1])
+    assert session == 3
+    (only,) = dendrites.segments
+    assert only.id == 4
+    assert np.allclose(only.points_um[:, 1], 7)
+    with pytest.raises(InputError, match="no dendrite of animal 'x'"):
+        traces.of("x", "r", [1])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.swc", "1 3 0 0\n", "holds no SWC nodes"),
+        ("a.swc", "one two\n", "is not an SWC file"),
+        ("a.swc", "1 3 0 0 0 1 9\n2 3 1 1 1 1 1\n", "node 9 is named as a parent"),
+        ("a.csv", "dendrite,z_um,y_um,x_um\n", "holds no nodes"),
+        ("a.csv", "dendrite,z_um,y_um,x_um\n0,1,1,1\n", "has 1 node"),
+        ("a.csv", "dendrite,z,y,x\n0,1,1,1\n", "lacks the columns z_um, y_um, x_um"),
+        ("a.obj", "", "are read from .csv or .swc"),
+    ],
+)
+def test_what_is_no_trace_is_refused(tmp_path, name, text, message):
+    with pytest.raises(InputError, match=message):
+        traced(tmp_path / name, text)
+
+
+@pytest.mark.parametrize("name", ["none.swc", "none.csv"])
+def test_a_missing_file(tmp_path, name):
+    with pytest.raises(InputError, match="was not found"):
+        read_traces(tmp_path / name)
