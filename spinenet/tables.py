@@ -154,7 +154,7 @@ SPINES = Table(
         _c("azimuth_deg", "float", "direction around the shaft; 0 right, 90 towards the objective"),
         _c("length_um", "float", "shaft surface to the tip, um"),
         _c("neck_length_um", "float", "shaft surface to the head, um"),
-        _c("head_width_um", "float", "full width of the head across the spine's axis, um"),
+        _c("head_width_um", "float", "diameter of a ball of the head's volume, um"),
         _c("head_volume_um3", "float", "volume of the head from its brightness, um3"),
         _c("strength", "float", "integrated brightness of the spine over 1 um of adjacent shaft"),
         _c("kind", "str", "spine or filopodium"),

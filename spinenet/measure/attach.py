@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from spinenet.config import MeasureConfig
 from spinenet.geometry import inside, point_at, project, side_frame, tangents
-from spinenet.measure.shape import measure_shape
+from spinenet.measure.shape import Stalk, measure_shape
 from spinenet.tables import SPINES
 from spinenet.types import Dendrites, FloatArray, Segmentation, SpineTable, Volume
 
@@ -27,6 +27,7 @@ class Attachment:
 
     dendrite: np.ndarray
     base_um: FloatArray
+    tangent: FloatArray
     arc_um: FloatArray
     azimuth_deg: FloatArray
     side_um: FloatArray
@@ -42,6 +43,7 @@ def attach(centres_um: FloatArray, dendrites: Dendrites) -> Attachment:
     out = Attachment(
         np.full(k, -1),
         np.full((k, 3), np.nan),
+        np.full((k, 3), np.nan),
         np.full(k, np.nan),
         np.full(k, np.nan),
         np.full(k, np.nan),
@@ -54,11 +56,13 @@ def attach(centres_um: FloatArray, dendrites: Dendrites) -> Attachment:
         radius = np.interp(arc, s, segment.radius_um)
         near = d - radius < out.reach_um
         tangent = point_at(tangents(segment.points_um), s, arc)
-        right, up = side_frame(tangent / np.linalg.norm(tangent, axis=1, keepdims=True))
+        tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
+        right, up = side_frame(tangent)
         away = centres_um - foot
         azimuth = np.degrees(np.arctan2((away * up).sum(1), (away * right).sum(1))) % 360
         out.dendrite[near] = segment.id
         out.base_um[near] = foot[near]
+        out.tangent[near] = tangent[near]
         for target, value in (
             (out.arc_um, arc),
             (out.azimuth_deg, azimuth),
@@ -122,9 +126,8 @@ def spine_rows(
             else centres_um[:0]
         )
         others = others[np.linalg.norm(others - centre, axis=1) > 0.2]
-        shape = measure_shape(
-            volume, segmentation.shaft, centre, at.base_um[k], at.radius_um[k], others, background
-        )
+        stalk = Stalk(at.base_um[k], at.tangent[k], float(at.radius_um[k]))
+        shape = measure_shape(volume, centre, stalk, others, background)
         width = shape.head_width_um if np.isfinite(shape.head_width_um) else 0.4
         length = float(at.reach_um[k] + width / 2)
         long_and_thin = length > FILOPODIUM_LENGTH_UM and width < FILOPODIUM_WIDTH_UM

@@ -2,7 +2,9 @@
 
 Strength is the integrated brightness of the spine over that of 1 um of adjacent shaft, background
 removed (Holtmaat & Svoboda 2009): blur cancels, because both are sums. Head volume follows from it
-and the shaft's cross-section, as both hold the same fluorophore.
+and the shaft's cross-section, as both hold the same fluorophore; head width is the diameter of a
+ball of that volume. The width of a head's own profile says less: most heads are narrower than the
+blur, and on simulated truth it scattered more than twice as much (benchmarks/RESULTS.md).
 """
 
 from __future__ import annotations
@@ -11,15 +13,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from spinenet.types import FloatArray, Um3, Volume
 
 REACH_UM: Um3 = (1.8, 0.75, 0.75)
 """Half axes of the ellipsoid around a head whose light is its own."""
-SHAFT_HALF_UM = 1.0
-BLUR_FWHM_UM = 0.42
-"""Typical lateral blur, removed from widths in quadrature."""
+BESIDE_UM = (-2.4, -2.0, -1.6, -1.2, 1.2, 1.6, 2.0, 2.4)
+"""How far along the shaft the light without the spine is looked for."""
+SHAFT_HALF_UM = 1.5
+SHAFT_BEYOND_UM = (2.5, 0.7)
+"""How far its blur reaches beyond the shaft: in depth, sideways."""
 
 
 @dataclass(frozen=True)
@@ -31,36 +34,42 @@ class Shape:
     strength: float
 
 
+@dataclass(frozen=True)
+class Stalk:
+    """Where a spine stands: (3,) place on the shaft's axis, (3,) direction of the axis, radius."""
+
+    base_um: FloatArray
+    tangent: FloatArray
+    radius_um: float
+
+
 def measure_shape(
     volume: Volume,
-    shaft: npt.NDArray[np.bool_],
     centre_um: FloatArray,
-    base_um: FloatArray,
-    radius_um: float,
+    stalk: Stalk,
     others_um: FloatArray,
     background: float,
 ) -> Shape:
-    """Measure the spine with its head at `centre_um` on a shaft of `radius_um` at `base_um`.
+    """Measure the spine with its head at `centre_um`.
 
     Parameters
     ----------
-    shaft: (Z, Y, X) shaft mask
     others_um: (K, 3) centres of the other spines near it, whose light is not this one's
     background: intensity of empty tissue
     """
-    window, grid = _window(volume, (centre_um + base_um) / 2, 2.5 + radius_um)
+    window, grid = _window(volume, (centre_um + stalk.base_um) / 2, 3.5 + stalk.radius_um)
     light = volume.data[window].astype(np.float32) - background
-    inside_shaft = shaft[window]
-    d = _scaled(grid, centre_um)
-    own = (d <= 1) & ~inside_shaft
+    own = _scaled(grid, centre_um) <= 1
+    foreign = np.zeros(light.shape, bool)
     for other in others_um:
-        own &= d <= _scaled(grid, other)
-    haze = _haze(grid, light, base_um, centre_um, own)
-    total = float((light - haze)[own].sum())
-    along = _shaft_light(light, grid, base_um, radius_um)
+        foreign |= _scaled(grid, other) <= np.minimum(_scaled(grid, centre_um), 1)
+    own &= ~foreign
+    total = float(light[own].sum()) - own.sum() * _beside(grid, light, centre_um, stalk, foreign)
+    along = _shaft_light(light, grid, stalk)
     strength = total / along if along > 0 else float("nan")
-    volume_um3 = strength * np.pi * radius_um**2
-    return Shape(_width(volume, centre_um, base_um, background), volume_um3, strength)
+    volume_um3 = strength * np.pi * stalk.radius_um**2
+    width = (6 * volume_um3 / np.pi) ** (1 / 3) if volume_um3 > 0 else float("nan")
+    return Shape(width, volume_um3, strength)
 
 
 def _window(
@@ -81,60 +90,37 @@ def _scaled(grid: list[FloatArray], point_um: FloatArray) -> FloatArray:
     return np.sqrt(far2)
 
 
-def _haze(
+def _beside(
     grid: list[FloatArray],
     light: FloatArray,
-    base_um: FloatArray,
     centre_um: FloatArray,
-    own: npt.NDArray[np.bool_],
+    stalk: Stalk,
+    foreign: npt.NDArray[np.bool_],
 ) -> float:
-    """Light that the shaft throws on the spine's place: what lies as far from the shaft's axis,
-    beside the spine."""
-    out = centre_um - base_um
-    reach = float(np.linalg.norm(out))
-    d = np.sqrt(sum((g - p) ** 2 for g, p in zip(grid, base_um, strict=True)))
-    beside = ~own & (np.abs(d - reach) < 0.3) & (_scaled(grid, centre_um) > 1.3)
-    values = light[beside]
-    return float(np.percentile(values, 40)) if len(values) > 20 else 0.0
+    """Mean light of the same ellipsoid moved along the shaft: what the shaft and its haze throw on
+    the spine's place. Places with another spine are left out; of the rest the darker quarter."""
+    means = []
+    for step in BESIDE_UM:
+        there = _scaled(grid, centre_um + step * stalk.tangent) <= 1
+        clear = there & ~foreign
+        if clear.sum() > 0.7 * max(there.sum(), 1):
+            means.append(float(light[clear].mean()))
+    return float(np.percentile(means, 25)) if means else 0.0
 
 
-def _shaft_light(
-    light: FloatArray, grid: list[FloatArray], base_um: FloatArray, radius_um: float
-) -> float:
-    """Integrated light of the shaft per um of its length, from a ball around the base."""
-    half = SHAFT_HALF_UM
-    d = np.sqrt(
-        ((grid[0] - base_um[0]) / 2.2) ** 2
-        + (grid[1] - base_um[1]) ** 2
-        + (grid[2] - base_um[2]) ** 2
+def _shaft_light(light: FloatArray, grid: list[FloatArray], stalk: Stalk) -> float:
+    """Integrated light of the shaft per um of its length: the median over thin slices across it,
+    which a spine on one of them does not move."""
+    away = [g - b for g, b in zip(grid, stalk.base_um, strict=True)]
+    along = sum(a * t for a, t in zip(away, stalk.tangent, strict=True))
+    sideways = np.sqrt(
+        away[1] ** 2 + away[2] ** 2 - np.minimum(along**2, away[1] ** 2 + away[2] ** 2)
     )
-    reach = radius_um + half
-    share = light[d <= reach]
-    # a straight shaft crosses the ball along a chord of about its diameter
-    return float(share.sum()) / (2 * reach) if len(share) else 0.0
-
-
-def _width(volume: Volume, centre_um: FloatArray, base_um: FloatArray, background: float) -> float:
-    """Full width at half maximum of the head across the spine's axis in the plane, blur removed."""
-    axis = (centre_um - base_um)[1:]
-    length = float(np.hypot(*axis))
-    if length < 1e-6:
-        return float("nan")
-    across = np.array([0.0, -axis[1], axis[0]]) / length
-    t = np.arange(-1.2, 1.2001, 0.04)
-    places = (centre_um + t[:, None] * across) / np.array(volume.voxel_size_um)
-    low = np.maximum(np.floor(places.min(axis=0)).astype(int) - 1, 0)
-    high = np.ceil(places.max(axis=0)).astype(int) + 2
-    box = volume.data[low[0] : high[0], low[1] : high[1], low[2] : high[2]].astype(np.float32)
-    if not box.size:
-        return float("nan")
-    line = ndimage.map_coordinates(box, (places - low).T, order=1, mode="nearest") - background
-    line = ndimage.gaussian_filter1d(line, 2)
-    middle = len(t) // 2
-    peak = middle - 6 + int(line[middle - 6 : middle + 7].argmax())
-    half = line[peak] / 2
-    if half <= 0:
-        return float("nan")
-    right = next((i for i in range(peak, len(t)) if line[i] < half), len(t) - 1)
-    left = next((i for i in range(peak, -1, -1) if line[i] < half), 0)
-    return float(np.sqrt(max((t[right] - t[left]) ** 2 - BLUR_FWHM_UM**2, 0.1**2)))
+    depth, side = (stalk.radius_um + beyond for beyond in SHAFT_BEYOND_UM)
+    near = (np.abs(away[0]) <= depth) & (sideways <= side)
+    edges = np.linspace(-SHAFT_HALF_UM, SHAFT_HALF_UM, 9)
+    slices = np.digitize(along[near], edges)
+    sums = np.bincount(slices, weights=light[near], minlength=len(edges) + 1)[1:-1]
+    counts = np.bincount(slices, minlength=len(edges) + 1)[1:-1]
+    seen = counts > 0
+    return float(np.median(sums[seen])) / float(edges[1] - edges[0]) if seen.any() else 0.0

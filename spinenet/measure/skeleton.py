@@ -207,7 +207,8 @@ def _radius(segmentation: Segmentation, points_um: FloatArray) -> FloatArray:
         if mask.any():
             depth = ndimage.distance_transform_edt(mask, sampling=voxel[1:])
             near = depth[max(y - y0 - 4, 0) : y - y0 + 5, max(x - x0 - 4, 0) : x - x0 + 5]
-            out[i] = near.max() if near.max() > 0 else np.nan
+            # the nearest pixel centre outside lies some quarter of a pixel beyond the edge
+            out[i] = near.max() - voxel[1] / 4 if near.max() > 0 else np.nan
     typical = np.nanmedian(out) if np.isfinite(out).any() else MIN_RADIUS_UM
     out = np.where(np.isfinite(out), out, typical)
     return np.maximum(ndimage.median_filter(out, 9, mode="nearest"), MIN_RADIUS_UM)
