@@ -20,7 +20,7 @@ from spinenet.synthetic.morphology import (
 )
 from spinenet.types import FloatArray, Um3
 
-SUB_SLICE_UM = 0.4
+SUB_SLICE_UM = 0.2
 
 
 @dataclass(frozen=True)
