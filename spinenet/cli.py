@@ -52,6 +52,8 @@ def _run(name: str, arguments: list[str]) -> int:
     quiet, verbose = "--quiet" in arguments, "--verbose" in arguments
     level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s", force=True)
+    if not verbose:  # of a damaged file our own paragraph says it better
+        logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
         parser = _parser(name, summary)
         add(parser)

@@ -35,7 +35,7 @@ class SegmentConfig:
     spine_threshold: float | None = None
     centre_threshold: float | None = None
     reach_um: float = 3.0
-    tile_mvox: float = 6.0
+    tile_mvox: float = 10.0
 
 
 @dataclass(frozen=True)

@@ -138,9 +138,9 @@ def _check_values(data: Any, name: str) -> None:
             f"{name} holds NaN or infinite values. Registration or deconvolution leaves them at "
             "the border; crop the stack or replace them by the background."
         )
-    low, high = int(np.min(data)), int(np.max(data))
+    low, high = np.min(data), np.max(data)
     if low == high:
         raise InputError(
-            f"{name} has the same value ({low}) in every voxel: there is no image in it. The "
+            f"{name} has the same value ({low:g}) in every voxel: there is no image in it. The "
             "wrong channel or a failed export are the usual causes."
         )

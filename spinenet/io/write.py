@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import tifffile
-from roifile import ImagejRoi
+from roifile import ROI_TYPE, ImagejRoi
+from scipy import ndimage
+from skimage.measure import find_contours
 
 from spinenet.io.atomic import published
 from spinenet.tables import Table
@@ -71,16 +73,38 @@ def write_volume(path: Path, volume: Volume) -> Path:
     return write_stack(path, volume.data, volume.voxel_size_um)
 
 
-def write_rois(path: Path, spines: pd.DataFrame, voxel_um: Um3) -> Path:
-    """ImageJ point ROIs at the head centres of one session, named by track."""
+def write_rois(
+    path: Path, spines: pd.DataFrame, labels: npt.NDArray[np.uint16], voxel_um: Um3
+) -> Path:
+    """ImageJ ROIs of one session, named by track: outlines of masks, points where there is none.
+
+    An outline is that of the mask's projection, on the slice of the head's centre. ImageJ counts
+    pixels from their corner: the centre of the first lies at 0.5.
+    """
+    boxes = ndimage.find_objects(labels.astype(np.int32, copy=False))
     with published(path) as aside, zipfile.ZipFile(aside, "w") as archive:
         for row in spines.to_dict("records"):
             name = f"track{row['track_id']}_spine{row['spine_id']}"
-            xy = [[row["x_um"] / voxel_um[2], row["y_um"] / voxel_um[1]]]
-            position = round(row["z_um"] / voxel_um[0]) + 1
-            roi = ImagejRoi.frompoints(xy, name=name, position=position)
+            value = int(row["label"])
+            box = boxes[value - 1] if 0 < value <= len(boxes) else None
+            outline = None if box is None else _outline(labels[box] == value, box)
+            if outline is None:
+                outline = np.array([[row["x_um"] / voxel_um[2], row["y_um"] / voxel_um[1]]])
+            plane = round(row["z_um"] / voxel_um[0])  # from 0; roifile writes ImageJ's number
+            roi = ImagejRoi.frompoints(outline + 0.5, name=name, position=plane)
+            roi.roitype = ROI_TYPE.POLYGON if len(outline) > 2 else ROI_TYPE.POINT
             archive.writestr(zipfile.ZipInfo(f"{name}.roi", LONG_AGO), roi.tobytes())
     return path
+
+
+def _outline(mask: npt.NDArray[np.bool_], box: tuple[slice, ...]) -> npt.NDArray[np.float64] | None:
+    """(N, 2) x, y of the longest outline of a mask's projection, in pixels of the stack."""
+    flat = np.pad(mask.any(axis=0), 1).astype(np.float32)
+    lines = find_contours(flat, 0.5)
+    if not lines:
+        return None
+    longest = max(lines, key=len)[:-1] - 1
+    return (longest + [box[1].start, box[2].start])[:, ::-1]
 
 
 def write_swc(path: Path, nodes: pd.DataFrame) -> Path:

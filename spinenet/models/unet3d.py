@@ -18,7 +18,7 @@ SHAFT, SPINE, CENTRE, OFFSET = 0, 1, 2, slice(3, 6)
 N_OUTPUTS = 6
 MULTIPLE = (2, 8, 8)
 """A patch's z, y and x must be multiples of these."""
-HALO_PX = 32
+HALO_PX = 24
 """Surroundings in y and x beyond which a voxel's answer no longer changes noticeably."""
 _KERNELS = ((1, 3, 3), (3, 3, 3), (3, 3, 3), (3, 3, 3))
 _STRIDES = ((1, 1, 1), (1, 2, 2), (1, 2, 2), (2, 2, 2))
@@ -61,8 +61,10 @@ class SpineUNet(nn.Module):
         for block in self.down:
             x = block(x)
             skips.append(x)
-        for block, skip in zip(self.up, skips[-2::-1], strict=True):
-            x = block(x, skip)
+        skips.pop()
+        for block in self.up:
+            # the block's own steps; called as a whole it would hold the skip to its end
+            x = block.conv_block(torch.cat((block.transp_conv(x), skips.pop()), dim=1))  # type: ignore[operator]
         out: Tensor = self.head(x)
         return out
 

@@ -78,12 +78,9 @@ def write_stacks(
     for stack, view in zip(stacks, views, strict=True):
         session = stack.volume.session
         mine = linked.spines[linked.spines["session"] == session.index]
-        write_stack(
-            out / "labels" / f"{session.name}.ome.tif",
-            final_labels(stack.segmentation, view.spines),
-            stack.volume.voxel_size_um,
-        )
-        write_rois(out / "rois" / f"{session.name}.zip", mine, stack.volume.voxel_size_um)
+        labels, voxel = final_labels(stack.segmentation, view.spines), stack.volume.voxel_size_um
+        write_stack(out / "labels" / f"{session.name}.ome.tif", labels, voxel)
+        write_rois(out / "rois" / f"{session.name}.zip", mine, labels, voxel)
         write_swc(out / "rois" / f"{session.name}.swc", nodes[nodes["session"] == session.index])
 
 

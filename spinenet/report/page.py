@@ -123,7 +123,8 @@ def _percent(value: float) -> str:
 
 
 def _note(row: pd.Series) -> str:
-    parts = [f"n = {int(row['n_spines'])}"]
+    animals = int(row["n_animals"])
+    parts = [f"n = {int(row['n_spines'])} spines, {animals} animal{'s' * (animals != 1)}"]
     if pd.notna(row["ci_low"]):
         parts.append(f"95 %: {100 * row['ci_low']:.0f} to {100 * row['ci_high']:.0f} %")
     if pd.notna(row["null_mean"]):

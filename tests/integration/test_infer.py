@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from spinenet.cli import BAD_INPUT, DONE, SOME_FAILED, main
 from spinenet.io.table import read_table
 from spinenet.tables import DENDRITES, RESULTS, SPINES, TRACKS
 from spinenet.types import Tracks
+from tests.conftest import ROOT
 
 
 def run(*arguments):
@@ -107,6 +111,23 @@ def test_a_run_killed_between_stacks_goes_on_and_ends_with_the_same_bytes(
     monkeypatch.setattr(pipeline, "predict", lambda *a, **k: (calls.append(1), real(*a, **k))[1])
     assert run(small_experiment / "sessions.csv", "--out", out) == DONE
     assert len(calls) == 2
+    assert content(out) == content(results)
+
+
+def test_a_killed_process_leaves_nothing_half_written(results, small_experiment, tmp_path):
+    """Killed without warning after its first stack; started again, it ends with the same bytes."""
+    out = tmp_path / "out"
+    command = [sys.executable, ROOT / "infer.py", small_experiment / "sessions.csv", "--out", out]
+    process = subprocess.Popen([*map(str, command), "--quiet"])
+    while not list(out.glob(".stacks/*/fingerprint")) and process.poll() is None:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert not (out / "report.html").exists()
+    kept = {p: p.stat().st_mtime_ns for p in out.glob(".stacks/*/fingerprint")}
+    assert kept
+    assert run(small_experiment / "sessions.csv", "--out", out) == DONE
+    assert {p: p.stat().st_mtime_ns for p in kept} == kept
     assert content(out) == content(results)
 
 

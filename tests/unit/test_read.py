@@ -32,6 +32,12 @@ def test_ome(write_tif, dtype):
     assert np.array_equal(volume.data, tifffile.imread(path))
 
 
+def test_a_stack_scaled_to_one_is_no_constant(tmp_path):
+    data = np.random.default_rng(0).random((6, 24, 32), np.float32)
+    tifffile.imwrite(tmp_path / "a.tif", data, photometric="minisblack")
+    assert np.array_equal(read(tmp_path / "a.tif", VOXEL).data, data)
+
+
 def test_ome_in_nanometres(write_tif):
     units = {f"PhysicalSize{a}Unit": "nm" for a in "ZYX"}
     sizes = {"axes": "ZYX", "PhysicalSizeZ": 800.0, "PhysicalSizeY": 120.0, "PhysicalSizeX": 100.0}
