@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import chi2
 
 from spinenet.analyze.summary import analyze
 from spinenet.cli import main as spinenet
@@ -49,6 +50,13 @@ def measures(truth: pd.DataFrame, found: pd.DataFrame) -> dict[str, dict[str, fl
     return out
 
 
+def poisson_interval(count: int) -> tuple[float, float]:
+    """Exact 95 % interval of the mean of a Poisson count (Garwood 1936): how far the number of
+    clusters in so few animals is from its expectation by chance alone."""
+    low = chi2.ppf(0.025, 2 * count) / 2 if count else 0.0
+    return float(low), float(chi2.ppf(0.975, 2 * count + 2) / 2)
+
+
 def run(snr: str, regions: int, folder: Path) -> dict:
     data, out = folder / snr / "data", folder / snr / "out"
     common = ["--animals", str(regions), "--snr", snr, "--seed", "4242"]
@@ -75,7 +83,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         rows = {snr: run(snr, regions, Path(folder)) for snr in ("good", "fair", "poor")}
     print(
-        "| simulated SNR | precision | recall | F1 | lateral error (um) | clusters found / true |"
+        "| simulated SNR | precision | recall | F1 | lateral error (um) | clusters found / true "
+        "(95 % by sampling) |"
     )
     print("|---|---|---|---|---|---|")
     for snr, row in rows.items():
@@ -84,7 +93,8 @@ def main() -> None:
         print(
             f"| {snr} | "
             + " | ".join(f"{d[n]:.3f}" for n in names)
-            + f" | {row['clusters_found']} / {row['clusters_true']} |"
+            + f" | {row['clusters_found']} / {row['clusters_true']} "
+            + "({:.0f} to {:.0f}) |".format(*poisson_interval(row["clusters_true"]))
         )
     print("\n| measure | " + " | ".join(f"{s}: ratio, spread, r" for s in rows) + " |")
     print("|---|" + "---|" * len(rows))

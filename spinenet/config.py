@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from spinenet.types import InputError
+
 Device = Literal["auto", "cpu", "cuda"]
 
 
@@ -27,14 +29,12 @@ class SegmentConfig:
     shaft_threshold: probability from which a voxel is shaft
     spine_threshold: probability from which a voxel belongs to a spine
     centre_threshold: height of a centre peak from which it is a spine
-    reach_um: a spine's centre lies at most this far from the shaft's surface
     tile_mvox: largest tile, in millions of voxels; halved when memory runs out
     """
 
     shaft_threshold: float | None = None
     spine_threshold: float | None = None
     centre_threshold: float | None = None
-    reach_um: float = 3.0
     tile_mvox: float = 10.0
 
 
@@ -48,6 +48,7 @@ class MeasureConfig:
     spur_um: side branches of the skeleton up to this long are spines or roughness, not dendrites
     node_um: distance between nodes of a centreline
     edge_um: spines nearer to the border of the stack touch the edge
+    reach_um: a spine's centre lies at most this far from the shaft's surface
     min_length_um: shortest protrusion beyond the shaft that counts as a spine
     """
 
@@ -55,6 +56,7 @@ class MeasureConfig:
     spur_um: float = 4.0
     node_um: float = 0.5
     edge_um: float = 1.0
+    reach_um: float = 3.0
     min_length_um: float = 0.2
 
 
@@ -67,7 +69,7 @@ class MatchConfig:
     max_shift_um: largest shift between sessions that is searched
     max_rotation_deg: largest rotation about z that is searched
     gate_um: two spines farther apart than this along the dendrite, after alignment, are not one
-    min_link_p: links less sure than this are not made
+    min_link_p: links less sure than this, rivals left aside, are not made
     lookback_share: a spine missed at first is found again from this share of the centre threshold
     min_snr: a shaft dimmer than this, over its noise, cannot show that a spine is absent
     """
@@ -148,6 +150,13 @@ class OpticsConfig:
     shadow_chance: float = 0.15
     jitter_um: tuple[float, float] = (0.0, 0.12)
     clip_8bit_chance: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.line_noise[0] <= self.line_noise[1] <= 0.7:
+            raise InputError(
+                f"line_noise {self.line_noise}: a correlation between 0 and 0.7 was expected; "
+                "three neighbours on a line cannot be more alike. Give a smaller one."
+            )
 
 
 @dataclass(frozen=True)

@@ -84,10 +84,13 @@ def side_frame(tangent: FloatArray) -> tuple[FloatArray, FloatArray]:
     return right, up
 
 
-def join_ends(lines: list[FloatArray], gap_um: float, cosine: float) -> list[FloatArray]:
+def join_ends(
+    lines: list[FloatArray], gap_um: float, cosine: float, n_settled: int = 0
+) -> list[FloatArray]:
     """Join ends of polylines that lie close and straight ahead of each other, straightest first.
 
-    Rows are z, y, x in um; further columns go along with them.
+    Rows are z, y, x in um; further columns go along with them. The first `n_settled` lines are made
+    longer by others and never joined to one another; the result holds them first.
     """
     lines = list(lines)
     while True:
@@ -96,7 +99,7 @@ def join_ends(lines: list[FloatArray], gap_um: float, cosine: float) -> list[Flo
         for a, (i, e, p, u) in enumerate(ends):
             for j, f, q, v in ends[a + 1 :]:
                 gap = float(np.linalg.norm(q - p))
-                if i == j or gap > gap_um:
+                if i == j or gap > gap_um or max(i, j) < n_settled:
                     continue
                 straight = -float(u @ v)
                 if gap > 1.0:
@@ -110,8 +113,12 @@ def join_ends(lines: list[FloatArray], gap_um: float, cosine: float) -> list[Flo
         _, i, e, j, f = best
         first = lines[i] if e == 1 else lines[i][::-1]
         second = lines[j] if f == 0 else lines[j][::-1]
-        rest = [line for k, line in enumerate(lines) if k not in (i, j)]
-        lines = [*rest, np.concatenate([first, second])]
+        whole = np.concatenate([first, second])
+        if min(i, j) < n_settled:
+            lines[min(i, j)] = whole
+            del lines[max(i, j)]
+        else:
+            lines = [*(line for k, line in enumerate(lines) if k not in (i, j)), whole]
 
 
 def line_end(line: FloatArray, end: int) -> tuple[FloatArray, FloatArray]:
@@ -177,11 +184,6 @@ def affine_inverse(affine: FloatArray) -> FloatArray:
     """The (3, 4) map that undoes `affine`."""
     back = np.linalg.inv(affine[:, :3])
     return np.c_[back, -back @ affine[:, 3]]
-
-
-def affine_compose(second: FloatArray, first: FloatArray) -> FloatArray:
-    """The (3, 4) map that applies `first`, then `second`."""
-    return np.c_[second[:, :3] @ first[:, :3], second[:, :3] @ first[:, 3] + second[:, 3]]
 
 
 def axes_at(line_um: FloatArray, s_um: FloatArray, at_um: FloatArray) -> FloatArray:

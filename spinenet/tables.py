@@ -184,8 +184,9 @@ TRACES = Table(
     (
         _c("animal", "str", "animal; blank for any", required=False),
         _c("region", "str", "field of view; blank for any", required=False),
-        _c("session", "int?", "session whose stack was traced; blank for any", required=False),
+        _c("session", "int?", "session whose stack was traced; blank: the first", required=False),
         _c("dendrite_id", "int", "dendrite, a whole number"),
+        _c("node", "int?", "node along the dendrite; blank: as in the file", required=False),
         *_point("", "node"),
         _c("radius_um", "float", "radius of the shaft, um", required=False),
     ),

@@ -52,7 +52,7 @@ def analyze(
             rows.append(row)
             nulls[f"{row['name']}|{group}"] = null
         rows += _cluster_counts(group, mine, clusters)
-        rows += _survivals(group, curves)
+        rows += _survivals(group, len({h.animal for h in mine}), curves)
         own = tracks.frame[tracks.frame["group"] == group]
         q, n = miss_rate(Tracks(own))
         rows.append(_row("miss_rate_q", group, q, n_spines=n, test="n(101)/(n(101)+n(111))"))
@@ -147,7 +147,7 @@ def _cluster_counts(
     ]
 
 
-def _survivals(group: str, curves: pd.DataFrame) -> list[dict[str, object]]:
+def _survivals(group: str, n_animals: int, curves: pd.DataFrame) -> list[dict[str, object]]:
     rows = []
     for kind in ("clustered", "non_clustered"):
         mine = curves[(curves["group"] == group) & (curves["class"] == kind)]
@@ -162,6 +162,7 @@ def _survivals(group: str, curves: pd.DataFrame) -> list[dict[str, object]]:
                 float(last["survival"]),
                 ci_low=float(last["ci_low"]),
                 ci_high=float(last["ci_high"]),
+                n_animals=n_animals,
                 n_spines=int(mine["at_risk"].max()),
                 test=f"Kaplan-Meier, {last['day']:g} days after the landmark",
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,4 +27,7 @@ def published(path: Path) -> Iterator[Path]:
 def sweep(folder: Path) -> None:
     """Remove what killed runs left aside. Only for the one run that holds the folder's lock."""
     for left in folder.rglob(".*.tmp*"):
-        left.unlink(missing_ok=True)
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)

@@ -73,9 +73,3 @@ def load_stack(folder: Path, mark: str) -> tuple[Segmentation, Dendrites, Thumb]
         thumb = Thumb(small["thumb"], small["thumb_step_um"], small["thumb_origin_um"])
     segments = [Segment(i, t[:, :3], t[:, 3], t[:, 4]) for i, t in enumerate(tables)]
     return segmentation, Dendrites(tuple(segments)), thumb
-
-
-def sweep_stacks(store: Path) -> None:
-    """Remove what a killed run left unfinished."""
-    for left in store.glob(".*.tmp"):
-        shutil.rmtree(left, ignore_errors=True)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from spinenet.geometry import arc_length, join_ends, resample, smooth
+from spinenet.io.sessions import StackFile
 from spinenet.io.table import read_table
+from spinenet.io.weights import sha256_of
 from spinenet.tables import TRACES
-from spinenet.types import Dendrites, InputError, Segment
+from spinenet.types import InputError, Segment
 
 NODE_UM = 0.5
 SMOOTH_UM = (1.5, 0.5, 0.5)
@@ -22,38 +24,67 @@ BRANCH_COSINE = 0.7
 
 @dataclass(frozen=True)
 class Traces:
-    """Traced centrelines; a blank animal, region or session fits any."""
+    """Traced centrelines, one row per node (`tables.TRACES`); session by session."""
 
     frame: pd.DataFrame
     source: str
+    sha256: str = ""
 
-    def of(self, animal: str, region: str, sessions: list[int]) -> tuple[int, Dendrites]:
-        """The first of `sessions` that was traced, and its dendrites in um of that session.
+    def of(self, animal: str, region: str, sessions: list[int]) -> list[tuple[int, Segment]]:
+        """Each dendrite of a region in the first of `sessions` in which it was traced, in um of it.
 
         Raises
         ------
         InputError
-            If no session of the region was traced, or a trace is a single point.
+            If no session of the region was traced.
         """
         f = self.frame
         mine = f[f["animal"].isin(["", animal]) & f["region"].isin(["", region])]
+        found: dict[int, tuple[int, Segment]] = {}
         for session in sessions:
-            here = mine[mine["session"].isna() | (mine["session"] == session)]
-            if len(here):
-                return session, Dendrites(
-                    tuple(
-                        self._segment(int(d), rows)
-                        for d, rows in here.groupby("dendrite_id", sort=True)
-                    )
+            for d, rows in mine[mine["session"] == session].groupby("dendrite_id", sort=True):
+                found.setdefault(int(d), (session, self._segment(int(d), rows)))
+        if not found:
+            raise InputError(
+                f"{self.source} holds no dendrite of animal {animal!r}, region {region!r} in the "
+                f"sessions {', '.join(map(str, sorted(sessions)))}. Trace at least one of its "
+                "sessions and give it the same names as sessions.csv does, or leave the region out."
+            )
+        return [found[d] for d in sorted(found)]
+
+    def for_stacks(self, stacks: list[StackFile]) -> Traces:
+        """The traces with blank sessions filled; checked against the stacks before work begins.
+
+        Raises
+        ------
+        InputError
+            If a region has no trace, or the session is left open where there are several regions.
+        """
+        regions: dict[tuple[str, str], list[int]] = {}
+        for s in stacks:
+            key = (s.session.animal, s.session.region)
+            regions.setdefault(key, []).append(s.session.index)
+        frame = self.frame
+        if frame["session"].isna().any():
+            if len(regions) > 1:
+                raise InputError(
+                    f"{self.source} does not say which session was traced, and there are "
+                    f"{len(regions)} regions. Give a CSV with animal, region and session."
                 )
-        raise InputError(
-            f"{self.source} holds no dendrite of animal {animal!r}, region {region!r} in the "
-            f"sessions {', '.join(map(str, sorted(sessions)))}. Trace at least one of its sessions "
-            "and give it the same names as sessions.csv does, or leave the region out."
-        )
+            first = min(next(iter(regions.values())))
+            frame = frame.assign(session=frame["session"].fillna(first))
+        filled = replace(self, frame=frame)
+        for (animal, region), sessions in regions.items():
+            filled.of(animal, region, sessions)
+        return filled
 
     def _segment(self, number: int, rows: pd.DataFrame) -> Segment:
         points = rows[["z_um", "y_um", "x_um"]].to_numpy(float)
+        if not np.isfinite(points).all():
+            raise InputError(
+                f"{self.source}: dendrite {number} has a node without a place (a blank, nan or "
+                "infinite coordinate). Fill it in or remove the node."
+            )
         points = points[np.r_[True, np.any(np.diff(points, axis=0) != 0, axis=1)]]
         if len(points) < 2:
             raise InputError(
@@ -69,8 +100,8 @@ class Traces:
 def read_traces(path: Path) -> Traces:
     """A CSV (columns of dendrites.csv; `dendrite` for `dendrite_id`) or an SWC of one session.
 
-    An SWC says nothing of animal, region and session: it fits any region, in the frame of the
-    session in the middle, to which the others are registered.
+    Nodes are taken in the order of `node`, else of the file. An SWC says nothing of animal, region
+    and session: it is taken to show the first session of the only region.
 
     Raises
     ------
@@ -81,11 +112,12 @@ def read_traces(path: Path) -> Traces:
         frame = _from_swc(path)
     elif path.suffix.lower() == ".csv":
         frame = read_table(path, TRACES, renamed={"dendrite": "dendrite_id"})
+        frame = frame.sort_values("node", kind="stable")
     else:
         raise InputError(f"{path.name}: traces are read from .csv or .swc files. Export one.")
     if frame.empty:
         raise InputError(f"{path.name} holds no nodes. Trace at least one dendrite.")
-    return Traces(frame, path.name)
+    return Traces(frame, path.name, sha256_of(path))
 
 
 def _from_swc(path: Path) -> pd.DataFrame:

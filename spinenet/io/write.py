@@ -114,7 +114,7 @@ def write_swc(path: Path, nodes: pd.DataFrame) -> Path:
     for _, line in nodes.groupby("dendrite_id", sort=True):
         for i, row in enumerate(line.to_dict("records")):
             number += 1
-            parent = number - 1 if i else -1
+            parent = number - 1 if i and row["parent_node"] >= 0 else -1
             place = f"{row['x_um']:.4f} {row['y_um']:.4f} {row['z_um']:.4f} {row['radius_um']:.4f}"
             lines.append(f"{number} 3 {place} {parent}")
     return write_text(path, "\n".join(lines) + "\n")

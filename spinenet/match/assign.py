@@ -33,7 +33,7 @@ def path_cover(sizes: list[int], odds: dict[tuple[int, int], FloatArray], min_p:
     for (t, u), o in odds.items():
         worth = np.log(np.maximum(o, 1e-12) * (1 - min_p) / min_p) - SKIP_COST * (u - t - 1)
         gain[first[t] : first[t + 1], first[u] : first[u + 1]] = np.maximum(worth, 0)
-    rows, columns = linear_sum_assignment(-gain)
+    rows, columns = linear_sum_assignment(gain, maximize=True)
     successor = np.full(n, -1)
     linked = gain[rows, columns] > 0
     successor[rows[linked]] = columns[linked]

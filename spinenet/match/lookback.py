@@ -43,7 +43,8 @@ def look_back(
     missing: dict[tuple[int, int], tuple[Presence, float, float]] = {}
     new_views, new_frames, new_tracks = list(views), list(frames), list(track_of)
     for t, view in enumerate(views):
-        absent = [k for k in homes if k not in set(track_of[t].tolist())]
+        here_now = set(track_of[t].tolist())
+        absent = [k for k in homes if k not in here_now]
         segments = view.dendrites.by_id()
         places, asked = [], []
         for k in absent:
@@ -59,7 +60,7 @@ def look_back(
                 missing[k, t] = (verdict, float("nan"), home[0])
         if not places:
             continue
-        seen = view.probe(np.array(places))
+        seen = view.probe(np.array(places), np.array([homes[k][0] for k in asked]))
         extra, numbers = _accept(view, seen, asked, homes, missing, t, lookback_p)
         if extra:
             table = pd.concat([view.spines.frame, SPINES.frame(extra)], ignore_index=True)
@@ -122,11 +123,14 @@ def _accept(
         free = not len(taken) or bool(
             (np.linalg.norm((taken - centre) / CLAIMED_UM, axis=1) > 1).all()
         )
-        if p < lookback_p or not free:
-            missing[k, t] = (Presence.ABSENT, p if free else 0.0, float(homes[k][1][0]))
+        if p < lookback_p:
+            missing[k, t] = (Presence.ABSENT, p, float(homes[k][1][0]))
+            continue
+        if not free:  # a neighbour hides the place: nothing says that it is empty
+            missing[k, t] = (Presence.NOT_SCORABLE, float("nan"), float(homes[k][1][0]))
             continue
         taken = np.vstack([taken, centre])
-        row = {**seen.rows[n], "spine_id": next_id + len(rows), "dendrite_id": homes[k][0]}
-        rows.append({**row, "source": "lookback", "probability": p, "label": 0})
+        found = {"spine_id": next_id + len(rows), "source": "lookback", "label": 0}
+        rows.append({**seen.rows[n], **found, "probability": p})
         numbers.append(k)
     return rows, numbers

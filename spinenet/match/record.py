@@ -78,10 +78,13 @@ def _links(
     for t, u in session_pairs(len(life.views)):
         a, b = life.views[t], life.views[u]
         p = link_probability(pair_odds(apart(places[t], places[u]), scatter_um, config.gate_um))
-        same = life.track_of[t][:, None] == life.track_of[u][None]
+        between = np.concatenate([*life.track_of[t + 1 : u], np.zeros(0, int)])
+        last = ~np.isin(life.track_of[t], between)
+        # a track's links are those from each sighting to the next
+        chosen = (life.track_of[t][:, None] == life.track_of[u][None]) & last[:, None]
         dendrites = _ids(a)
-        for i, j in np.argwhere(same | (p >= CANDIDATE_P)):
-            if same[i, j]:
+        for i, j in np.argwhere(chosen | (p >= CANDIDATE_P)):
+            if chosen[i, j]:
                 chosen_p[int(life.track_of[t][i]), t, u] = float(p[i, j])
             d = dendrites[i]
             rows.append(
@@ -94,7 +97,7 @@ def _links(
                     "spine_from": int(a.spines.ids[i]),
                     "spine_to": int(b.spines.ids[j]),
                     "p": float(p[i, j]),
-                    "chosen": bool(same[i, j]),
+                    "chosen": bool(chosen[i, j]),
                     "slip_group": group.get((u, d), group.get((t, d), pd.NA)),
                 }
             )

@@ -16,7 +16,7 @@ PRIOR_ODDS = 9.0
 """A spine is nine times as likely to be seen again as not."""
 NEIGHBOURS_PER_UM3 = 0.03
 """Other spines around a dendrite: about 0.35 per um of it, in some 12 um2 beside it."""
-TAIL_SHARE, TAIL_WIDTH = 0.15, 2.5
+TAIL_SHARE, TAIL_WIDTH = 0.3, 2.5
 """Some spines move more than the rest: share, and their scatter over the others'."""
 CANDIDATE_P = 0.01
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spinenet.geometry import project, to_line_frame
+from spinenet.geometry import to_line_frame
 from spinenet.types import Dendrites, FloatArray, IntArray, Session, SpineTable
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What a session shows at places (K): centre probability, the head's centre, its measures."""
+    """What a session shows at places (K): centre probability (0 where no spine sticks out), the
+    head's centre, its measures."""
 
     probability: FloatArray
     centres_um: FloatArray
@@ -22,7 +23,8 @@ class Probe:
 
 @dataclass(frozen=True)
 class SessionView:
-    """What matching knows of one session; dendrites are the region's map placed in it."""
+    """What matching knows of one session; dendrites are those of the region's map that are
+    analysed, placed in it."""
 
     session: Session
     spines: SpineTable
@@ -31,7 +33,10 @@ class SessionView:
     """By dendrite, (N,) signal over noise at its nodes; nan outside the stack."""
     extent_um: FloatArray
     usable: bool
-    probe: Callable[[FloatArray], Probe]
+    probe: Callable[[FloatArray, IntArray], Probe]
+    """Looks near places (K, 3) for heads on the dendrites (K,)."""
+    measure: Callable[[FloatArray, IntArray], list[dict[str, object]]]
+    """Rows of heads at places (K, 3) on the dendrites (K,)."""
 
 
 def on_dendrite(view: SessionView, dendrite: int) -> IntArray:
@@ -51,22 +56,13 @@ def frames_of(view: SessionView) -> FloatArray:
 
 
 def rehomed(view: SessionView, dendrite_of: IntArray) -> SessionView:
-    """The view with its K spines on the dendrites (K,) that their tracks are on."""
+    """The view with its K spines on the dendrites (K,) that their tracks are on, measured there."""
     frame = view.spines.frame
     moved = np.flatnonzero(frame["dendrite_id"].to_numpy(int) != dendrite_of)
     if not len(moved):
         return view
     frame = frame.copy()
-    segments = view.dendrites.by_id()
-    for i in moved:
-        segment = segments[int(dendrite_of[i])]
-        centre = view.spines.centres_um[i : i + 1]
-        _, arc, _ = project(centre, segment.points_um, segment.arc_length_um)
-        place = to_line_frame(centre, arc, segment.points_um, segment.arc_length_um)[0]
-        frame.loc[frame.index[i], ["dendrite_id", "arc_length_um", "side_um"]] = [
-            segment.id,
-            arc[0],
-            place[1],
-        ]
-    frame["dendrite_id"] = frame["dendrite_id"].astype("int64")
+    rows = view.measure(view.spines.centres_um[moved], dendrite_of[moved])
+    for column in frame.columns.intersection(list(rows[0])):
+        frame.loc[frame.index[moved], column] = [row[column] for row in rows]
     return replace(view, spines=SpineTable(frame))

@@ -19,6 +19,8 @@ from spinenet.types import Dendrites, FloatArray, Segment
 
 KNOWN_UM = np.array([4.0, 2.5, 2.5])
 """A centreline this near (scaled, z y x) to the map is on it already; depth is seen worst."""
+ON_TRACE_UM = np.array([3.0, 1.8, 1.8])
+"""A centreline this near (scaled) to a person's trace is the dendrite that was traced."""
 JOIN_GAP_UM = 5.0
 JOIN_COSINE = 0.7
 NODE_UM = 0.5
@@ -45,7 +47,7 @@ def make_map(
 ) -> Dendrites:
     """Dendrites of a region in the reference frame.
 
-    What a person traced (in the reference frame) stands as it is, with its ids, and comes first.
+    What a person traced (in the reference frame) keeps its ids and its ends, and comes first.
 
     The first session's (the reference's), then every stretch of the others that lies off the map.
     A stretch that goes on where a dendrite of the map ends makes it longer; alone it counts if it
@@ -54,16 +56,22 @@ def make_map(
     fixed = traced.segments if traced else ()
     lines: list[FloatArray] = []  # rows of z, y, x, radius
     for dendrites, affine in zip(sessions, affines, strict=True):
-        there = [s.points_um for s in fixed] + [line[:, :3] for line in lines]
-        known = cKDTree(np.concatenate(there) / KNOWN_UM) if there else None
+        trees = [
+            (cKDTree(np.concatenate(there) / reach), reach)
+            for there, reach in (
+                ([s.points_um for s in fixed], ON_TRACE_UM),
+                ([line[:, :3] for line in lines], KNOWN_UM),
+            )
+            if there
+        ]
         found = []
         for segment in dendrites.segments:
             points = affine_apply(affine, segment.points_um)
             new = np.ones(len(points), bool)
-            if known is not None:
-                new = known.query(points / KNOWN_UM)[0] > 1
+            for tree, reach in trees:
+                new &= tree.query(points / reach)[0] > 1
             found += [np.c_[points, segment.radius_um][stretch] for stretch in _runs(new)]
-        joined = join_ends(lines + found, JOIN_GAP_UM, JOIN_COSINE) if lines else found
+        joined = join_ends(lines + found, JOIN_GAP_UM, JOIN_COSINE, len(lines)) if lines else found
         lines = [line for line in joined if arc_length(line[:, :3])[-1] >= min_um]
     first = max((s.id for s in fixed), default=-1) + 1
     return Dendrites((*fixed, *(_segment(first + i, line) for i, line in enumerate(lines))))
@@ -86,24 +94,30 @@ def _runs(flags: np.ndarray) -> list[slice]:
 
 def place_map(region: Dendrites, own: Dendrites, affine: FloatArray) -> Dendrites:
     """The region's dendrites in one session: moved by the alignment, then drawn sideways onto the
-    session's own centrelines. Ids and arc lengths stay those of the map.
+    session's own centrelines, each of whose points draws the one dendrite that it is nearest to.
+    Ids and arc lengths stay those of the map.
     """
     back = affine_inverse(affine)
-    points = [s.points_um for s in own.segments]
-    tree = cKDTree(np.concatenate(points)) if points else None
-    radii = np.concatenate([s.radius_um for s in own.segments]) if points else np.zeros(0)
+    moved = [affine_apply(back, s.points_um) for s in region.segments]
+    if not moved or not own.segments:
+        points, radii, whose = np.zeros((0, 3)), np.zeros(0), np.zeros(0, int)
+    else:
+        points = np.concatenate([s.points_um for s in own.segments])
+        radii = np.concatenate([s.radius_um for s in own.segments])
+        which = np.repeat(np.arange(len(moved)), [len(m) for m in moved])
+        whose = which[cKDTree(np.concatenate(moved)).query(points)[1]]
     placed = []
-    for segment in region.segments:
-        line = affine_apply(back, segment.points_um)
+    for i, (segment, line) in enumerate(zip(region.segments, moved, strict=True)):
         radius = segment.radius_um
-        if tree is not None:
-            d, near = tree.query(line)
+        mine = whose == i
+        if mine.any():
+            d, near = cKDTree(points[mine]).query(line)
             seen = d <= FOLLOW_UM
-            pull = tree.data[near] - line
+            pull = points[mine][near] - line
             t = tangents(line)
             pull -= (pull * t).sum(1, keepdims=True) * t
             line = line + _follow(pull, seen, segment.arc_length_um)
-            radius = np.where(seen, radii[near], radius)
+            radius = np.where(seen, radii[mine][near], radius)
         placed.append(Segment(segment.id, line, radius, segment.arc_length_um))
     return Dendrites(tuple(placed))
 
@@ -143,7 +157,9 @@ class ArcWarp:
 
     def back(self, place_um: FloatArray, s_um: FloatArray) -> FloatArray:
         """The inverse of `place` for one place (3,) of a dendrite with nodes at `s_um`."""
-        s = np.interp(place_um[0], np.maximum.accumulate(self(s_um)), s_um)
+        there = np.maximum.accumulate(self(s_um))
+        beyond = place_um[0] - np.clip(place_um[0], there[0], there[-1])
+        s = np.interp(place_um[0], there, s_um) + beyond
         return np.r_[s, place_um[1:] - self.beside_um]
 
 

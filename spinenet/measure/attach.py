@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from spinenet.config import MeasureConfig
 from spinenet.geometry import inside, point_at, project, side_frame, tangents
 from spinenet.measure.shape import Stalk, measure_shape
 from spinenet.tables import SPINES
-from spinenet.types import Dendrites, FloatArray, Segmentation, SpineTable, Volume
+from spinenet.types import Dendrites, FloatArray, IntArray, Segmentation, SpineTable, Volume
 
 INSIDE_SHAFT_UM = 0.1
 NEIGHBOUR_UM = 2.5
@@ -37,8 +38,10 @@ class Attachment:
     """From the shaft's surface to the head's centre; negative inside the shaft."""
 
 
-def attach(centres_um: FloatArray, dendrites: Dendrites) -> Attachment:
-    """The dendrite whose surface is nearest to each head."""
+def attach(
+    centres_um: FloatArray, dendrites: Dendrites, home: IntArray | None = None
+) -> Attachment:
+    """The dendrite whose surface is nearest to each head (K,), or `home` (K,) where it is given."""
     k = len(centres_um)
     out = Attachment(
         np.full(k, -1),
@@ -54,7 +57,7 @@ def attach(centres_um: FloatArray, dendrites: Dendrites) -> Attachment:
         s = segment.arc_length_um
         d, arc, foot = project(centres_um, segment.points_um, s)
         radius = np.interp(arc, s, segment.radius_um)
-        near = d - radius < out.reach_um
+        near = d - radius < out.reach_um if home is None else home == segment.id
         tangent = point_at(tangents(segment.points_um), s, arc)
         tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
         right, up = side_frame(tangent)
@@ -79,10 +82,9 @@ def measure_spines(
     segmentation: Segmentation,
     dendrites: Dendrites,
     config: MeasureConfig,
-    reach_um: float,
     chosen: set[int] | None = None,
 ) -> SpineTable:
-    """The spines of one session: heads within `reach_um` of a shaft, measured.
+    """The spines of one session: heads within `config.reach_um` of a shaft, measured.
 
     If some dendrites are `chosen`, only the heads that are nearest to one of them.
 
@@ -90,15 +92,16 @@ def measure_spines(
     `side_um` (offset to the right of the dendrite). Arc length and ids are those of `dendrites`.
     """
     found = attach(segmentation.centres_um, dendrites)
-    near = (found.reach_um <= reach_um) & (found.reach_um >= -INSIDE_SHAFT_UM)
+    near = (found.reach_um <= config.reach_um) & (found.reach_um >= -INSIDE_SHAFT_UM)
     if chosen is not None:
         near &= np.isin(found.dendrite, list(chosen))
     keep = np.flatnonzero(near)
-    rows = spine_rows(volume, segmentation, segmentation.centres_um[keep], dendrites, config)
+    centres, home = segmentation.centres_um[keep], found.dendrite[keep]
+    rows = spine_rows(volume, segmentation, centres, dendrites, home, config)
     for row, k in zip(rows, keep, strict=True):
         row["probability"] = float(segmentation.probability[k])
         row["instance"] = int(k) + 1
-    rows = [r for r in rows if r["length_um"] >= config.min_length_um]  # type: ignore[operator]
+    rows = [r for r in rows if sticks_out(r, config)]
     for i, row in enumerate(rows, start=1):
         row["spine_id"] = i
         row["label"] = i + 1
@@ -106,15 +109,22 @@ def measure_spines(
     return SpineTable(frame.reindex(columns=[*SPINES.names, *EXTRA_COLUMNS]))
 
 
+def sticks_out(row: Mapping[str, object], config: MeasureConfig) -> bool:
+    """Is what was measured long enough to be a spine?"""
+    return float(row["length_um"]) >= config.min_length_um  # type: ignore[arg-type]
+
+
 def spine_rows(
     volume: Volume,
     segmentation: Segmentation,
     centres_um: FloatArray,
     dendrites: Dendrites,
+    home: IntArray,
     config: MeasureConfig,
 ) -> list[dict[str, object]]:
-    """Rows of `tables.SPINES` for heads at places (K, 3), without id, probability and label."""
-    at = attach(centres_um, dendrites)
+    """Rows of `tables.SPINES` for heads at places (K, 3) on the dendrites `home` (K,); without id,
+    probability and label."""
+    at = attach(centres_um, dendrites, home)
     background = float(np.median(volume.data[:: max(len(volume.data) // 16, 1), ::4, ::4]))
     near = cKDTree(segmentation.centres_um) if len(segmentation.centres_um) else None
     session = volume.session

@@ -27,7 +27,8 @@ SHAFT_BEYOND_UM = (2.5, 0.7)
 
 @dataclass(frozen=True)
 class Shape:
-    """Lengths um, volume um3; nan where the shaft beside it gives no light to compare with."""
+    """Lengths um, volume um3; nan where the spine is not brighter than the place beside it, or the
+    shaft gives no light to compare with."""
 
     head_width_um: float
     head_volume_um3: float
@@ -66,10 +67,9 @@ def measure_shape(
     own &= ~foreign
     total = float(light[own].sum()) - own.sum() * _beside(grid, light, centre_um, stalk, foreign)
     along = _shaft_light(light, grid, stalk)
-    strength = total / along if along > 0 else float("nan")
+    strength = total / along if along > 0 and total > 0 else float("nan")
     volume_um3 = strength * np.pi * stalk.radius_um**2
-    width = (6 * volume_um3 / np.pi) ** (1 / 3) if volume_um3 > 0 else float("nan")
-    return Shape(width, volume_um3, strength)
+    return Shape(float(np.cbrt(6 * volume_um3 / np.pi)), volume_um3, strength)
 
 
 def _window(

@@ -158,7 +158,7 @@ def _to_the_ends(
         line = line[::-1]
         if tree is not None and tree.query(line[-1])[0] < BRANCH_POINT_UM:
             continue
-        if len(line) > 4 * bent:
+        if 0 < 4 * bent < len(line):
             line = line[:-bent]
         end, ahead = line_end(line, 1)
         more = []

@@ -78,6 +78,7 @@ def infer(
     InputError
         If another run works in `out`, the weights cannot be used, or no stack can be read.
     """
+    traces = traces.for_stacks(stacks) if traces else None
     out.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / ".lock", timeout=0):
@@ -100,6 +101,10 @@ def _infer(
 ) -> Outcome:
     keep_freed_memory()
     log, failed = RunLog(), {}
+    for file in files:
+        if not file.usable:
+            log.warn(f"{file.path.name} is marked usable=0 in sessions.csv and was left out.")
+    files = [f for f in files if f.usable]
     with log.timed("start"):
         weights = load_segment_weights(config.weights.segment)
         lookback_p = config.match.lookback_share * thresholds_of(weights, config)["centre"]
@@ -112,11 +117,14 @@ def _infer(
         except InputError as error:
             if len(files) == 1:
                 raise
-            failed[str(file.path.name)] = str(error)
+            failed[str(file.path)] = str(error)
             log.warn(str(error))
         bar.step()
     if not done:
-        raise InputError("none of the stacks could be read. " + " ".join(failed.values()))
+        raise InputError(
+            "none of the stacks can be analysed: all are marked usable=0 or cannot be read. "
+            + " ".join(failed.values())
+        )
     regions: dict[tuple[str, str], list[Stack]] = {}
     for stack in done:
         s = stack.volume.session
@@ -127,7 +135,7 @@ def _infer(
     for key in sorted(regions):
         mine = sorted(regions[key], key=lambda s: s.volume.session.index)
         with log.timed("link"):
-            views, reference, placed = region_views(mine, config, log, traces)
+            views, reference = region_views(mine, config, log, traces)
             linked = link_region(views, reference, config.match, lookback_p)
             nodes = node_table(views, linked)
         with log.timed("write"):
@@ -140,7 +148,7 @@ def _infer(
             ):
                 tables.setdefault(name, []).append(frame)
             write_stacks(out, mine, linked, nodes, views)
-            strips += strips_of(mine, placed, linked)
+            strips += strips_of(mine, views, linked)
         bar.step()
     joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
     with log.timed("analyze"):
@@ -150,7 +158,7 @@ def _infer(
     with log.timed("report"):
         written = write_tables(out, joined, analysis)
         maps = [map_of(title, group, key, d, written) for title, group, key, d in strips]
-        page = page_of(analysis, written, maps, weights, config, log, failed)
+        page = page_of(analysis, written, maps, weights, config, log, traces)
         report = write_text(out / "report.html", page)
     write_json(
         out / "run.json",
@@ -168,6 +176,7 @@ def _infer(
                 }
                 for s in done
             ],
+            "traces": {"path": traces.source, "sha256": traces.sha256} if traces else None,
             "failed": failed,
             "device": str(pick_device(device)),
             "seed": config.seed,

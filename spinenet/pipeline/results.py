@@ -10,6 +10,7 @@ import pandas as pd
 
 from spinenet import __version__
 from spinenet.config import InferConfig
+from spinenet.io.traces import Traces
 from spinenet.io.weights import SegmentWeights
 from spinenet.io.write import (
     write_rois,
@@ -36,7 +37,6 @@ from spinenet.tables import (
 )
 from spinenet.types import (
     Analysis,
-    Dendrites,
     Segmentation,
     SpineTable,
 )
@@ -95,15 +95,16 @@ def final_labels(segmentation: Segmentation, spines: SpineTable) -> npt.NDArray[
 
 
 def strips_of(
-    stacks: list[Stack], placed: list[Dendrites], linked: LinkedRegion
+    stacks: list[Stack], views: list[SessionView], linked: LinkedRegion
 ) -> list[tuple[str, list[figures.Strip], tuple[str, str], int]]:
     """Straightened pictures of every dendrite of a region, in the shared arc length."""
     first = stacks[0].volume.session
     out = []
-    for segment in placed[0].segments:
+    seen = [t for t, view in enumerate(views) if view.usable]
+    for segment in views[seen[0]].dendrites.segments if seen else ():
         strips = []
-        for t, stack in enumerate(stacks):
-            here = placed[t].by_id()[segment.id]
+        for t in seen:
+            stack, here = stacks[t], views[t].dendrites.by_id()[segment.id]
             own = np.arange(here.arc_length_um[0], here.arc_length_um[-1], STEP_UM)
             shared = linked.warps[t, segment.id](own)
             session = stack.volume.session
@@ -161,18 +162,21 @@ def page_of(
     weights: SegmentWeights,
     config: InferConfig,
     log: RunLog,
-    failed: dict[str, str],
+    traces: Traces | None,
 ) -> str:
-    spines = tables[SPINES.file]
-    animals = spines["animal"].nunique()
-    n_sessions = len(spines.drop_duplicates(["animal", "region", "session"]))
+    """The report of a run."""
+    spines, tracks = tables[SPINES.file], tables[TRACKS.file]
+    animals = tracks["animal"].nunique()
+    n_sessions = len(tracks.drop_duplicates(["animal", "region", "session"]))
     subtitle = (
         f"{animals} animal{'s' * (animals != 1)}, {n_sessions} sessions, {len(spines)} spines "
-        f"seen, {len(tables[TRACKS.file].drop_duplicates(['animal', 'region', 'track_id']))} "
+        f"seen, {len(tracks.drop_duplicates(['animal', 'region', 'track_id']))} "
         f"followed. spinenet {__version__}."
     )
     pictures = analysis_figures(analysis)
     methods = methods_text(__version__, f"{weights.name}, {weights.sha256[:12]}", config.analyze)
+    if traces is not None:
+        methods.append(f"Only the dendrites that a person traced ({traces.source}) were analysed.")
     return make_page(
         "Dendritic spines over time",
         subtitle,

@@ -2,71 +2,97 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from spinenet.config import InferConfig
-from spinenet.geometry import affine_apply, arc_length
+from spinenet.geometry import affine_apply, arc_length, inside
 from spinenet.io.traces import Traces
 from spinenet.match.align import IDENTITY, Alignment, align
 from spinenet.match.view import Probe, SessionView
 from spinenet.match.warp import make_map, place_map
-from spinenet.measure.attach import measure_spines, spine_rows
+from spinenet.measure.attach import measure_spines, spine_rows, sticks_out
 from spinenet.measure.quality import noise_of, shaft_snr
 from spinenet.pipeline.stacks import RunLog, Stack
 from spinenet.segment.label import peak_near
-from spinenet.types import Dendrites, FloatArray, Segment
+from spinenet.types import Dendrites, FloatArray, InputError, IntArray, Segment
+
+REFERENCES_TRIED = 3
 
 
 def region_views(
     stacks: list[Stack], config: InferConfig, log: RunLog, traces: Traces | None = None
-) -> tuple[list[SessionView], int, list[Dendrites]]:
+) -> tuple[list[SessionView], int]:
     """Register the sessions of a region, map its dendrites and measure the spines on them.
 
     With `traces`, only the dendrites that a person traced; spines nearer to another are left out.
+
+    Returns
+    -------
+    The sessions in order, and the position of the reference among them.
     """
-    reference = len(stacks) // 2
-    target = stacks[reference].thumb
-    alignments = [
-        IDENTITY if t == reference else align(s.thumb, target, config.match)
-        for t, s in enumerate(stacks)
-    ]
+    reference, alignments = _register(stacks, config)
     for stack, alignment in zip(stacks, alignments, strict=True):
         if not alignment.same_field:
             log.warn(
                 f"{stack.file.path.name} does not look like the field of "
                 f"{stacks[reference].file.path.name} (correlation {alignment.score:.2f}); its "
-                "spines are not linked. Another region or animal under this name, or a stack "
+                "spines are left out. Another region or animal under this name, or a stack "
                 "shifted by more than max_shift_um, are the usual causes."
             )
     order = sorted(range(len(stacks)), key=lambda t: (t != reference, t))
-    trusted = [t for t in order if alignments[t].same_field]
+    trusted = {t: alignments[t].affine for t in order if alignments[t].same_field}
+    traced = _traced(stacks, trusted, traces) if traces is not None else None
     region = make_map(
         [stacks[t].dendrites for t in trusted],
-        [alignments[t].affine for t in trusted],
+        list(trusted.values()),
         config.measure.min_dendrite_um,
-        traced := _traced(stacks, alignments, order, traces) if traces else None,
+        traced,
     )
-    chosen = {s.id for s in (traced or region).segments}
-    views, placed = [], []
-    for stack, alignment in zip(stacks, alignments, strict=True):
-        views.append(_view(stack, alignment, region, chosen, config))
-        placed.append(views[-1].dendrites)
-    return views, reference, placed
+    chosen = {s.id for s in (region if traced is None else traced).segments}
+    views = [
+        _view(stack, alignment, region, chosen, config)
+        for stack, alignment in zip(stacks, alignments, strict=True)
+    ]
+    return views, reference
 
 
-def _traced(
-    stacks: list[Stack], alignments: list[Alignment], order: list[int], traces: Traces
-) -> Dendrites:
-    """A region's traced dendrites in the reference frame, from the session nearest to it in
-    `order` that was traced."""
-    where = {stacks[t].volume.session.index: t for t in order}
+def _register(stacks: list[Stack], config: InferConfig) -> tuple[int, list[Alignment]]:
+    """Every session onto the one in the middle; if that looks like less than half of the others, it
+    may be the foreign one itself, and the next is tried."""
+    found: list[tuple[int, int, list[Alignment]]] = []
+    middle = len(stacks) // 2
+    for reference in sorted(range(len(stacks)), key=lambda t: abs(t - middle))[:REFERENCES_TRIED]:
+        target = stacks[reference].thumb
+        alignments = [
+            IDENTITY if t == reference else align(s.thumb, target, config.match)
+            for t, s in enumerate(stacks)
+        ]
+        agree = sum(a.same_field for a in alignments) - 1
+        if 2 * agree >= len(stacks) - 1:
+            return reference, alignments
+        found.append((agree, reference, alignments))
+    _, reference, alignments = max(found, key=lambda f: f[0])
+    return reference, alignments
+
+
+def _traced(stacks: list[Stack], trusted: dict[int, FloatArray], traces: Traces) -> Dendrites:
+    """A region's traced dendrites in the reference frame, each from the first session in the order
+    of `trusted` in which it was traced."""
+    where = {stacks[t].volume.session.index: t for t in trusted}
     session = stacks[0].volume.session
-    index, traced = traces.of(session.animal, session.region, list(where))
-    affine = alignments[where[index]].affine
-    return Dendrites(
-        tuple(
-            Segment(s.id, p := affine_apply(affine, s.points_um), s.radius_um, arc_length(p))
-            for s in traced.segments
-        )
-    )
+    segments = []
+    for index, segment in traces.of(session.animal, session.region, list(where)):
+        stack = stacks[where[index]]
+        if inside(segment.points_um, stack.volume.extent_um, -2.0).mean() < 0.5:
+            raise InputError(
+                f"{traces.source}: most of dendrite {segment.id} lies outside "
+                f"{stack.file.path.name}; it reaches to {segment.points_um.max(axis=0).round(1)} "
+                f"um (z, y, x), the stack to {stack.volume.extent_um.round(1)}. Places in pixels "
+                "instead of um, or the trace of another stack, are the usual causes."
+            )
+        points = affine_apply(trusted[where[index]], segment.points_um)
+        segments.append(Segment(segment.id, points, segment.radius_um, arc_length(points)))
+    return Dendrites(tuple(segments))
 
 
 def _view(
@@ -76,29 +102,37 @@ def _view(
     chosen: set[int],
     config: InferConfig,
 ) -> SessionView:
+    """One session; of a foreign field nothing is seen."""
     volume, segmentation = stack.volume, stack.segmentation
     own = stack.dendrites if alignment.same_field else Dendrites()
-    dendrites = place_map(region, own, alignment.affine)
-    seen = dendrites if alignment.same_field else Dendrites()
-    found = measure_spines(
-        volume, segmentation, seen, config.measure, config.segment.reach_um, chosen
-    )
-    dendrites = Dendrites(tuple(s for s in dendrites.segments if s.id in chosen))
+    everything = place_map(region, own, alignment.affine)
+    dendrites = Dendrites(tuple(s for s in everything.segments if s.id in chosen))
     background, noise = noise_of(volume)
 
-    def probe(points_um: FloatArray) -> Probe:
+    def measure(points_um: FloatArray, home: IntArray) -> list[dict[str, object]]:
+        return spine_rows(volume, segmentation, points_um, dendrites, home, config.measure)
+
+    def probe(points_um: FloatArray, home: IntArray) -> Probe:
         heights, centres = peak_near(
             segmentation.centre_probability, volume.voxel_size_um, points_um
         )
-        rows = spine_rows(volume, segmentation, centres, dendrites, config.measure)
-        return Probe(heights, centres, rows)
+        rows = measure(centres, home)
+        is_spine = [sticks_out(row, config.measure) for row in rows]
+        return Probe(np.where(is_spine, heights, 0.0), centres, rows)
 
+    if alignment.same_field:
+        found = measure_spines(volume, segmentation, everything, config.measure, chosen)
+        snr = {s.id: shaft_snr(volume, s, background, noise) for s in dendrites.segments}
+    else:
+        found = measure_spines(volume, segmentation, Dendrites(), config.measure)
+        snr = {s.id: np.full(len(s.points_um), np.nan) for s in dendrites.segments}
     return SessionView(
         volume.session,
         found,
         dendrites,
-        {s.id: shaft_snr(volume, s, background, noise) for s in dendrites.segments},
+        snr,
         volume.extent_um,
-        stack.file.usable and alignment.same_field,
+        alignment.same_field,
         probe,
+        measure,
     )

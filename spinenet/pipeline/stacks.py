@@ -13,7 +13,7 @@ from spinenet import __version__
 from spinenet.config import Device, InferConfig
 from spinenet.io.read import read_volume
 from spinenet.io.sessions import StackFile
-from spinenet.io.store import fingerprint, load_stack, save_stack, sweep_stacks
+from spinenet.io.store import fingerprint, load_stack, save_stack
 from spinenet.io.weights import SegmentWeights, sha256_of
 from spinenet.match.align import Thumb, make_thumb
 from spinenet.measure.skeleton import find_dendrites
@@ -82,7 +82,6 @@ def segment_stack(
         file.channel,
     )
     folder = store / file.session.name
-    sweep_stacks(store)
     kept = load_stack(folder, mark)
     if kept is None:
         bar = stages.stage(f"  {file.session.name}", 1)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from spinenet.config import MorphologyConfig, OpticsConfig
 from spinenet.synthetic.morphology import place
-from spinenet.synthetic.optics import Microscope, draw_microscope, image
+from spinenet.synthetic.optics import draw_microscope, image
 from spinenet.synthetic.paint import paint
 from spinenet.synthetic.scenes import draw_scene
 from spinenet.types import FloatArray, Um3
@@ -26,7 +26,6 @@ class Example:
     scorable: npt.NDArray[np.bool_]
     """(K,) at least 1 um inside the stack, head 0.5 um beyond the shaft's edge in the plane."""
     voxel_um: Um3
-    scope: Microscope
 
 
 def draw_voxel(rng: np.random.Generator) -> Um3:
@@ -58,4 +57,4 @@ def draw_example(
         beyond = float(np.hypot(*(at.tip - at.base)[1:])) - radius
         scorable[k] = beyond >= 0.5 and bool(np.all((at.centre > 1) & (at.centre < extent - 1)))
     stack = image(rng, painted, voxel, scope)
-    return Example(stack, painted.labels, centres, scorable, voxel, scope)
+    return Example(stack, painted.labels, centres, scorable, voxel)

@@ -176,7 +176,21 @@ def test_a_broken_stack_is_listed_and_the_rest_is_done(small_experiment, tmp_pat
     broken.write_bytes(broken.read_bytes()[:2000])
     assert run(folder / "sessions.csv", "--out", tmp_path / "out") == SOME_FAILED
     failed = json.loads((tmp_path / "out" / "run.json").read_text())["failed"]
-    assert list(failed) == [broken.name]
+    assert list(failed) == [str(broken)]
+
+
+def test_a_stack_marked_unusable_is_left_out(small_experiment, tmp_path):
+    folder = tmp_path / "in"
+    shutil.copytree(small_experiment, folder)
+    table = (folder / "sessions.csv").read_text().splitlines()
+    usable = table[0].split(",").index("usable")
+    cells = table[2].split(",")
+    cells[usable] = "0"
+    (folder / "sessions.csv").write_text("\n".join([*table[:2], ",".join(cells), *table[3:]]))
+    assert run(folder / "sessions.csv", "--out", tmp_path / "out") == DONE
+    tracks = read_table(tmp_path / "out" / TRACKS.file, TRACKS)
+    assert set(tracks["session"]) == {0, 2}
+    assert "usable=0" in json.loads((tmp_path / "out" / "run.json").read_text())["warnings"][0]
 
 
 def test_one_stack_alone(small_experiment, tmp_path):

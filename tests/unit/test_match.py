@@ -17,6 +17,7 @@ from spinenet.match.score import (
 )
 from spinenet.match.view import SessionView, frames_of, rehomed
 from spinenet.match.warp import ArcWarp, fit_warp, make_map, place_map, slide
+from spinenet.measure.attach import attach
 from spinenet.tables import SPINES
 from spinenet.types import Dendrites, Segment, Session, SpineTable, Volume
 
@@ -136,8 +137,9 @@ def test_a_stretch_of_two_percent_is_followed():
 def test_a_warp_can_be_undone():
     nodes = np.linspace(0, 40, 81)
     warp = ArcWarp(np.array([0.0, 40]), np.array([0.5, -0.5]), (0.3, -0.4))
-    there = warp.place(np.array([[12.0, 1.0, 0.2]]))[0]
-    assert warp.back(there, nodes) == pytest.approx([12.0, 1.0, 0.2], abs=1e-6)
+    for place in ([12.0, 1.0, 0.2], [41.5, 1.0, 0.2], [-1.0, 1.0, 0.2]):
+        there = warp.place(np.array([place]))[0]
+        assert warp.back(there, nodes) == pytest.approx(place, abs=1e-6)
 
 
 def test_no_matches_leave_the_slide():
@@ -161,6 +163,30 @@ def test_a_dendrite_seen_farther_in_one_session_is_longer_on_the_map():
     assert np.diff(whole.arc_length_um).max() < 0.6
 
 
+def test_the_map_is_the_same_however_often_a_session_is_seen():
+    gap = Dendrites((line((5, 5, 0), (5, 5, 20)), line((5, 5, 24.5), (5, 5, 45), 1)))
+    for n in (1, 2, 3):
+        found = make_map([gap] * n, [np.eye(3, 4)] * n, 8.0).segments
+        assert [round(s.length_um) for s in found] == [20, 20]
+
+
+def test_a_dendrite_that_a_session_lacks_is_not_drawn_onto_its_neighbour():
+    region = Dendrites((line((5, 10, 0), (5, 10, 20)), line((5, 12, 0), (5, 12, 20), 1)))
+    own = Dendrites((line((5, 12.2, 0), (5, 12.2, 20)),))
+    first, second = place_map(region, own, np.eye(3, 4)).segments
+    assert np.allclose(first.points_um[:, 1], 10)
+    assert np.allclose(second.points_um[:, 1], 12.2)
+
+
+def test_traced_dendrites_keep_their_ids_and_their_ends():
+    traced = Dendrites((line((5, 5, 4), (5, 5, 12), 7),))
+    seen = Dendrites((line((5, 5.5, 0), (5, 5.5, 20)), line((5, 8, 0), (5, 8, 20), 1)))
+    first, *rest = make_map([seen], [np.eye(3, 4)], 8.0, traced).segments
+    assert (first.id, first.length_um) == (7, 8)
+    assert [s.id for s in rest] == [8]
+    assert np.allclose(rest[0].points_um[:, 1], 8)
+
+
 def test_the_same_dendrite_seen_deeper_is_not_another():
     first = Dendrites((line((5, 5, 0), (5, 5, 20)),))
     second = Dendrites((line((8, 5.5, 0), (8, 5.5, 20)),))
@@ -182,9 +208,17 @@ def view_of(dendrites, *spines):
         for i, (d, z, y, x) in enumerate(spines, start=1)
     ]
     frame = SPINES.frame(rows).assign(side_um=0.0)
-    return SessionView(
-        Session("m", "r", 0), SpineTable(frame), dendrites, {}, np.full(3, 30.0), True, None
-    )
+
+    def measure(points_um, home):
+        at = attach(points_um, dendrites, home)
+        return [
+            {"dendrite_id": int(d), "arc_length_um": s, "base_y_um": b[1], "side_um": side}
+            for d, s, b, side in zip(home, at.arc_um, at.base_um, at.side_um, strict=True)
+        ]
+
+    session = Session("m", "r", 0)
+    extent = np.full(3, 30.0)
+    return SessionView(session, SpineTable(frame), dendrites, {}, extent, True, None, measure)
 
 
 def test_heads_are_seen_in_the_frame_of_their_dendrite():
@@ -204,6 +238,7 @@ def test_a_head_can_change_its_dendrite():
     moved = rehomed(view_of(two, (0, 5, 6.5, 8)), np.array([1])).spines.frame.iloc[0]
     assert moved["dendrite_id"] == 1
     assert moved["arc_length_um"] == pytest.approx(8)
+    assert moved["base_y_um"] == pytest.approx(8)
     assert moved["side_um"] == pytest.approx(-1.5)
 
 

@@ -67,7 +67,7 @@ def test_twice_the_voxel_is_twice_the_length(scene, dendrites):
 
 def test_spines_measure_what_was_drawn(scene, dendrites):
     volume, seen = scene
-    table = measure_spines(volume, seen, dendrites, MeasureConfig(), 3.0).frame
+    table = measure_spines(volume, seen, dendrites, MeasureConfig()).frame
     assert table["spine_id"].tolist() == [1, 2, 3]
     for row, s in zip(table.to_dict("records"), SPINES, strict=True):
         at = place(SHAFT, s)
@@ -83,16 +83,14 @@ def test_spines_measure_what_was_drawn(scene, dendrites):
 def test_gain_does_not_change_strength(scene, dendrites):
     volume, seen = scene
     bright = Volume(volume.data.astype(np.float32) * 3 + 50, VOXEL, volume.session)
-    a, b = (
-        measure_spines(v, seen, dendrites, MeasureConfig(), 3.0).frame for v in (volume, bright)
-    )
+    a, b = (measure_spines(v, seen, dendrites, MeasureConfig()).frame for v in (volume, bright))
     assert b["strength"].to_numpy() == pytest.approx(a["strength"].to_numpy(), rel=1e-3)
 
 
 def test_heads_far_from_every_shaft_are_no_spines(scene, dendrites):
     volume, seen = scene
     far = Segmentation(**{**seen.__dict__, "centres_um": seen.centres_um + [0, 3.5, 0]})
-    assert len(measure_spines(volume, far, dendrites, MeasureConfig(), 3.0)) == 1
+    assert len(measure_spines(volume, far, dendrites, MeasureConfig())) == 1
 
 
 def test_no_shaft_no_dendrite_no_spine(scene):
@@ -100,7 +98,7 @@ def test_no_shaft_no_dendrite_no_spine(scene):
     empty = Segmentation(**{**seen.__dict__, "shaft": np.zeros(SHAPE, bool)})
     none = find_dendrites(empty, MeasureConfig())
     assert len(none) == 0
-    assert len(measure_spines(volume, empty, none, MeasureConfig(), 3.0)) == 0
+    assert len(measure_spines(volume, empty, none, MeasureConfig())) == 0
     assert attach(np.zeros((0, 3)), none).dendrite.size == 0
 
 

@@ -1,12 +1,15 @@
 """A person's traces: tables and SWC, drawn by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from spinenet.io.sessions import StackFile
 from spinenet.io.traces import read_traces
 from spinenet.io.write import write_swc
 from spinenet.tables import DENDRITES
-from spinenet.types import InputError
+from spinenet.types import InputError, Session
 
 # a Y: 1-2-3 along x, then 4-5 straight on and 6-7 to the side
 Y_TREE = """# x y z in um
@@ -20,9 +23,13 @@ Y_TREE = """# x y z in um
 """
 
 
+STACKS = [StackFile(Session("m", "r", t, float(t)), Path("a.tif")) for t in (2, 3)]
+
+
 def traced(path, text):
     path.write_text(text)
-    return read_traces(path).of("m", "r", [2])[1].segments
+    bound = read_traces(path).for_stacks(STACKS)
+    return [segment for _, segment in bound.of("m", "r", [2, 3])]
 
 
 def test_the_straight_way_through_a_branch_point_is_one_dendrite(tmp_path):
@@ -37,7 +44,7 @@ def test_an_swc_that_we_wrote_comes_back(tmp_path):
         for d in (0, 1) for i in range(21)
     ]  # fmt: skip
     path = write_swc(tmp_path / "ours.swc", DENDRITES.frame(rows))
-    first, second = read_traces(path).of("m", "r", [0])[1].segments
+    first, second = traced(path, path.read_text())
     assert first.points_um[10] == pytest.approx([3, 4, 5], abs=0.01)
     assert second.points_um[10] == pytest.approx([3, 9, 5], abs=0.01)
     assert first.radius_um[0] == pytest.approx(0.4)
@@ -49,13 +56,34 @@ def test_a_table_says_which_session_was_traced(tmp_path):
         "m,r,1,4,0,0,0\nm,r,1,4,0,0,9\nm,r,3,4,0,7,0\nm,r,3,4,0,7,9\n"
     )
     traces = read_traces(tmp_path / "t.csv")
-    session, dendrites = traces.of("m", "r", [2, 3, 1])
-    assert session == 3
-    (only,) = dendrites.segments
-    assert only.id == 4
+    ((session, only),) = traces.of("m", "r", [2, 3, 1])
+    assert (session, only.id) == (3, 4)
     assert np.allclose(only.points_um[:, 1], 7)
     with pytest.raises(InputError, match="no dendrite of animal 'x'"):
         traces.of("x", "r", [1])
+
+
+def test_dendrites_traced_in_different_sessions_are_all_found(tmp_path):
+    (tmp_path / "t.csv").write_text(
+        "session,dendrite,z_um,y_um,x_um\n2,0,0,0,0\n2,0,0,0,9\n3,1,0,7,0\n3,1,0,7,9\n"
+    )
+    found = read_traces(tmp_path / "t.csv").of("m", "r", [2, 3])
+    assert [(session, segment.id) for session, segment in found] == [(2, 0), (3, 1)]
+
+
+def test_nodes_are_taken_in_their_order(tmp_path):
+    (only,) = traced(
+        tmp_path / "t.csv",
+        "dendrite_id,node,z_um,y_um,x_um\n0,2,0,0,10\n0,0,0,0,0\n0,1,0,0,5\n",
+    )
+    assert only.length_um == pytest.approx(10, abs=0.01)
+
+
+def test_an_swc_cannot_say_which_region_it_shows(tmp_path):
+    (tmp_path / "y.swc").write_text(Y_TREE)
+    two = [*STACKS, StackFile(Session("m", "q", 0), Path("b.tif"))]
+    with pytest.raises(InputError, match="does not say which session"):
+        read_traces(tmp_path / "y.swc").for_stacks(two)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +94,7 @@ def test_a_table_says_which_session_was_traced(tmp_path):
         ("a.swc", "1 3 0 0 0 1 9\n2 3 1 1 1 1 1\n", "node 9 is named as a parent"),
         ("a.csv", "dendrite,z_um,y_um,x_um\n", "holds no nodes"),
         ("a.csv", "dendrite,z_um,y_um,x_um\n0,1,1,1\n", "has 1 node"),
+        ("a.csv", "dendrite,z_um,y_um,x_um\n0,,1,1\n0,1,1,5\n", "a node without a place"),
         ("a.csv", "dendrite,z,y,x\n0,1,1,1\n", "lacks the columns z_um, y_um, x_um"),
         ("a.obj", "", "are read from .csv or .swc"),
     ],

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from roifile import ROI_TYPE, roiread
 
-from spinenet.io.write import write_rois
-from spinenet.tables import SPINES
+from spinenet.io.atomic import sweep
+from spinenet.io.write import write_rois, write_swc
+from spinenet.tables import DENDRITES, SPINES
 
 VOXEL = (1.0, 0.1, 0.1)
 
@@ -33,3 +34,29 @@ def test_the_same_rois_are_the_same_bytes(tmp_path):
         write_rois(tmp_path / n, SPINES.frame(rows), labels, VOXEL).read_bytes() for n in "ab"
     )
     assert one == two
+
+
+def test_a_gap_in_a_trace_is_no_cable(tmp_path):
+    rows = [
+        {
+            "dendrite_id": 0,
+            "node": n,
+            "parent_node": p,
+            "z_um": 0,
+            "y_um": 0,
+            "x_um": n,
+            "radius_um": 1,
+        }
+        for n, p in ((0, -1), (1, 0), (50, -1), (51, 50))
+    ]
+    lines = write_swc(tmp_path / "a.swc", DENDRITES.frame(rows)).read_text().splitlines()[1:]
+    assert [int(line.split()[-1]) for line in lines] == [-1, 1, -1, 3]
+
+
+def test_what_a_killed_run_left_aside_is_swept(tmp_path):
+    (tmp_path / ".stacks" / ".abc.tmp").mkdir(parents=True)
+    (tmp_path / ".stacks" / ".abc.tmp" / "shaft.npy").write_bytes(b"half")
+    (tmp_path / ".def.tmp.csv").write_text("half")
+    (tmp_path / "spines.csv").write_text("whole")
+    sweep(tmp_path)
+    assert [p.name for p in sorted(tmp_path.rglob("*"))] == [".stacks", "spines.csv"]
