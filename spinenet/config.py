@@ -70,6 +70,8 @@ class MatchConfig:
     max_rotation_deg: largest rotation about z that is searched
     gate_um: two spines farther apart than this along the dendrite, after alignment, are not one
     min_link_p: links less sure than this, rivals left aside, are not made
+    sure_share: over three or more sessions a spine counts if it was once seen at this multiple of
+        the centre threshold: among many looks, a false alarm passes the threshold itself too easily
     lookback_share: a spine missed at first is found again from this share of the centre threshold
     min_snr: a shaft dimmer than this, over its noise, cannot show that a spine is absent
     """
@@ -78,6 +80,7 @@ class MatchConfig:
     max_rotation_deg: float = 6.0
     gate_um: float = 2.0
     min_link_p: float = 0.2
+    sure_share: float = 1.5
     lookback_share: float = 0.7
     min_snr: float = 4.0
 

@@ -21,10 +21,11 @@ from spinenet.match.score import (
 )
 from spinenet.match.view import SessionView, frames_of, on_dendrite, rehomed
 from spinenet.match.warp import ArcWarp, fit_warp, slide
-from spinenet.types import FloatArray, IntArray
+from spinenet.types import FloatArray, IntArray, SpineTable
 
 WARP_ROUNDS = 3
 LINK_ROUNDS = 2
+MANY_SESSIONS = 3
 Warps = dict[tuple[int, int], ArcWarp]
 
 
@@ -37,14 +38,14 @@ class _Linked:
 
 
 def link_region(
-    views: list[SessionView], reference: int, config: MatchConfig, lookback_p: float
+    views: list[SessionView], reference: int, config: MatchConfig, centre_p: float
 ) -> LinkedRegion:
     """Link the spines of all sessions of a region.
 
     Parameters
     ----------
     reference: position in `views` of the session whose arc length is the shared frame
-    lookback_p: centre probability from which a spine missed at first is found again
+    centre_p: centre probability from which a spine was detected
     """
     frames = [frames_of(v) for v in views]
     warps: Warps = {}
@@ -54,9 +55,10 @@ def link_region(
         for t, warp in enumerate(_warps(local, reference, length, config)):
             warps[t, segment.id] = warp
     linked = _link(shared_places(views, frames, warps, reference), config)
-    views = _one_dendrite_per_track(views, linked.track_of)
+    views, track_of = _once_surely_seen(views, linked.track_of, config.sure_share * centre_p)
+    views = _one_dendrite_per_track(views, track_of)
     frames = [frames_of(v) for v in views]
-    life = look_back(views, frames, linked.track_of, warps, config, lookback_p)
+    life = look_back(views, frames, track_of, warps, config, config.lookback_share * centre_p)
     places = shared_places(life.views, life.frames, warps, reference)
     return record(life, places, linked.scatter_um, warps, config)
 
@@ -96,6 +98,25 @@ def _link(places: list[Places], config: MatchConfig) -> _Linked:
         ]
         scatter = fit_scatter(np.concatenate(pairs) if pairs else np.zeros((0, 3)))
     return _Linked(track_of, scatter)
+
+
+def _once_surely_seen(
+    views: list[SessionView], track_of: list[IntArray], sure_p: float
+) -> tuple[list[SessionView], list[IntArray]]:
+    """The tracks whose surest sighting reaches `sure_p`; of few sessions all."""
+    if sum(v.usable for v in views) < MANY_SESSIONS:
+        return views, track_of
+    tracks = np.concatenate(track_of)
+    p = np.concatenate([v.spines.frame["probability"].to_numpy(float) for v in views])
+    sure = np.unique(tracks[p >= sure_p])
+    kept_views: list[SessionView] = []
+    kept_tracks: list[IntArray] = []
+    for view, numbers in zip(views, track_of, strict=True):
+        keep = np.isin(numbers, sure)
+        spines = SpineTable(view.spines.frame[keep].reset_index(drop=True))
+        kept_views.append(replace(view, spines=spines))
+        kept_tracks.append(np.searchsorted(sure, numbers[keep]).astype(np.int64))
+    return kept_views, kept_tracks
 
 
 def _one_dendrite_per_track(

@@ -107,7 +107,7 @@ def _infer(
     files = [f for f in files if f.usable]
     with log.timed("start"):
         weights = load_segment_weights(config.weights.segment)
-        lookback_p = config.match.lookback_share * thresholds_of(weights, config)["centre"]
+        centre_p = thresholds_of(weights, config)["centre"]
     done: list[Stack] = []
     bar = stages.stage("segment", len(files))
     for file in files:
@@ -136,7 +136,7 @@ def _infer(
         mine = sorted(regions[key], key=lambda s: s.volume.session.index)
         with log.timed("link"):
             views, reference = region_views(mine, config, log, traces)
-            linked = link_region(views, reference, config.match, lookback_p)
+            linked = link_region(views, reference, config.match, centre_p)
             nodes = node_table(views, linked)
         with log.timed("write"):
             for name, frame in (
@@ -147,7 +147,7 @@ def _infer(
                 ("tracks", linked.tracks.frame),
             ):
                 tables.setdefault(name, []).append(frame)
-            write_stacks(out, mine, linked, nodes, views)
+            write_stacks(out, mine, linked, nodes)
             strips += strips_of(mine, views, linked)
         bar.step()
     joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}

@@ -38,7 +38,6 @@ from spinenet.tables import (
 from spinenet.types import (
     Analysis,
     Segmentation,
-    SpineTable,
 )
 
 
@@ -72,23 +71,22 @@ def write_stacks(
     stacks: list[Stack],
     linked: LinkedRegion,
     nodes: pd.DataFrame,
-    views: list[SessionView],
 ) -> None:
     """Label stacks, ROIs and traces; label values as in spines.csv."""
-    for stack, view in zip(stacks, views, strict=True):
+    for stack in stacks:
         session = stack.volume.session
         mine = linked.spines[linked.spines["session"] == session.index]
-        labels, voxel = final_labels(stack.segmentation, view.spines), stack.volume.voxel_size_um
+        labels, voxel = final_labels(stack.segmentation, mine), stack.volume.voxel_size_um
         write_stack(out / "labels" / f"{session.name}.ome.tif", labels, voxel)
         write_rois(out / "rois" / f"{session.name}.zip", mine, labels, voxel)
         write_swc(out / "rois" / f"{session.name}.swc", nodes[nodes["session"] == session.index])
 
 
-def final_labels(segmentation: Segmentation, spines: SpineTable) -> npt.NDArray[np.uint16]:
-    """(Z, Y, X): 0 background, 1 shaft, spine_id + 1 for the spines kept."""
+def final_labels(segmentation: Segmentation, spines: pd.DataFrame) -> npt.NDArray[np.uint16]:
+    """(Z, Y, X): 0 background, 1 shaft, and the `label` of every spine that has a mask."""
     lut = np.zeros(len(segmentation.centres_um) + 1, np.uint16)
-    for spine_id, instance in zip(spines.ids, spines.frame["instance"], strict=True):
-        lut[int(instance)] = spine_id + 1
+    masked = spines[spines["label"] > 0]
+    lut[masked["instance"].to_numpy(int)] = masked["label"].to_numpy(np.uint16)
     out = lut[segmentation.spines]
     out[(out == 0) & segmentation.shaft] = 1
     return out
@@ -175,6 +173,10 @@ def page_of(
     )
     pictures = analysis_figures(analysis)
     methods = methods_text(__version__, f"{weights.name}, {weights.sha256[:12]}", config.analyze)
+    methods.append(
+        "Over three or more sessions a spine was counted if one of its sightings reached "
+        f"{config.match.sure_share:g} times the detection threshold."
+    )
     if traces is not None:
         methods.append(f"Only the dendrites that a person traced ({traces.source}) were analysed.")
     return make_page(

@@ -6,7 +6,7 @@ from spinenet.config import MatchConfig
 from spinenet.geometry import affine_apply, arc_length
 from spinenet.match.align import THUMB_UM, Thumb, align, make_thumb
 from spinenet.match.assign import path_cover, session_pairs
-from spinenet.match.region import _link
+from spinenet.match.region import _link, _once_surely_seen
 from spinenet.match.score import (
     PLACE_SD_UM,
     Places,
@@ -46,7 +46,7 @@ def test_the_same_place_is_the_same_spine():
 
 def test_far_away_is_another_spine():
     assert linked([[0, 0, 0]], [[2.5, 0, 0]])[0, 0] == 0
-    assert linked([[0, 0, 0]], [[0, 3, 0]])[0, 0] < 0.05
+    assert linked([[0, 0, 0]], [[0, 3, 0]])[0, 0] < 0.1
 
 
 def test_rivals_share_the_probability():
@@ -82,6 +82,18 @@ def test_crowded_spines_keep_their_order():
     moved = [(3, 4, x + 0.3) for x in (5.0, 5.8, 6.6)]
     found = _link([places(*crowd), places(*moved)], MatchConfig())
     assert found.track_of[0].tolist() == found.track_of[1].tolist()
+
+
+def test_over_many_sessions_a_spine_was_once_surely_seen():
+    dendrite = Dendrites((line((5, 5, 0), (5, 5, 20)),))
+    views = [view_of(dendrite, (0, 5, 6.5, 4), (0, 5, 6.5, 12)) for _ in range(3)]
+    for view, faint, clear in zip(views, (0.4, 0.3, 0.4), (0.4, 0.7, 0.4), strict=True):
+        view.spines.frame["probability"] = [faint, clear]
+    tracks = [np.array([0, 1])] * 3
+    kept, numbers = _once_surely_seen(views, tracks, 0.6)
+    assert [n.tolist() for n in numbers] == [[0]] * 3
+    assert all(v.spines.frame["x_um"].tolist() == [12] for v in kept)
+    assert _once_surely_seen(views[:2], tracks[:2], 0.6)[0] == views[:2]
 
 
 def test_a_track_skips_a_session_in_which_the_spine_was_missed():
