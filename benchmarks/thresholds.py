@@ -5,8 +5,8 @@ scored on the fourth.
 
 `centre` is the height from which a peak is a detection, `sure` the multiple of it that one sighting
 of a track must reach. The net itself never saw a real stack. Each fold takes the pair with the best
-adjacent link F1 on three dendrites among those whose detection F1 is there at least 0.65; its counts
-on the fourth are added up over the folds.
+adjacent link F1 on three dendrites among those whose detection F1 there is at least 0.65; its
+counts on the fourth are added up over the folds.
 """
 
 from __future__ import annotations
