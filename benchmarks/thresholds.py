@@ -35,8 +35,8 @@ from spinenet.types import SpineTable
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("SPINENET_RR30A", ROOT / "../shared/data/rr30a"))
 SCORER = Path(os.environ.get("SPINENET_SCORER", ROOT / "../shared/accept/score.py"))
-CENTRES = (0.21, 0.24, 0.27, 0.30, 0.33, 0.36, 0.40, 0.44)
-SURES = (1.0, 1.15, 1.3, 1.5, 1.7)
+CENTRES = (0.21, 0.24, 0.27, 0.30, 0.33, 0.36, 0.40, 0.42, 0.44)
+SURES = (1.0, 1.15, 1.3, 1.4, 1.5, 1.7)
 DENDRITES = ("0", "1", "3", "4")
 ENOUGH_F1 = 0.65
 Counts = dict[str, tuple[int, int, int]]

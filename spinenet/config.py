@@ -80,7 +80,7 @@ class MatchConfig:
     max_rotation_deg: float = 6.0
     gate_um: float = 2.0
     min_link_p: float = 0.2
-    sure_share: float = 1.5
+    sure_share: float = 1.4
     lookback_share: float = 0.7
     min_snr: float = 4.0
 
