@@ -57,6 +57,16 @@ def poisson_interval(count: int) -> tuple[float, float]:
     return float(low), float(chi2.ppf(0.975, 2 * count + 2) / 2)
 
 
+def scorable_tracks(tracks: pd.DataFrame, spines: pd.DataFrame) -> Tracks:
+    """The true tracks of spines that could be scored in at least half of their sessions: clusters
+    of others nobody could count."""
+    keys = ["animal", "region", "track_id"]
+    scorable = spines["scorable"].astype(str).str.lower().isin(["true", "1"])
+    share = spines.assign(share=scorable.astype(float)).groupby(keys)["share"].mean()
+    good = pd.MultiIndex.from_frame(tracks[keys]).isin(share[share >= 0.5].index)
+    return Tracks(tracks[good].reset_index(drop=True))
+
+
 def run(snr: str, regions: int, folder: Path) -> dict:
     data, out = folder / snr / "data", folder / snr / "out"
     common = ["--animals", str(regions), "--snr", snr, "--seed", "4242"]
@@ -64,7 +74,7 @@ def run(snr: str, regions: int, folder: Path) -> dict:
     infer = [sys.executable, ROOT / "infer.py", data / "sessions.csv", "--out", out, "--quiet"]
     subprocess.run(infer, check=True)
     truth, found = (read_table(p / SPINES.file, SPINES) for p in (data / "truth", out))
-    true_tracks = Tracks(read_table(data / "truth" / TRACKS.file, TRACKS))
+    true_tracks = scorable_tracks(read_table(data / "truth" / TRACKS.file, TRACKS), truth)
     true_clusters = analyze(true_tracks, AnalyzeConfig(n_shuffles=100)).clusters
     clusters = read_table(out / CLUSTERS.file, CLUSTERS)
     count = [int((c["rule"] == "contiguous").sum()) for c in (true_clusters, clusters)]
