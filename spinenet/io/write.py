@@ -51,7 +51,7 @@ def write_json(path: Path, content: object) -> Path:
 
 def write_stack(path: Path, data: npt.NDArray[np.generic], voxel_um: Um3) -> Path:
     """(Z, Y, X) as OME-TIFF with its voxel size, compressed without loss."""
-    content = hashlib.sha256(np.ascontiguousarray(data).tobytes()).hexdigest()
+    content = hashlib.sha256(np.ascontiguousarray(data).data.cast("B")).hexdigest()
     z, y, x = voxel_um
     meta = {
         "axes": "ZYX",
@@ -81,7 +81,7 @@ def write_rois(
     An outline is that of the mask's projection, on the slice of the head's centre. ImageJ counts
     pixels from their corner: the centre of the first lies at 0.5.
     """
-    boxes = ndimage.find_objects(labels.astype(np.int32, copy=False))
+    boxes = ndimage.find_objects(labels)
     with published(path) as aside, zipfile.ZipFile(aside, "w") as archive:
         for row in spines.to_dict("records"):
             name = f"track{row['track_id']}_spine{row['spine_id']}"

@@ -13,6 +13,14 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEEP_BYTES = 2**30
 
 
+def give_back_memory() -> None:
+    """Return what is kept to the system: the net has run, and other rooms need the memory."""
+    if sys.platform.startswith("linux"):
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
 def keep_freed_memory() -> bool:
     """Tell the C library to keep freed blocks of up to 1 GiB; False where it cannot be told."""
     if not sys.platform.startswith("linux"):

@@ -17,6 +17,7 @@ from spinenet.io.store import fingerprint, load_stack, save_stack
 from spinenet.io.weights import SegmentWeights, sha256_of
 from spinenet.match.align import Thumb, make_thumb
 from spinenet.measure.skeleton import find_dendrites
+from spinenet.models.allocator import give_back_memory
 from spinenet.progress import Stages
 from spinenet.segment.label import label
 from spinenet.segment.predict import pick_device, predict
@@ -92,11 +93,13 @@ def segment_stack(
             device=pick_device(device),
             on_tile=lambda done, left: bar.to(done, done + left),
         )
+        give_back_memory()
         segmentation = label(prediction, **thresholds_of(weights, config))
         del prediction
         dendrites = find_dendrites(segmentation, config.measure)
         save_stack(folder, mark, segmentation, dendrites, make_thumb(volume))
         del segmentation
+        give_back_memory()
         kept = load_stack(folder, mark)
         assert kept is not None
     return Stack(file, volume, *kept, digest)

@@ -144,8 +144,8 @@ def predict(
         where = torch.nonzero(chances[SPINE] >= VOTER_PROBABILITY).cpu().numpy()
         offset = inner[OFFSET][:, *where.T].T.cpu().numpy()
         where = where + np.array([0, box.y0, box.x0])
-        voters.append(where)
-        votes.append(where * np.array(voxel) + offset)
+        voters.append(where.astype(np.int32))
+        votes.append((where * np.array(voxel) + offset).astype(np.float32))
         done += 1
         on_tile(done, len(boxes))
     at, says = np.concatenate(voters), np.concatenate(votes)
