@@ -28,6 +28,9 @@ def survival(all_histories: list[Histories], config: AnalyzeConfig) -> pd.DataFr
         fit = KaplanMeierFitter().fit(part["days"], part["lost"])
         bounds = fit.confidence_interval_
         for day, row in fit.event_table.iterrows():
+            left = float(fit.survival_function_.loc[day].iloc[0])
+            # with nobody left the variance is 0 / 0, which is no certainty
+            low, high = bounds.loc[day] if left > 0 else (float("nan"), float("nan"))
             rows.append(
                 {
                     "group": group,
@@ -35,9 +38,9 @@ def survival(all_histories: list[Histories], config: AnalyzeConfig) -> pd.DataFr
                     "day": float(day),
                     "at_risk": int(row["at_risk"]),
                     "lost": int(row["observed"]),
-                    "survival": float(fit.survival_function_.loc[day].iloc[0]),
-                    "ci_low": float(bounds.loc[day].iloc[0]),
-                    "ci_high": float(bounds.loc[day].iloc[1]),
+                    "survival": left,
+                    "ci_low": float(low),
+                    "ci_high": float(high),
                 }
             )
     return SURVIVAL.frame(rows)

@@ -274,3 +274,12 @@ def test_faulty_tracks_are_explained():
         histories(Tracks(frame.assign(group=np.where(frame["session"] > 0, "a", "b"))), 1)
     with pytest.raises(InputError, match="do not increase"):
         histories(Tracks(frame.assign(day=-frame["day"])), 1)
+
+
+def test_with_nobody_left_the_interval_is_unknown():
+    tracks = tracks_of({1: "0110", 2: "0110", 3: "1111"}, {1: 1, 2: 5, 3: 9}, days=(0, 4, 8, 12))
+    curves = survival(histories(tracks, 1), AnalyzeConfig(landmark_day=4))
+    last = curves[curves["class"] == "clustered"].iloc[-1]
+    assert last["survival"] == 0
+    assert np.isnan(last["ci_low"])
+    assert np.isnan(last["ci_high"])
