@@ -35,7 +35,7 @@ class SegmentConfig:
     shaft_threshold: float | None = None
     spine_threshold: float | None = None
     centre_threshold: float | None = None
-    tile_mvox: float = 8.0
+    tile_mvox: float = 5.0
 
 
 @dataclass(frozen=True)
