@@ -18,6 +18,8 @@ from spinenet.types import FloatArray, Um3, Volume
 
 THUMB_UM: Um3 = (1.0, 0.4, 0.4)
 ROTATION_STEP_DEG = 1.5
+LARGEST_STRETCH = 1.25
+"""No tissue grows or shrinks by more between sessions; an affine that does fits noise."""
 FOREIGN_SCORE = 0.2
 """Correlation below which two stacks do not show the same field."""
 
@@ -66,7 +68,9 @@ def align(moving: Thumb, reference: Thumb, config: MatchConfig) -> Alignment:
     """Where the moving session's points lie in the reference session."""
     start = _coarse(moving, reference, config)
     affine = _refine(moving, reference, start)
-    found = [(_score(moving, reference, a), a) for a in (affine, start)]
+    stretch = np.linalg.svd(affine[:, :3])[1]
+    plausible = stretch.max() < LARGEST_STRETCH and stretch.min() > 1 / LARGEST_STRETCH
+    found = [(_score(moving, reference, a), a) for a in ([affine] if plausible else []) + [start]]
     score, best = max(found, key=lambda f: f[0])
     return Alignment(best, score)
 

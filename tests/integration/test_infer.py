@@ -201,19 +201,24 @@ def test_one_stack_alone(small_experiment, tmp_path):
     assert len(read_table(tmp_path / "out" / SPINES.file, SPINES)) > 0
 
 
-def test_a_foreign_field_is_named_and_not_linked(small_experiment, tmp_path):
+@pytest.mark.parametrize("foreign", [1, 2])
+def test_a_foreign_field_is_named_and_not_linked(small_experiment, tmp_path, foreign):
+    """Also if it is the one in the middle, to which the others would be registered."""
     folder = tmp_path / "in"
     shutil.copytree(small_experiment, folder)
-    last = sorted(folder.glob("*session2*.tif"))[0]
+    last = sorted(folder.glob(f"*session{foreign}*.tif"))[0]
     data = tifffile.imread(last)
     rng = np.random.default_rng(0)
     meta = {"axes": "ZYX", "PhysicalSizeZ": 0.8, "PhysicalSizeY": 0.12, "PhysicalSizeX": 0.12}
     tifffile.imwrite(last, rng.poisson(20, data.shape).astype(np.uint16), ome=True, metadata=meta)
     assert run(folder / "sessions.csv", "--out", tmp_path / "out") == DONE
     warnings = json.loads((tmp_path / "out" / "run.json").read_text())["warnings"]
-    assert any("does not look like the field" in w for w in warnings)
+    assert len(warnings) == 1
+    assert f"session{foreign}" in warnings[0]
+    assert "does not look like the field" in warnings[0]
     tracks = read_table(tmp_path / "out" / TRACKS.file, TRACKS)
-    assert not (tracks.loc[tracks["session"] == 2, "presence"].isin(["present", "absent"])).any()
+    there = tracks.loc[tracks["session"] == foreign, "presence"]
+    assert not there.isin(["present", "absent"]).any()
 
 
 def test_a_real_stack_gives_spines(rr30a, tmp_path):

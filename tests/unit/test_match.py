@@ -6,6 +6,7 @@ from spinenet.config import MatchConfig
 from spinenet.geometry import affine_apply, arc_length
 from spinenet.match.align import THUMB_UM, Thumb, align, make_thumb
 from spinenet.match.assign import path_cover, session_pairs
+from spinenet.match.lookback import _accept
 from spinenet.match.region import _link, _once_surely_seen
 from spinenet.match.score import (
     PLACE_SD_UM,
@@ -15,7 +16,7 @@ from spinenet.match.score import (
     link_probability,
     pair_odds,
 )
-from spinenet.match.view import SessionView, frames_of, rehomed
+from spinenet.match.view import Probe, SessionView, frames_of, rehomed
 from spinenet.match.warp import ArcWarp, fit_warp, make_map, place_map, slide
 from spinenet.measure.attach import attach
 from spinenet.tables import SPINES
@@ -252,6 +253,24 @@ def test_a_head_can_change_its_dendrite():
     assert moved["arc_length_um"] == pytest.approx(8)
     assert moved["base_y_um"] == pytest.approx(8)
     assert moved["side_um"] == pytest.approx(-1.5)
+
+
+@pytest.mark.parametrize(
+    ("p", "y_um", "presence"),
+    [
+        (0.1, 8.0, "absent"),  # looked for and not there
+        (0.9, 6.6, "not_scorable"),  # what is seen there is the neighbour
+        (0.9, 8.0, None),  # found
+    ],
+)
+def test_what_looking_back_says_of_a_place(p, y_um, presence):
+    view = view_of(Dendrites((line((5, 5, 0), (5, 5, 20)),)), (0, 5, 6.5, 8))
+    seen = Probe(np.array([p]), np.array([[5, y_um, 8.0]]), [{"dendrite_id": 0}])
+    missing = {}
+    rows, found = _accept(view, seen, [3], {3: (0, np.array([8.0, 1, 0]))}, missing, 1, 0.3)
+    assert [str(m[0]) for m in missing.values()] == ([presence] if presence else [])
+    assert found == ([] if presence else [3])
+    assert [r["source"] for r in rows] == ["lookback"] * len(found)
 
 
 def picture(seed=0, shape=(24, 90, 120)):
