@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -109,9 +110,9 @@ def measure_spines(
     return SpineTable(frame.reindex(columns=[*SPINES.names, *EXTRA_COLUMNS]))
 
 
-def sticks_out(row: Mapping[str, object], config: MeasureConfig) -> bool:
+def sticks_out(row: Mapping[str, Any], config: MeasureConfig) -> bool:
     """Is what was measured long enough to be a spine?"""
-    return float(row["length_um"]) >= config.min_length_um  # type: ignore[arg-type]
+    return float(row["length_um"]) >= config.min_length_um
 
 
 def spine_rows(
