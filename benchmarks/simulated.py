@@ -21,8 +21,9 @@ from scipy.stats import chi2
 from spinenet.analyze.summary import analyze
 from spinenet.cli import main as spinenet
 from spinenet.config import AnalyzeConfig
-from spinenet.evaluate.spines import pair_centres, score_detection
+from spinenet.evaluate.judge import pair_centres
 from spinenet.io.table import read_table
+from spinenet.pipeline.evaluation import evaluate
 from spinenet.tables import CLUSTERS, SPINES, TRACKS
 from spinenet.types import Tracks
 
@@ -73,13 +74,16 @@ def run(snr: str, regions: int, folder: Path) -> dict:
     assert spinenet(["simulate", "--out", str(data), *common]) == 0
     infer = [sys.executable, ROOT / "infer.py", data / "sessions.csv", "--out", out, "--quiet"]
     subprocess.run(infer, check=True)
+    evaluated = evaluate(data, out)
     truth, found = (read_table(p / SPINES.file, SPINES) for p in (data / "truth", out))
     true_tracks = scorable_tracks(read_table(data / "truth" / TRACKS.file, TRACKS), truth)
     true_clusters = analyze(true_tracks, AnalyzeConfig(n_shuffles=100)).clusters
     clusters = read_table(out / CLUSTERS.file, CLUSTERS)
     count = [int((c["rule"] == "contiguous").sum()) for c in (true_clusters, clusters)]
     return {
-        "detection": score_detection(truth, found),
+        "detection": evaluated.loc[evaluated["stratum"] == "all"]
+        .set_index("figure")["value"]
+        .to_dict(),
         "measures": measures(truth, found),
         "clusters_true": count[0],
         "clusters_found": count[1],
@@ -99,7 +103,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for snr, row in rows.items():
         d = row["detection"]
-        names = ("precision", "recall", "f1", "median_lateral_error_um")
+        names = ("precision", "recall", "f1", "lateral centre error um")
         print(
             f"| {snr} | "
             + " | ".join(f"{d[n]:.3f}" for n in names)

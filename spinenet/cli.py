@@ -195,6 +195,7 @@ def _add_train(parser: ArgumentParser) -> None:
     parser.add_argument("what", choices=["segment"], help="which net")
     parser.add_argument("--out", type=str, default="runs/segment", help="folder of the run")
     parser.add_argument("--init", type=str | None, default=None, help="weights to start from")
+    parser.add_argument("--data", type=str | None, default=None, help="folder of annotated stacks")
     parser.add_class_arguments(TrainSegmentConfig, None)
 
 
@@ -203,7 +204,7 @@ def _train(args: Namespace) -> int:
     from spinenet.training.fit import train_segment
 
     config = _settings(TrainSegmentConfig, args)
-    weights, scores = train_segment(config, Path(args.out), args.init)
+    weights, scores = train_segment(config, Path(args.out), args.init, args.data)
     for name, value in scores.items():
         print(f"{value:9.3f}  {name}")
     print(f"weights: {weights}")
@@ -211,19 +212,25 @@ def _train(args: Namespace) -> int:
 
 
 def _add_evaluate(parser: ArgumentParser) -> None:
-    parser.add_argument("truth", type=str, help="folder with the true spines.csv (head centres)")
+    parser.add_argument("truth", type=str, help="annotated folder: spines.csv, dendrites.csv, ...")
     parser.add_argument("results", type=str, help="results folder")
+    parser.add_argument(
+        "--point", type=str, default="", help="tip or head, if the truth has no column"
+    )
+    parser.add_argument("--dendrites", type=list[int], default=[], help="count only these")
+    parser.add_argument("--out", type=str, default="", help="CSV to write the table to")
 
 
 def _evaluate(args: Namespace) -> int:
-    from spinenet.evaluate.spines import score_detection
-    from spinenet.io.table import read_table
-    from spinenet.tables import SPINES
+    from spinenet.io.write import write_text
+    from spinenet.pipeline.evaluation import evaluate
 
-    truth = read_table(Path(args.truth) / SPINES.file, SPINES)
-    found = read_table(Path(args.results) / SPINES.file, SPINES)
-    for name, value in score_detection(truth, found).items():
-        print(f"{value:9.3f}  {name}")
+    table = evaluate(Path(args.truth), Path(args.results), args.point, args.dendrites)
+    for row in table.to_dict("records"):
+        spread = f"{row['low']:.3f} to {row['high']:.3f}" if row["low"] == row["low"] else ""
+        print(f"{row['value']:9.3f}  {spread:<16} {row['n']:5}  {row['figure']}, {row['stratum']}")
+    if args.out:
+        write_text(Path(args.out), table.to_csv(index=False))
     return DONE
 
 

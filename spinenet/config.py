@@ -262,8 +262,26 @@ class NetConfig:
 
 
 @dataclass(frozen=True)
+class AnnotatedConfig:
+    """How a lab's annotated stacks (`--data`) are used in training.
+
+    Parameters
+    ----------
+    share: share of the patches that come from them; the simulator gives the rest
+    point: what the places in spines.csv are where the table does not say: tip or head
+    reach_um: this far from a traced dendrite (z squeezed by 2.5) its spines are taken to be marked
+    hold_out: dendrite_ids whose spines are not shown to the net, to be tested on later
+    """
+
+    share: float = 0.5
+    point: Literal["", "tip", "head"] = ""
+    reach_um: float = 3.0
+    hold_out: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class TrainSegmentConfig:
-    """Training of the segmentation net on simulated patches.
+    """Training of the segmentation net on simulated and annotated patches.
 
     Parameters
     ----------
@@ -273,6 +291,7 @@ class TrainSegmentConfig:
     crops_per_scene: patches cut from each simulated scene
     learning_rate: peak of a warm-up + cosine schedule
     ema: decay of the averaged weights that are shipped
+    freeze_norm: keep the statistics of the normalisation, as fine-tuning on few stacks needs
     workers: processes that simulate while the net trains
     validation_stacks: simulated stacks on which thresholds are fitted, never trained on
     save_every: steps between checkpoints
@@ -281,12 +300,14 @@ class TrainSegmentConfig:
     net: NetConfig = field(default_factory=NetConfig)
     optics: OpticsConfig = field(default_factory=OpticsConfig)
     morphology: MorphologyConfig = field(default_factory=MorphologyConfig)
+    annotated: AnnotatedConfig = field(default_factory=AnnotatedConfig)
     steps: int = 6000
     batch: int = 4
     patch: tuple[int, int, int] = (16, 96, 96)
     crops_per_scene: int = 2
     learning_rate: float = 2e-3
     ema: float = 0.998
+    freeze_norm: bool = False
     workers: int = 1
     validation_stacks: int = 12
     save_every: int = 250

@@ -191,6 +191,33 @@ TRACES = Table(
         _c("radius_um", "float", "radius of the shaft, um", required=False),
     ),
 )
+POINTS = Table(
+    "spines.csv",
+    "spine that a person marked",
+    (
+        _c("animal", "str", "animal; blank for any", required=False),
+        _c("region", "str", "field of view; blank for any", required=False),
+        _c("session", "int", "imaging session within the region"),
+        _c("spine_id", "int?", "spine within the session", required=False),
+        _c("track_id", "int?", "the same number in all sessions for one spine", required=False),
+        _c("dendrite_id", "int?", "dendrite; blank where a label TIFF tells all", required=False),
+        _c("point", "str", "what the place is: tip or head", required=False),
+        *_point("", "marked point"),
+        *_point("base_", "place where the spine leaves the shaft", required=False),
+        _c("label", "int?", "value in the label TIFF", required=False),
+        _c("scorable", "str", "0: nobody could tell", required=False),
+        _c("bad", "str", "1: the person was not sure", required=False),
+    ),
+)
+CONTESTED = Table(
+    "contested.csv",
+    "link that looks wrong in an annotation",
+    (
+        _c("session", "int", "earlier session"),
+        _c("session_to", "int", "later session"),
+        _c("track_id", "int", "the annotation's track"),
+    ),
+)
 COVERAGE = Table(
     "coverage.csv",
     "scorable stretch of a dendrite in a session",

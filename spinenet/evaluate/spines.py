@@ -1,59 +1,211 @@
-"""Detection against true head centres: one to one, in um, only what a person could score."""
+"""Detection: how many true spines were found, how many detections are none, by what and how sure.
+
+Undefined ratios are nan; spines nobody could score neither help nor hurt.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from scipy.optimize import linear_sum_assignment
+from scipy.spatial import cKDTree
 
-from spinenet.types import FloatArray, IntArray
+from spinenet.evaluate.judge import BASE, KEYS, XYZ, Judged
+from spinenet.types import FloatArray
 
-TOLERANCE_UM = np.array([2.0, 0.6, 0.6])
-"""A detection this far (scaled, z y x) from a true centre is another spine."""
-FAR = 1e3
-
-
-def pair_centres(found_um: FloatArray, true_um: FloatArray) -> tuple[IntArray, IntArray]:
-    """Positions (P,) of found and true centres that are the same, by optimal assignment."""
-    if not len(found_um) or not len(true_um):
-        return np.zeros(0, int), np.zeros(0, int)
-    d = np.linalg.norm((found_um[:, None] - true_um[None]) / TOLERANCE_UM, axis=-1)
-    i, j = linear_sum_assignment(np.where(d < 1, d, FAR))
-    good = d[i, j] < 1
-    return i[good], j[good]
+BLOCK_UM = 10.0
+"""Side of the blocks of the field, all sessions together, that the bootstrap draws: spines of one
+block share their dendrite, and one spine is there in many sessions."""
+SNR_EDGES = (0.0, 6.0, 12.0, np.inf)
+WIDTH_EDGES_UM = (0.0, 0.3, 0.5, np.inf)
+LENGTH_EDGES_UM = (0.0, 1.0, 2.0, np.inf)
+LATERAL_DEG, AXIAL_DEG = 30.0, 60.0
+TOUCHING_UM = (0.6, 1.0)
+N_BINS = 10
 
 
-def score_detection(truth: pd.DataFrame, found: pd.DataFrame) -> dict[str, float]:
-    """Precision, recall, F1 and the median lateral error over all sessions.
+def detection_table(
+    judged: Judged, snr: pd.DataFrame, n_draws: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """One row per figure and stratum: figure, stratum, value, low, high (95 %, bootstrap), n.
 
-    True spines whose column `scorable` is 0 neither help nor hurt; undefined ratios are nan.
+    Parameters
+    ----------
+    snr: columns animal, region, session, snr: of each session, nan where it is not known
+    n_draws: bootstrap draws over blocks of the field
     """
-    hits = misses = alarms = 0
-    errors: list[FloatArray] = []
-    keys = ["animal", "region", "session"]
-    scorable = truth.get("scorable", pd.Series(True, index=truth.index))
-    fair_all = scorable.map(lambda v: str(v).lower() not in ("0", "0.0", "false", "no"))
-    sessions = pd.concat([truth[keys], found[keys]]).drop_duplicates()
-    for key in sessions.itertuples(index=False):
-        here = [(f[keys] == list(key)).all(axis=1) for f in (truth, found)]
-        at = [
-            f.loc[m, ["z_um", "y_um", "x_um"]].to_numpy(float)
-            for f, m in zip((truth, found), here, strict=True)
-        ]
-        fair = fair_all[here[0]].to_numpy()
-        i, j = pair_centres(at[1], at[0])
-        hits += int(fair[j].sum())
-        misses += int(fair.sum() - fair[j].sum())
-        alarms += len(at[1]) - len(i)
-        errors.append(np.linalg.norm((at[1][i] - at[0][j])[fair[j], 1:], axis=1))
-    apart = np.concatenate(errors) if errors else np.zeros(0)
+    truth, seen = with_strata(judged, snr)
+    rng = np.random.default_rng(seed)
+    rows: list[dict[str, object]] = []
+    for stratum, t, d in _strata(truth, seen):
+        rows += _ratios(stratum, t, d, n_draws, rng)
+    rows.append(_one("touching pairs both found", _touching(truth)))
+    near = truth[(truth["point"] == "head") & truth["counts"] & (truth["found"] >= 0)]
+    apart = near[XYZ].to_numpy(float) - _of_partner(near, judged, XYZ)
+    rows.append(_one("lateral centre error um", np.linalg.norm(apart[:, 1:], axis=1), np.median))
+    rows.append(_one("axial centre error um", np.abs(apart[:, 0]), np.median))
+    rows += _volume(truth, judged)
+    rows.append(_one("calibration error (ECE)", *_calibration(judged)))
+    return pd.DataFrame(rows)
+
+
+def counts(truth: pd.DataFrame, seen: pd.DataFrame) -> tuple[int, int, int]:
+    """Hits, false alarms and misses."""
+    fair = truth["counts"].to_numpy(bool)
+    found = truth["found"].to_numpy() >= 0
+    return int((fair & found).sum()), int(seen["alarm"].sum()), int((fair & ~found).sum())
+
+
+def ratios(hits: float, alarms: float, misses: float) -> dict[str, float]:
+    """Precision, recall and F1."""
     return {
         "precision": _ratio(hits, hits + alarms),
         "recall": _ratio(hits, hits + misses),
-        "f1": _ratio(2 * hits, 2 * hits + misses + alarms),
-        "median_lateral_error_um": float(np.median(apart)) if len(apart) else float("nan"),
-        "n_true": float(hits + misses),
-        "n_found": float(hits + alarms),
+        "f1": _ratio(2 * hits, 2 * hits + alarms + misses),
+    }
+
+
+def expected_calibration_error(
+    probability: FloatArray, right: npt.NDArray[np.bool_], n_bins: int = N_BINS
+) -> float:
+    """Mean distance between probability and the share that is right, over equal bins, weighted by
+    their counts (Guo 2017, eq. 3)."""
+    if not len(probability):
+        return float("nan")
+    bins = np.clip((probability * n_bins).astype(int), 0, n_bins - 1)
+    apart = [
+        abs(probability[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean()
+        for b in np.unique(bins)
+    ]
+    return float(np.sum(apart))
+
+
+def with_strata(judged: Judged, snr: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The two tables with columns snr, azimuth and size, each a word."""
+    known = snr[[*KEYS, "snr"]].drop_duplicates(KEYS)
+    truth = judged.truth.merge(known, on=KEYS, how="left")
+    seen = judged.detections.merge(known, on=KEYS, how="left")
+    for frame in (truth, seen):
+        frame["snr"] = _words(frame["snr"], SNR_EDGES, "SNR {}")
+        stalk = frame[XYZ].to_numpy(float) - frame[BASE].to_numpy(float)
+        rise = np.degrees(np.arctan2(np.abs(stalk[:, 0]), np.hypot(stalk[:, 1], stalk[:, 2])))
+        frame["azimuth"] = np.select(
+            [~np.isfinite(rise), rise < LATERAL_DEG, rise > AXIAL_DEG],
+            ["", "lateral", "axial"],
+            "oblique",
+        )
+        if "head_width_um" in truth:
+            frame["size"] = _words(frame["head_width_um"], WIDTH_EDGES_UM, "head {} um")
+        else:
+            frame["size"] = _words(np.linalg.norm(stalk, axis=1), LENGTH_EDGES_UM, "length {} um")
+    return truth, seen
+
+
+def _strata(
+    truth: pd.DataFrame, seen: pd.DataFrame
+) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
+    yield "all", truth, seen
+    for name in ("snr", "azimuth", "size"):
+        for word in sorted(set(truth[name]) - {""}):
+            yield word, truth[truth[name] == word], seen[seen[name] == word]
+
+
+def _words(values: npt.ArrayLike, edges: tuple[float, ...], text: str) -> npt.NDArray[np.str_]:
+    value = np.asarray(values, float)
+    out = np.full(len(value), "", dtype="<U32")
+    for low, high in zip(edges, edges[1:], strict=False):
+        span = f"{low:g}-{high:g}" if np.isfinite(high) else f"{low:g}+"
+        out[(value >= low) & (value < high)] = text.format(span)
+    return out
+
+
+def _ratios(
+    stratum: str, truth: pd.DataFrame, seen: pd.DataFrame, n_draws: int, rng: np.random.Generator
+) -> list[dict[str, object]]:
+    """Precision, recall and F1 with intervals from drawing blocks of the field anew."""
+    fair, alarms = truth[truth["counts"]], seen[seen["alarm"]]
+    both = pd.concat([fair[[*KEYS[:2], *XYZ]], alarms[[*KEYS[:2], *XYZ]]], ignore_index=True)
+    place = (both[["y_um", "x_um"]] // BLOCK_UM).astype(int)
+    block = pd.concat([both[KEYS[:2]], place], axis=1).groupby([*KEYS[:2], *place.columns]).ngroup()
+    kind = np.r_[np.where(fair["found"] >= 0, 0, 2), np.ones(len(alarms), int)].astype(int)
+    table = np.zeros((int(block.max()) + 1 if len(block) else 1, 3))
+    np.add.at(table, (block.to_numpy(int), kind), 1)
+    draws = table[rng.integers(len(table), size=(n_draws, len(table)))].sum(axis=1)
+    spread = pd.DataFrame([ratios(*d) for d in draws])
+    n = len(fair)
+    return [
+        {
+            "figure": name,
+            "stratum": stratum,
+            "value": value,
+            "low": float(spread[name].quantile(0.025)),
+            "high": float(spread[name].quantile(0.975)),
+            "n": n,
+        }
+        for name, value in ratios(*counts(truth, seen)).items()
+    ]
+
+
+def _touching(truth: pd.DataFrame) -> FloatArray:
+    """(P,) 1 where both of two neighbours 0.6 to 1.0 um apart were found, 0 where not."""
+    out: list[float] = []
+    for _, mine in truth[truth["counts"]].groupby(KEYS):
+        points, found = mine[XYZ].to_numpy(float), mine["found"].to_numpy() >= 0
+        low, high = TOUCHING_UM
+        for i, j in cKDTree(points).query_pairs(high):
+            if np.linalg.norm(points[i] - points[j]) >= low:
+                out.append(float(found[i] and found[j]))
+    return np.array(out)
+
+
+def _volume(truth: pd.DataFrame, judged: Judged) -> list[dict[str, object]]:
+    if "head_volume_um3" not in truth:
+        return []
+    hits = truth[truth["counts"] & (truth["found"] >= 0)]
+    true = hits["head_volume_um3"].to_numpy(float)
+    wrong = np.abs(_of_partner(hits, judged, ["head_volume_um3"])[:, 0] / true - 1)
+    good = np.isfinite(wrong)
+    big = good & (hits["head_width_um"].to_numpy(float) > WIDTH_EDGES_UM[2])
+    return [
+        _one("head volume error", wrong[good], np.median),
+        {**_one("head volume error", wrong[big], np.median), "stratum": "head 0.5+ um"},
+    ]
+
+
+def _of_partner(hits: pd.DataFrame, judged: Judged, columns: list[str]) -> FloatArray:
+    """(H, C) the columns of the detections of these true spines."""
+    out: FloatArray = judged.detections.loc[hits["found"], columns].to_numpy(float)
+    return out
+
+
+def _calibration(judged: Judged) -> tuple[FloatArray, Callable[[FloatArray], float]]:
+    """The probabilities of the detections that count, and their distance from the truth."""
+    seen = judged.detections
+    fair = judged.truth["counts"].to_numpy(bool)
+    partner = seen["true"].to_numpy()
+    right = partner >= 0
+    if len(fair):
+        right &= fair[np.maximum(partner, 0)]
+    kept = right | seen["alarm"].to_numpy(bool)
+    probability = seen.loc[kept, "probability"].to_numpy(float)
+    return probability, lambda p: expected_calibration_error(p, right[kept])
+
+
+def _one(
+    figure: str, values: FloatArray, mean: Callable[[FloatArray], float] = np.mean
+) -> dict[str, object]:
+    """A figure of all spines together, without an interval."""
+    value = float(mean(values)) if len(values) else float("nan")
+    nan = float("nan")
+    return {
+        "figure": figure,
+        "stratum": "all",
+        "value": value,
+        "low": nan,
+        "high": nan,
+        "n": len(values),
     }
 
 

@@ -34,7 +34,8 @@ def write_experiment(config: SimulateConfig, out: Path) -> Path:
             for name, parts in tables.items():
                 parts.append(getattr(made, name))
     joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
-    write_table(truth, SPINES, joined["spines"], extra=("scorable", "planted"))
+    spines = joined["spines"].assign(point="head")
+    write_table(truth, SPINES, spines, extra=("point", "scorable", "planted"))
     write_table(truth, DENDRITES, joined["dendrites"])
     write_table(truth, TRACKS, joined["tracks"], extra=("planted",))
     return write_table(out, SESSIONS, SESSIONS.frame(rows))

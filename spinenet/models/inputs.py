@@ -53,6 +53,11 @@ def normalise(stack: npt.NDArray[Any], brightness: Brightness) -> npt.NDArray[np
     return np.arcsinh(np.float32(5) * relative) / np.float32(np.arcsinh(5.0))
 
 
+def denormalise(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The stack of background 0 and scale 1 whose `normalise` gives this image."""
+    return np.sinh(image * np.float32(np.arcsinh(5.0))) / np.float32(5)
+
+
 def xy_zoom(voxel_um: Um3) -> tuple[float, float]:
     """Factors by which y and x are enlarged before the net; 1 near the canonical spacing."""
     low, high = ACCEPTED_XY_UM

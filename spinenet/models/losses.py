@@ -1,4 +1,4 @@
-"""Losses of the segmentation net. Voxels outside `valid` are unknown and never count."""
+"""Losses of the segmentation net. Voxels outside `known` are unknown and never count."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ from torch.nn import functional as F
 
 from spinenet.models.unet3d import CENTRE, OFFSET, SHAFT, SPINE
 
+PLATEAU_HEAT = 0.9
+_PLATEAU_VOX = (5, 7, 7)
 
-def segment_loss(logits: Tensor, target: Tensor, valid: Tensor) -> dict[str, Tensor]:
+
+def segment_loss(logits: Tensor, target: Tensor, known: Tensor) -> dict[str, Tensor]:
     """The terms of the loss and their weighted sum `loss`.
 
     Parameters
     ----------
     logits: (B, 6, Z, Y, X) as from `SpineUNet`
     target: (B, 6, Z, Y, X): shaft and spine masks, centre heat map in 0..1, offsets in um
-    valid: (B, 2, Z, Y, X): where shaft, and where spine and centre, are known
+    known: (B, 3, Z, Y, X): where shaft, spine and centre are known
     """
     logits = logits.float()
-    known_shaft, known_spine = valid[:, 0], valid[:, 1]
+    known_shaft, known_spine, known_centre = known.unbind(1)
     spine = target[:, SPINE]
     terms = {
         "shaft": overlap_loss(logits[:, SHAFT], target[:, SHAFT], known_shaft),
         "spine": overlap_loss(logits[:, SPINE], spine, known_spine, positive_weight=3.0),
-        "centre": heat_loss(logits[:, CENTRE], target[:, CENTRE], known_spine),
+        "centre": heat_loss(logits[:, CENTRE], target[:, CENTRE], known_centre),
         "offset": offset_loss(logits[:, OFFSET], target[:, OFFSET], spine * known_spine),
     }
     weights = {"shaft": 1.0, "spine": 1.0, "centre": 1.0, "offset": 0.5}
@@ -47,10 +50,18 @@ def overlap_loss(
 
 
 def heat_loss(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
-    """Penalty-reduced focal loss of CenterNet (Zhou 2019, eq. 1), per spine."""
+    """Penalty-reduced focal loss of CenterNet (Zhou 2019, eq. 1), per spine.
+
+    Where a centre is known roughly only, its target is a plateau of `PLATEAU_HEAT` around the
+    likeliest voxel, and the best answer on the plateau counts: a person says that there is a
+    spine, the net where exactly its middle is.
+    """
     p = torch.sigmoid(logits).clamp(1e-5, 1 - 1e-5)
     peak = (target > 0.95).float() * known
-    found = peak * (1 - p) ** 2 * torch.log(p)
+    answers = p * (target >= PLATEAU_HEAT)
+    best = F.max_pool3d(answers, _PLATEAU_VOX, 1, [n // 2 for n in _PLATEAU_VOX])
+    best = best.clamp(1e-5, 1 - 1e-5)
+    found = peak * (1 - best) ** 2 * torch.log(best)
     alarm = (1 - peak) * (1 - target) ** 4 * p**2 * torch.log(1 - p) * known
     return -(found + alarm).sum() / peak.sum().clamp(min=4)
 

@@ -13,9 +13,11 @@ from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader
 
 from spinenet.config import TrainSegmentConfig
+from spinenet.io.annotated import read_annotated
 from spinenet.io.weights import load_trainable_net, save_segment_weights
 from spinenet.models.allocator import keep_freed_memory
-from spinenet.training.segment_data import SimulatedPatches
+from spinenet.training.annotated_data import read_scene
+from spinenet.training.segment_data import TrainingPatches
 from spinenet.training.segment_task import SegmentTask
 from spinenet.training.thresholds import fit_thresholds
 
@@ -25,11 +27,12 @@ START_THRESHOLDS = {"shaft": 0.5, "spine": 0.5, "centre": 0.2}
 
 
 def train_segment(
-    config: TrainSegmentConfig, out: Path, init: str | None = None
+    config: TrainSegmentConfig, out: Path, init: str | None = None, data: str | None = None
 ) -> tuple[Path, dict[str, float]]:
     """Train, and write `unet.safetensors` (averaged weights, fitted thresholds) into `out`.
 
     A folder that holds a checkpoint of an earlier run goes on from it; `init` starts from weights.
+    `data` is a lab's annotated folder, whose stacks are mixed with simulated ones.
 
     Returns
     -------
@@ -37,6 +40,10 @@ def train_segment(
     """
     keep_freed_memory()
     L.seed_everything(config.seed, verbose=False)
+    scenes = [
+        read_scene(stack, config.annotated)
+        for stack in (read_annotated(Path(data), config.annotated.point) if data else [])
+    ]
     task = SegmentTask(config)
     last = out / "last.ckpt"
     resume = str(last) if last.exists() else None
@@ -63,7 +70,7 @@ def train_segment(
     )
     start = _step_of(last) if resume else 0
     loader = DataLoader(
-        SimulatedPatches(config, start),
+        TrainingPatches(config, scenes, start),
         batch_size=config.batch,
         num_workers=config.workers,
         persistent_workers=config.workers > 0,
@@ -72,7 +79,7 @@ def train_segment(
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         trainer.fit(task, loader, ckpt_path=resume, weights_only=True)
     net = task.averaged.module
-    thresholds, scores = fit_thresholds(net, config)
+    thresholds, scores = fit_thresholds(net, config, [scene.labelled for scene in scenes])
     save_segment_weights(weights, net, thresholds)
     logger.info("weights %s: %s", weights, scores)
     return weights, scores

@@ -7,7 +7,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -32,9 +32,15 @@ class SegmentTask(L.LightningModule):
         n = int(n_averaged)
         get_ema_multi_avg_fn(min(self.config.ema, (n + 1) / (n + 10)))(mean, now, n_averaged)
 
+    def on_train_epoch_start(self) -> None:
+        if self.config.freeze_norm:
+            for part in self.net.modules():
+                if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                    part.eval()
+
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
-        image, target, valid = batch
-        terms = segment_loss(self.net(image), target, valid)
+        image, target, known = batch
+        terms = segment_loss(self.net(image), target, known)
         self.log_dict({f"train/{k}": v.detach() for k, v in terms.items()}, prog_bar=False)
         return terms["loss"]
 

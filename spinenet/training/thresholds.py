@@ -1,68 +1,141 @@
-"""Thresholds that go with the weights, fitted on simulated stacks the net never saw."""
+"""Thresholds that go with the weights, and a centre map that can be read as a probability.
+
+Masks are judged on simulated stacks that the net never saw; centres on the annotated dendrites it
+was trained on, where there are any, else on the same simulated stacks.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from scipy import ndimage
+from scipy.optimize import minimize
 
 from spinenet.config import MorphologyConfig, OpticsConfig, TrainSegmentConfig
-from spinenet.evaluate.spines import pair_centres
-from spinenet.models.unet3d import SpineUNet, folded
+from spinenet.evaluate.judge import pair_centres
+from spinenet.evaluate.spines import expected_calibration_error, ratios
+from spinenet.geometry import nearest_voxels
+from spinenet.models.inputs import denormalise
+from spinenet.models.unet3d import CENTRE, SpineUNet, folded
 from spinenet.segment.label import find_peaks
 from spinenet.segment.predict import Prediction, predict
-from spinenet.synthetic.patches import Example, draw_example
+from spinenet.synthetic.patches import draw_example
+from spinenet.training.segment_data import as_labelled
+from spinenet.training.targets import KNOWN_CENTRE, Labelled
 from spinenet.types import FloatArray, Session, Volume
 
 STACK_SHAPE = (24, 192, 192)
-GRID = tuple(np.round(np.arange(0.06, 0.81, 0.02), 2).tolist())
+GRID = tuple(np.round(np.arange(0.1, 0.81, 0.02), 2).tolist())
 MASK_GRID = (0.3, 0.4, 0.5, 0.6, 0.7)
 REACH_UM = 3.0
+FAINTEST = 0.1
+"""Peaks from this height on tell how height and truth go together."""
 VALIDATION_STREAM = 999_983
 """Seed apart from all training streams."""
 
 
 @dataclass(frozen=True)
 class _Seen:
-    example: Example
+    labelled: Labelled
     prediction: Prediction
 
 
-def fit_thresholds(
-    net: SpineUNet, config: TrainSegmentConfig
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Thresholds of shaft and spine by Dice and of the centre by F1, and the scores they reach.
+@dataclass(frozen=True)
+class _Peaks:
+    """Peaks that count: their heights, which are spines; and how many spines there are."""
 
-    On stacks of the simulator's default statistics, which are those of real stacks.
+    heights: FloatArray
+    right: npt.NDArray[np.bool_]
+    n_true: int
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        hits = int(self.right.sum())
+        return hits, len(self.right) - hits, self.n_true - hits
+
+
+def fit_thresholds(
+    net: SpineUNet, config: TrainSegmentConfig, annotated: Sequence[Labelled] = ()
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Calibrate the net's centre map in place, and choose thresholds.
+
+    Returns
+    -------
+    Thresholds of shaft and spine by Dice and of the centre by F1, and the scores they reach on what
+    they were fitted on.
     """
-    ready = folded(net)
-    rng = np.random.default_rng([config.seed, VALIDATION_STREAM])
-    seen = []
-    for i in range(config.validation_stacks):
-        example = draw_example(rng, STACK_SHAPE, OpticsConfig(), MorphologyConfig())
-        volume = Volume(example.image, example.voxel_um, Session("validation", str(i), 0))
-        seen.append(
-            _Seen(example, predict(volume, ready, tile_mvox=6.0, device=torch.device("cpu")))
-        )
-    shaft, shaft_dice = _best_mask([(s.prediction.shaft, s.example.labels == 1) for s in seen])
-    spine, spine_dice = _best_mask([(s.prediction.spine, s.example.labels > 1) for s in seen])
-    centre, counts = max(
-        ((t, _detection(seen, t, shaft)) for t in GRID), key=lambda found: _f1(found[1])
+    simulated = _see(net, validation_stacks(config))
+    shaft, shaft_dice = _best_mask(
+        [(s.prediction.shaft, s.labelled.labels == 1) for s in simulated]
     )
-    hits, misses, alarms = counts
+    spine, spine_dice = _best_mask([(s.prediction.spine, s.labelled.labels > 1) for s in simulated])
+    seen = _see(net, annotated) if annotated else simulated
+    calibrate(net, *calibration([_peaks(s, FAINTEST, _counted(s, shaft)) for s in seen]))
+    seen = _see(net, [s.labelled for s in seen])
+    counted = [_counted(s, shaft) for s in seen]
+    found = {t: _all([_peaks(s, t, c) for s, c in zip(seen, counted, strict=True)]) for t in GRID}
+    centre = max(GRID, key=lambda t: ratios(*found[t].counts)["f1"])
+    best = found[centre]
     return (
         {"shaft": shaft, "spine": spine, "centre": centre},
         {
             "shaft_dice": shaft_dice,
             "spine_dice": spine_dice,
-            "precision": hits / max(hits + alarms, 1),
-            "recall": hits / max(hits + misses, 1),
-            "f1": _f1(counts),
+            **ratios(*best.counts),
+            "calibration_error": expected_calibration_error(best.heights, best.right),
         },
     )
+
+
+def validation_stacks(config: TrainSegmentConfig) -> list[Labelled]:
+    """Stacks of the simulator's default statistics, which are those of real stacks."""
+    rng = np.random.default_rng([config.seed, VALIDATION_STREAM])
+    return [
+        as_labelled(draw_example(rng, STACK_SHAPE, OpticsConfig(), MorphologyConfig()))
+        for _ in range(config.validation_stacks)
+    ]
+
+
+def calibration(peaks: Sequence[_Peaks]) -> tuple[float, float]:
+    """Slope and offset that turn the logit of a height into the logit of being a spine.
+
+    Logistic regression (Platt 1999) with its two pseudo-observations, so that few or perfectly
+    separated peaks do not give certainty.
+    """
+    together = _all(peaks)
+    x = _logit(np.r_[together.heights, 0.5, 0.5])
+    y = np.r_[together.right, True, False].astype(float)
+
+    def loss(parameters: FloatArray) -> float:
+        z = parameters[0] * x + parameters[1]
+        return float(np.mean(np.logaddexp(0, z) - y * z))
+
+    slope, offset = minimize(loss, [1.0, 0.0], method="Nelder-Mead").x
+    return float(max(slope, 0.1)), float(offset)
+
+
+def calibrate(net: SpineUNet, slope: float, offset: float) -> None:
+    """Build the map of `calibration` into the last layer: a peak's height is a probability."""
+    with torch.no_grad():
+        net.head.weight[CENTRE] *= slope
+        bias = net.head.bias
+        assert bias is not None
+        bias[CENTRE] = bias[CENTRE] * slope + offset
+
+
+def _see(net: SpineUNet, stacks: Sequence[Labelled]) -> list[_Seen]:
+    ready = folded(net)
+    out = []
+    for i, labelled in enumerate(stacks):
+        session = Session("validation", str(i), 0)
+        volume = Volume(denormalise(labelled.image), labelled.voxel_um, session)
+        seen = predict(volume, ready, tile_mvox=5.0, device=torch.device("cpu"))
+        out.append(_Seen(labelled, seen))
+    return out
 
 
 def _best_mask(
@@ -77,31 +150,39 @@ def _best_mask(
     return threshold, dice
 
 
-def _detection(seen: list[_Seen], threshold: float, shaft: float) -> tuple[int, int, int]:
-    """Hits, misses and false alarms near a shaft; what nobody could score counts in none."""
-    hits = misses = alarms = 0
-    for s in seen:
-        voxel = s.example.voxel_um
-        centres, _ = find_peaks(s.prediction.centre, voxel, threshold)
-        near = _near_shaft(centres, s.prediction.shaft >= shaft * 255, voxel)
-        found, true = pair_centres(centres[near], s.example.centres_um)
-        hits += int(s.example.scorable[true].sum())
-        misses += int(s.example.scorable.sum() - s.example.scorable[true].sum())
-        alarms += int(near.sum()) - len(found)
-    return hits, misses, alarms
+def _counted(seen: _Seen, shaft: float) -> npt.NDArray[np.bool_]:
+    """(Z, Y, X) where a peak that is no spine is a false alarm: spines are known, a shaft near."""
+    known: npt.NDArray[np.bool_] = seen.labelled.known & KNOWN_CENTRE > 0
+    mask = seen.prediction.shaft >= shaft * 255
+    if not mask.any():
+        return np.zeros_like(known)
+    far = ndimage.distance_transform_edt(~mask, sampling=seen.labelled.voxel_um) > REACH_UM
+    return known & ~far
 
 
-def _near_shaft(
-    centres_um: FloatArray, shaft: npt.NDArray[np.bool_], voxel_um: tuple[float, float, float]
-) -> npt.NDArray[np.bool_]:
-    if not len(centres_um) or not shaft.any():
-        return np.zeros(len(centres_um), bool)
-    depth = ndimage.distance_transform_edt(~shaft, sampling=voxel_um)
-    at = np.clip(np.rint(centres_um / np.array(voxel_um)).astype(int), 0, np.array(shaft.shape) - 1)
-    out: npt.NDArray[np.bool_] = depth[tuple(at.T)] <= REACH_UM
+def _peaks(seen: _Seen, threshold: float, counted: npt.NDArray[np.bool_]) -> _Peaks:
+    """Peaks that are spines or false alarms; what nobody could score counts neither way."""
+    labelled, voxel = seen.labelled, np.array(seen.labelled.voxel_um)
+    centres, heights = find_peaks(seen.prediction.centre, labelled.voxel_um, threshold)
+    found, true = pair_centres(centres, labelled.centres_vox * voxel)
+    right = np.zeros(len(centres), bool)
+    right[found[labelled.wanted[true]]] = True
+    paired = np.zeros(len(centres), bool)
+    paired[found] = True
+    at = nearest_voxels(centres, labelled.voxel_um, counted.shape)
+    counts = right | (~paired & counted[tuple(at.T)])
+    return _Peaks(heights[counts], right[counts], int(labelled.wanted.sum()))
+
+
+def _all(peaks: Sequence[_Peaks]) -> _Peaks:
+    return _Peaks(
+        np.concatenate([p.heights for p in peaks]),
+        np.concatenate([p.right for p in peaks]),
+        sum(p.n_true for p in peaks),
+    )
+
+
+def _logit(p: FloatArray) -> FloatArray:
+    safe = np.clip(p, 1e-3, 1 - 1e-3)
+    out: FloatArray = np.log(safe / (1 - safe))
     return out
-
-
-def _f1(counts: tuple[int, int, int]) -> float:
-    hits, misses, alarms = counts
-    return 2 * hits / max(2 * hits + misses + alarms, 1)

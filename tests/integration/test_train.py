@@ -10,10 +10,13 @@ from spinenet.cli import BAD_INPUT, DONE, main
 from spinenet.config import MorphologyConfig, OpticsConfig, TrainSegmentConfig
 from spinenet.io.manifest import register_weights
 from spinenet.io.weights import load_segment_weights, load_trainable_net, sha256_of
+from spinenet.synthetic.patches import draw_example
 from spinenet.training.augment import Augment
-from spinenet.training.segment_data import SimulatedPatches, heat_at, make_patch
+from spinenet.training.segment_data import TrainingPatches, as_labelled
+from spinenet.training.targets import Labelled, heat_at, make_patch
 from spinenet.types import InputError
 
+VOXEL = (1.0, 0.1, 0.1)
 TINY = [
     "--net.channels",
     "[4,4,4,4]",
@@ -74,27 +77,25 @@ def test_an_unknown_setting_is_refused(capsys):
 
 def test_patches_have_what_the_loss_needs():
     config = TrainSegmentConfig(patch=(8, 32, 32), workers=0)
-    stream = iter(SimulatedPatches(config))
-    image, target, valid = next(stream)
+    stream = iter(TrainingPatches(config))
+    image, target, known = next(stream)
     assert image.shape == (1, 8, 32, 32)
     assert target.shape == (6, 8, 32, 32)
-    assert set(np.unique(valid)) <= {0.0, 1.0}
-    again = next(iter(SimulatedPatches(config)))
+    assert known.shape == (3, 8, 32, 32)
+    assert set(np.unique(known)) <= {0.0, 1.0}
+    again = next(iter(TrainingPatches(config)))
     assert torch.equal(image, again[0])
 
 
 def test_hidden_spines_are_unknown_not_background():
-    from spinenet.synthetic.patches import draw_example
-
     rng = np.random.default_rng(1)
     example = draw_example(
         rng, (12, 64, 64), OpticsConfig(), MorphologyConfig(spines_per_um=(1, 1))
     )
-    points = example.centres_um / np.array(example.voxel_um)
-    _, target, valid = make_patch(example.image.astype(np.float32), example.labels, points, example)
+    _, target, known = make_patch(as_labelled(example))
     hidden = np.isin(example.labels, np.flatnonzero(~example.scorable) + 2)
     assert hidden.any()
-    assert valid[1].numpy()[hidden].max() == 0
+    assert known[1:].numpy()[:, hidden].max() == 0
     assert target[2].max() <= 1
 
 
@@ -105,20 +106,36 @@ def test_heat_is_one_at_the_nearest_voxel():
     assert peak.tolist() == [3, 10, 10]
 
 
-def test_augmentation_moves_image_labels_and_points_together():
-    augment = Augment((6, 24, 24), 0)
+@pytest.mark.parametrize("warp", [False, True])
+def test_augmentation_moves_image_labels_and_points_together(warp):
+    augment = Augment((6, 24, 24), 0, warp=warp)
     rng = np.random.default_rng(0)
-    for _ in range(20):
-        image = np.zeros((8, 32, 32), np.float32)
+    met = 0
+    for _ in range(40):
+        points = rng.integers([0, 4, 4], [8, 28, 28], (3, 3))
         labels = np.zeros((8, 32, 32), np.uint16)
-        points = rng.integers(2, [6, 30, 30], (3, 3))
-        for k, p in enumerate(points):
-            labels[tuple(p)] = k + 2
-        out, out_labels, moved = augment(image, labels, points.astype(float))
-        assert out.shape == out_labels.shape == (6, 24, 24)
-        for k, p in enumerate(moved):
-            if (out_labels == k + 2).any():
-                assert np.argwhere(out_labels == k + 2)[0].tolist() == p.tolist()
+        for k, (z, y, x) in enumerate(points):
+            labels[z, y - 1 : y + 2, x - 1 : x + 2] = k + 2
+        known = np.full(labels.shape, 7, np.uint8)
+        image = (labels > 0).astype(np.float32)
+        out = augment(Labelled(image, labels, known, points.astype(float), np.ones(3, bool), VOXEL))
+        assert out.image.shape == out.labels.shape == out.known.shape == (6, 24, 24)
+        for k, p in enumerate(out.centres_vox):
+            there = np.argwhere(out.labels == k + 2)
+            if len(there) == 9:
+                met += 1
+                assert np.abs(there.mean(axis=0) - p).max() < 1.5
+    assert met > 20
+
+
+def test_what_comes_into_the_patch_by_turning_is_unknown():
+    augment = Augment((4, 32, 32), 1, warp=True)
+    square = np.zeros((4, 32, 32), np.uint16)
+    known = np.full(square.shape, 7, np.uint8)
+    patch = Labelled(
+        square.astype(np.float32), square, known, np.zeros((0, 3)), np.zeros(0, bool), VOXEL
+    )
+    assert any((augment(patch).known == 0).any() for _ in range(10))
 
 
 def test_other_formats_and_altered_weights_are_refused(trained, tmp_path):

@@ -1,0 +1,119 @@
+"""One neuron (rr30a, real): a net fine-tuned on three dendrites, scored on the fourth.
+
+    python benchmarks/leave_one_out.py [--seed 0] [--out FOLDER] [--train]
+
+`--train` fine-tunes the four nets first (configs/finetune.yaml, the spines of the scored dendrite
+held out of training, threshold and calibration); without it the nets in FOLDER are used. Each net
+then goes through the whole of `infer.py`, and the acceptance scorer counts the one dendrite that it
+never saw. Figures are of the counts added up over the four folds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from real import DATA, ROOT, score
+
+from spinenet.evaluate.judge import judge
+from spinenet.evaluate.spines import expected_calibration_error, ratios
+from spinenet.io.annotated import read_truth
+from spinenet.io.table import read_table
+from spinenet.tables import SPINES
+
+DENDRITES = (0, 1, 3, 4)
+BLURRED = 2
+
+
+def train(fold: Path, dendrite: int, seed: int, more: list[str]) -> None:
+    command = [sys.executable, ROOT / "train.py", "segment", "--data", DATA, "--out", fold]
+    command += ["--config", ROOT / "configs" / "finetune.yaml", "--seed", str(seed)]
+    command += ["--annotated.point", "tip", "--annotated.hold_out", f"[{dendrite}]", *more]
+    subprocess.run(command, check=True)
+
+
+def infer(fold: Path) -> None:
+    command = [sys.executable, ROOT / "infer.py", DATA / "sessions.csv", "--out", fold / "results"]
+    command += ["--weights.segment", fold / "unet.safetensors", "--quiet"]
+    subprocess.run(command, check=True)
+
+
+def scored(results: Path, dendrite: int, without: int | None) -> dict:
+    """The scorer's figures for one dendrite; sessions may be left out of truth and results."""
+    with tempfile.TemporaryDirectory() as folder:
+        truth, found = Path(folder) / "truth", Path(folder) / "found"
+        truth.mkdir()
+        found.mkdir()
+        for name in ("sessions.csv", "spines.csv", "dendrites.csv", "contested.csv"):
+            frame = pd.read_csv(DATA / name)
+            frame[frame["session"] != without].to_csv(truth / name, index=False)
+        frame = pd.read_csv(results / "spines.csv")
+        frame[frame["session"] != without].to_csv(found / "spines.csv", index=False)
+        return score("tips", str(truth), str(found), "--dendrites", str(dendrite))
+
+
+def calibration(results: Path, dendrite: int) -> pd.DataFrame:
+    """Columns probability and right of the detections on the scored dendrite."""
+    truth = read_truth(DATA, "tip")
+    found = read_table(results / SPINES.file, SPINES)
+    judged = judge(truth.spines, found, truth.nodes, truth.sessions(), [dendrite])
+    fair = judged.truth["counts"].to_numpy(bool)
+    seen = judged.detections
+    right = (seen["true"] >= 0) & fair[np.maximum(seen["true"], 0)]
+    kept = right | seen["alarm"]
+    return pd.DataFrame({"probability": seen["probability"][kept], "right": right[kept]})
+
+
+def add(rows: list[dict]) -> dict:
+    """Detection and adjacent links, counts added up."""
+    parts = {
+        "detection": [r["detection"] for r in rows],
+        "links": [r["adjacent"]["links_given_both_detected"] for r in rows],
+        "end to end": [r["adjacent"]["links_end_to_end"] for r in rows],
+    }
+    return {
+        k: ratios(*(sum(r[n] for r in v) for n in ("tp", "fp", "fn"))) for k, v in parts.items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "leave_one_out")
+    parser.add_argument("--train", action="store_true")
+    args, more = parser.parse_known_args()
+    folds = {d: args.out / f"seed{args.seed}_without{d}" for d in DENDRITES}
+    for d, fold in folds.items():
+        if args.train:
+            train(fold, d, args.seed, more)
+        infer(fold)
+    table: dict[str, dict] = {}
+    for name, without in (("six sessions", None), ("without the blurred one", BLURRED)):
+        rows = {d: scored(fold / "results", d, without) for d, fold in folds.items()}
+        table |= {f"{name}, dendrite {d}": add([row]) for d, row in rows.items()}
+        table[f"{name}, all"] = add(list(rows.values()))
+    certainty = pd.concat([calibration(fold / "results", d) for d, fold in folds.items()])
+    error = expected_calibration_error(
+        certainty["probability"].to_numpy(float), certainty["right"].to_numpy(bool)
+    )
+    print("| held out | precision | recall | F1 | links, both detected: F1 | end to end: F1 |")
+    print("|---|---|---|---|---|---|")
+    for name, row in table.items():
+        d = row["detection"]
+        values = [d["precision"], d["recall"], d["f1"], row["links"]["f1"], row["end to end"]["f1"]]
+        print(f"| {name} | " + " | ".join(f"{v:.3f}" for v in values) + " |")
+    print(f"\ncalibration error of the probability (ECE): {error:.3f}")
+    path = ROOT / "benchmarks" / "leave_one_out.json"
+    content = json.loads(path.read_text()) if path.exists() else {}
+    content[f"seed {args.seed}"] = {**table, "calibration_error": error}
+    path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

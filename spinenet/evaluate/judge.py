@@ -1,0 +1,141 @@
+"""Which detection is which true spine: one to one, in um, and only what a person could score.
+
+The judgement is made once; every figure of the room is a count over its two tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial import cKDTree
+
+from spinenet.types import FloatArray, IntArray
+
+HEAD_UM = np.array([2.0, 0.6, 0.6])
+"""A detection this far (scaled, z y x) from a true head centre is another spine."""
+TIP_UM = np.array([2.5, 0.7, 0.7])
+"""The same where tips were marked: any point of the outer half, tip to mid-way to the base."""
+NEAR_UM, NEAR_SQUEEZE = 3.0, np.array([2.5, 1.0, 1.0])
+"""Where traces say which dendrites were annotated, detections farther away count neither way."""
+FAR = 1e3
+KEYS = ["animal", "region", "session"]
+XYZ = ["z_um", "y_um", "x_um"]
+BASE = ["base_z_um", "base_y_um", "base_x_um"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """True spines and detections of the annotated sessions, each with its partner.
+
+    `truth` has the columns `counts` (scorable, on a counted dendrite) and `found` (row of
+    `detections`, -1 missed); `detections` has `true` (row of `truth`, -1 none) and `alarm`
+    (a false one that counts).
+    """
+
+    truth: pd.DataFrame
+    detections: pd.DataFrame
+
+
+def pair_centres(found_um: FloatArray, true_um: FloatArray) -> tuple[IntArray, IntArray]:
+    """Positions (P,) of found (N, 3) and true (M, 3) head centres that are the same spine."""
+    return _assign(np.linalg.norm((found_um[:, None] - true_um[None]) / HEAD_UM, axis=-1))
+
+
+def pair_tips(
+    found_um: FloatArray, tip_um: FloatArray, base_um: FloatArray
+) -> tuple[IntArray, IntArray]:
+    """Positions (P,) of found (N, 3) points and true tips (M, 3); a base may be nan."""
+    end = np.where(np.isfinite(base_um), (tip_um + base_um) / 2, tip_um) / TIP_UM
+    start, points = tip_um / TIP_UM, found_um[:, None] / TIP_UM
+    along = end - start
+    h = ((points - start) * along).sum(-1) / np.maximum((along**2).sum(-1), 1e-9)
+    nearest = start + np.clip(h, 0, 1)[..., None] * along
+    return _assign(np.linalg.norm(points - nearest, axis=-1))
+
+
+def _assign(distance: npt.NDArray[np.floating]) -> tuple[IntArray, IntArray]:
+    """One to one, least scaled distance in all, pairs at 1 or more refused."""
+    if not distance.size:
+        return np.zeros(0, int), np.zeros(0, int)
+    i, j = linear_sum_assignment(np.where(distance < 1, distance, FAR))
+    good = distance[i, j] < 1
+    return i[good], j[good]
+
+
+def judge(
+    truth: pd.DataFrame,
+    detections: pd.DataFrame,
+    nodes: pd.DataFrame,
+    annotated: pd.DataFrame,
+    dendrites: Collection[int] = (),
+) -> Judged:
+    """Pair the spines of every annotated session.
+
+    Parameters
+    ----------
+    truth: `tables.POINTS`, `point` filled
+    detections: `tables.SPINES`
+    nodes: traced centrelines (`tables.TRACES`); where a session has none, all of it was annotated
+    annotated: columns animal, region, session: every session that was looked at
+    dendrites: count only these; () counts all
+    """
+    truth, nodes = truth.reset_index(drop=True), nodes.reset_index(drop=True)
+    if not (truth["animal"] != "").any():
+        truth = truth.drop(columns="animal").merge(
+            annotated[KEYS].drop_duplicates(), on=["region", "session"], how="left"
+        )
+    detections = detections.merge(annotated[KEYS].drop_duplicates(), on=KEYS)
+    counted = truth["dendrite_id"].isin(list(dendrites)) if dendrites else True
+    truth = truth.assign(counts=sure(truth) & counted, found=-1)
+    detections = detections.assign(true=-1, alarm=False)
+    for key in annotated[KEYS].drop_duplicates().itertuples(index=False):
+        mine, theirs = (np.flatnonzero(_of(f, key)) for f in (detections, truth))
+        points = detections.loc[mine, XYZ].to_numpy(float)
+        i, j = _pair(points, truth.loc[theirs])
+        truth.loc[theirs[j], "found"] = mine[i]
+        detections.loc[mine[i], "true"] = theirs[j]
+        free = np.setdiff1d(np.arange(len(mine)), i)
+        tips = (truth["point"] == "tip").any()
+        near = _near(points[free], nodes[_of(nodes, key)], dendrites) if tips else True
+        detections.loc[mine[free], "alarm"] = near
+    return Judged(truth, detections)
+
+
+def _of(frame: pd.DataFrame, key: tuple[object, ...]) -> npt.NDArray[np.bool_]:
+    same = np.ones(len(frame), bool)
+    for name, value in zip(KEYS, key, strict=True):
+        same &= frame[name].isin([value, ""] if name != "session" else [value]).to_numpy()
+    return same
+
+
+def sure(truth: pd.DataFrame) -> pd.Series:
+    """Which of the marked spines (`tables.POINTS`) could be scored and were not called bad."""
+    words = {c: truth[c].astype(str).str.lower() for c in ("scorable", "bad")}
+    yes, no = ["1", "1.0", "true", "yes"], ["0", "0.0", "false", "no"]
+    return ~words["scorable"].isin(no) & ~words["bad"].isin(yes)
+
+
+def _pair(points: FloatArray, truth: pd.DataFrame) -> tuple[IntArray, IntArray]:
+    places = truth[XYZ].to_numpy(float)
+    if (truth["point"] == "tip").any():
+        return pair_tips(points, places, truth[BASE].to_numpy(float))
+    return pair_centres(points, places)
+
+
+def _near(
+    points: FloatArray, nodes: pd.DataFrame, dendrites: Collection[int]
+) -> npt.NDArray[np.bool_]:
+    """(N,) which points lie near a counted dendrite; nowhere where nothing was traced."""
+    if nodes.empty or not len(points):
+        return np.zeros(len(points), bool)
+    tree = cKDTree(nodes[XYZ].to_numpy(float) / NEAR_SQUEEZE)
+    distance, node = tree.query(points / NEAR_SQUEEZE)
+    near: npt.NDArray[np.bool_] = distance < NEAR_UM
+    if dendrites:
+        near &= nodes["dendrite_id"].isin(list(dendrites)).to_numpy()[node]
+    return near

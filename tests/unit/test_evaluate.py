@@ -1,0 +1,268 @@
+"""Detection and links against truths small enough to count by hand, and against the scorer."""
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spinenet.cli import BAD_INPUT, DONE, main
+from spinenet.evaluate.judge import judge
+from spinenet.evaluate.masks import count_masks
+from spinenet.evaluate.spines import counts, detection_table, expected_calibration_error
+from spinenet.evaluate.tracks import count_links
+from spinenet.io.table import read_table
+from spinenet.pipeline.evaluation import evaluate
+from spinenet.tables import CONTESTED, COVERAGE, POINTS, SPINES, TRACES
+
+SCORER = Path(
+    os.environ.get("SPINENET_SCORER", Path(__file__).parents[2] / "../shared/accept/score.py")
+)
+
+
+def true(session, track, x, *, y=0.0, z=5.0, point="head", **more):
+    place = {"z_um": z, "y_um": y, "x_um": x, "base_z_um": z, "base_y_um": y + 2, "base_x_um": x}
+    return {
+        "animal": "a",
+        "region": "r",
+        "session": session,
+        "track_id": track,
+        "dendrite_id": 0,
+        "point": point,
+        **place,
+        **more,
+    }
+
+
+def seen(session, track, x, *, y=0.0, z=5.0, probability=0.9, **more):
+    place = {"z_um": z, "y_um": y, "x_um": x, "base_z_um": z, "base_y_um": y + 2, "base_x_um": x}
+    return {
+        "animal": "a",
+        "region": "r",
+        "session": session,
+        "track_id": track,
+        "probability": probability,
+        **place,
+        **more,
+    }
+
+
+def judged(truth, found, nodes=(), dendrites=()):
+    sessions = pd.DataFrame([{"animal": "a", "region": "r", "session": s} for s in (0, 1, 2)])
+    found = SPINES.frame([{"spine_id": i, **f} for i, f in enumerate(found)])
+    return judge(POINTS.frame(truth), found, TRACES.frame(nodes), sessions, dendrites)
+
+
+def test_one_hit_one_miss_one_alarm():
+    result = judged([true(0, 1, 0), true(0, 2, 10)], [seen(0, 1, 0.3), seen(0, 2, 20)])
+    assert counts(result.truth, result.detections) == (1, 1, 1)
+
+
+def test_two_detections_of_one_spine_are_a_hit_and_an_alarm():
+    result = judged([true(0, 1, 0)], [seen(0, 1, 0.1), seen(0, 2, -0.1)])
+    assert counts(result.truth, result.detections) == (1, 1, 0)
+
+
+def test_depth_counts_less_than_the_plane():
+    result = judged([true(0, 1, 0), true(0, 2, 5)], [seen(0, 1, 0, z=6.9), seen(0, 2, 5.7)])
+    assert counts(result.truth, result.detections) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("unsure", [{"scorable": "0"}, {"bad": "1"}])
+def test_what_nobody_could_score_counts_neither_way(unsure):
+    result = judged([true(0, 1, 0, **unsure)], [seen(0, 1, 0)])
+    assert counts(result.truth, result.detections) == (0, 0, 0)
+
+
+def test_a_tip_may_be_met_anywhere_to_midway_to_its_base():
+    tips = [true(0, 1, 0, point="tip"), true(0, 2, 5, point="tip")]
+    result = judged(tips, [seen(0, 1, 0, y=1.4), seen(0, 2, 5, y=1.9)])
+    assert counts(result.truth, result.detections)[0] == 1
+
+
+def test_detections_off_the_annotated_dendrites_are_no_alarms():
+    nodes = [
+        {
+            "animal": "a",
+            "region": "r",
+            "session": 0,
+            "dendrite_id": d,
+            "z_um": 5.0,
+            "y_um": y,
+            "x_um": x,
+        }
+        for d, y in ((0, 2.0), (1, 20.0))
+        for x in np.arange(0, 30, 0.5)
+    ]
+    truth = [true(0, 1, 0, point="tip")]
+    found = [seen(0, 1, 10), seen(0, 2, 10, y=-3), seen(0, 3, 10, y=19)]
+    result = judged(truth, found, nodes)
+    assert result.detections["alarm"].tolist() == [True, False, True]
+    only = judged(truth, found, nodes, dendrites=[0])
+    assert only.detections["alarm"].tolist() == [True, False, False]
+
+
+def test_links_right_wrong_unlinked_and_missed():
+    truth = [true(s, t, 10 * t) for s in (0, 1) for t in (1, 2, 3, 4)]
+    found = [
+        *(seen(0, t, 10 * t) for t in (1, 2, 3, 4)),
+        seen(1, 1, 10),  # right
+        seen(1, 3, 20),  # the track of spine 3 sits on spine 2: wrong, and 2 and 3 are unlinked
+        seen(1, 9, 30),
+    ]
+    adjacent, every = count_links(judged(truth, found))
+    assert adjacent == every
+    assert (adjacent.right, adjacent.wrong, adjacent.unlinked, adjacent.missed) == (1, 1, 2, 1)
+    assert adjacent.given_both()["f1"] == pytest.approx(2 / 5)
+
+
+def test_a_contested_link_is_left_out():
+    truth = [true(s, 1, 10) for s in (0, 1, 2)]
+    found = [seen(0, 1, 10), seen(1, 2, 10), seen(2, 2, 10)]
+    contested = CONTESTED.frame([{"session": 0, "session_to": 1, "track_id": 1}])
+    adjacent, every = count_links(judged(truth, found), contested)
+    assert (adjacent.right, adjacent.unlinked, adjacent.contested) == (1, 0, 1)
+    assert every.unlinked == 1  # session 0 to 2 still counts
+
+
+def test_strata_touching_pairs_and_errors():
+    truth = [true(0, 1, 0), true(0, 2, 0.8), true(0, 3, 10, z=7.0, base_z_um=4.0)]
+    found = [seen(0, 1, 0.1), seen(0, 2, 0.8)]
+    snr = COVERAGE.frame([{"animal": "a", "region": "r", "session": 0, "snr": 8.0}])
+    table = detection_table(judged(truth, found), snr, n_draws=20)
+    value = table.set_index(["figure", "stratum"])["value"]
+    assert value["recall", "lateral"] == 1
+    assert value["recall", "SNR 6-12"] == pytest.approx(2 / 3)
+    assert value["touching pairs both found", "all"] == 1
+    assert value["lateral centre error um", "all"] == pytest.approx(0.05)
+
+
+def test_nothing_found_gives_nan_not_zero():
+    table = detection_table(judged([], []), COVERAGE.frame(), n_draws=5)
+    assert table["value"].isna().all()
+
+
+def test_calibration_error_by_hand():
+    p = np.array([0.95] * 10 + [0.15] * 10)
+    right = np.array([True] * 9 + [False] + [True] * 2 + [False] * 8)
+    assert expected_calibration_error(p, right) == pytest.approx(0.05)
+
+
+def test_masks_whole_split_merged_and_missed():
+    truth = np.zeros((1, 4, 60), int)
+    truth[0, 0] = 1
+    for k, x in enumerate((0, 10, 20, 30, 40)):
+        truth[0, 1:3, x : x + 8] = k + 2
+    found = truth.copy()
+    found[found == 3] = (
+        np.where(np.arange(60) < 14, 3, 50)[None, None, :].repeat(4, 1).repeat(1, 0)[found == 3]
+    )
+    found[(found == 4) | (found == 5)] = 4
+    found[found == 6] = 0
+    c = count_masks(truth, found, np.zeros(0, int))
+    assert (c.split, c.merged, c.matched, c.missed) == (1, 2, 1, 4)
+    assert c.figures()["shaft Dice"] == 1
+
+
+def test_unknown_voxels_and_hidden_spines_count_neither_way():
+    truth = np.array([[[1, 1, 65535, 2, 3, 0]]])
+    found = np.array([[[1, 1, 1, 2, 0, 0]]])
+    c = count_masks(truth, found, np.array([3]))
+    assert (c.shaft, c.spine, c.matched, c.missed) == ((2, 4), (1, 2), 1, 0)
+
+
+@pytest.mark.skipif(
+    not SCORER.exists(), reason="the acceptance scorer is not here (SPINENET_SCORER)"
+)
+@pytest.mark.parametrize("point", ["head", "tip"])
+def test_the_acceptance_scorer_agrees(tmp_path, point):
+    spec = importlib.util.spec_from_file_location("score", SCORER)
+    scorer = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(scorer)
+    rng = np.random.default_rng(3)
+    truth, found, nodes = [], [], []
+    for s in range(3):
+        for t in range(30):
+            x, y = 1.5 * t, float(rng.choice([-1.0, 1.0]))
+            if rng.random() < 0.8:
+                row = true(s, t, x, y=y, point=point, dendrite_id=t % 2, bad=str(int(t == 7)))
+                truth.append({**row, "base_y_um": 0.0})
+            if rng.random() < 0.8:
+                track = t if rng.random() < 0.8 else 100 + t
+                found.append(seen(s, track, x + rng.normal(0, 0.3), y=y + rng.normal(0, 0.3)))
+        nodes += [
+            {
+                "animal": "a",
+                "region": "r",
+                "session": s,
+                "dendrite_id": d,
+                "z_um": 5.0,
+                "y_um": 0.2 * d,
+                "x_um": x,
+            }
+            for d in (0, 1)
+            for x in np.arange(0, 45, 0.5)
+        ]
+    (tmp_path / "out").mkdir()
+    POINTS.frame(truth).to_csv(tmp_path / "spines.csv", index=False)
+    TRACES.frame(nodes).to_csv(tmp_path / "dendrites.csv", index=False)
+    SPINES.frame([{"spine_id": i, **f} for i, f in enumerate(found)]).to_csv(
+        tmp_path / "out" / "spines.csv", index=False
+    )
+    kind = {"head": "centres", "tip": "tips"}[point]
+    theirs = scorer.score(kind, tmp_path, tmp_path / "out")
+    ours = evaluate(tmp_path, tmp_path / "out").set_index(["figure", "stratum"])["value"]
+    for name in ("precision", "recall", "f1"):
+        assert ours[name, "all"] == pytest.approx(theirs["detection"][name])
+        for links, theirs_links in (("adjacent", "adjacent"), ("all", "all_pairs")):
+            for of, key in (
+                ("both detected", "links_given_both_detected"),
+                ("end to end", "links_end_to_end"),
+            ):
+                assert ours[f"{links} links {name}", of] == pytest.approx(
+                    theirs[theirs_links][key][name]
+                )
+    if point == "head":
+        assert ours["lateral centre error um", "all"] == pytest.approx(
+            theirs["median_lateral_error_um"]
+        )
+
+
+def test_points_that_are_neither_tip_nor_head_are_refused(tmp_path, capsys):
+    rows = POINTS.frame([true(0, 1, 0, point="")])
+    rows.to_csv(tmp_path / "spines.csv", index=False)
+    assert main(["evaluate", str(tmp_path), str(tmp_path)]) == BAD_INPUT
+    assert "give --point" in capsys.readouterr().err
+    rows.assign(point="middle").to_csv(tmp_path / "spines.csv", index=False)
+    assert main(["evaluate", str(tmp_path), str(tmp_path)]) == BAD_INPUT
+    assert "tip or head was expected" in capsys.readouterr().err
+
+
+def test_folders_of_different_animals_are_refused(tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    POINTS.frame([true(0, 1, 0)]).to_csv(tmp_path / "spines.csv", index=False)
+    SPINES.frame([{"spine_id": 0, **seen(0, 1, 0), "animal": "b"}]).to_csv(
+        tmp_path / "out" / "spines.csv", index=False
+    )
+    assert main(["evaluate", str(tmp_path), str(tmp_path / "out")]) == BAD_INPUT
+    assert "no session in common" in capsys.readouterr().err
+
+
+def test_the_table_can_be_written(tmp_path):
+    POINTS.frame([true(0, 1, 0)]).to_csv(tmp_path / "spines.csv", index=False)
+    out = tmp_path / "out"
+    out.mkdir()
+    SPINES.frame([{"spine_id": 0, **seen(0, 1, 0)}]).to_csv(out / "spines.csv", index=False)
+    assert main(["evaluate", str(tmp_path), str(out), "--out", str(tmp_path / "e.csv")]) == DONE
+    assert (
+        json.loads(
+            pd.read_csv(tmp_path / "e.csv")
+            .query("figure == 'f1' and stratum == 'all'")
+            .to_json(orient="records")
+        )[0]["value"]
+        == 1
+    )
+    assert read_table(out / "spines.csv", SPINES).shape[0] == 1
