@@ -262,6 +262,20 @@ class NetConfig:
 
 
 @dataclass(frozen=True)
+class TrainerConfig:
+    """How Lightning runs the training.
+
+    Parameters
+    ----------
+    devices: cards to train on; with more than one each takes `batch` patches a step
+    log_every: steps between lines of the logs (CSV and TensorBoard, in `log/` of the run)
+    """
+
+    devices: int = 1
+    log_every: int = 25
+
+
+@dataclass(frozen=True)
 class AnnotatedConfig:
     """How a lab's annotated stacks (`--data`) are used in training.
 
@@ -294,13 +308,14 @@ class TrainSegmentConfig:
     freeze_norm: keep the statistics of the normalisation, as fine-tuning on few stacks needs
     workers: processes that simulate while the net trains
     validation_stacks: simulated stacks on which thresholds are fitted, never trained on
-    save_every: steps between checkpoints
+    save_every: steps between checkpoints and pictures of validation crops
     """
 
     net: NetConfig = field(default_factory=NetConfig)
     optics: OpticsConfig = field(default_factory=OpticsConfig)
     morphology: MorphologyConfig = field(default_factory=MorphologyConfig)
     annotated: AnnotatedConfig = field(default_factory=AnnotatedConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
     steps: int = 6000
     batch: int = 4
     patch: tuple[int, int, int] = (16, 96, 96)

@@ -15,7 +15,7 @@ from spinenet.types import InputError
 if TYPE_CHECKING:
     from spinenet.models.unet3d import SpineUNet
 
-FORMAT = "spinenet-segment-1"
+FORMAT = "spinenet-segment-2"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The segmentation net: a slim anisotropic 3D U-Net of MONAI's blocks.
+"""The segmentation net: a slim anisotropic residual 3D U-Net of MONAI's blocks.
 
 Its normalisation has fixed statistics, so a voxel's answer depends on its surroundings and not on
 the tile that holds it, and at inference it folds into the convolutions.
@@ -10,7 +10,7 @@ import copy
 from typing import Any
 
 import torch
-from monai.networks.blocks.dynunet_block import UnetBasicBlock, UnetUpBlock
+from monai.networks.blocks.dynunet_block import UnetBasicBlock, UnetResBlock, UnetUpBlock
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -36,7 +36,7 @@ class SpineUNet(nn.Module):
         self.channels = tuple(channels)
         inputs = (1, *channels[:-1])
         self.down = nn.ModuleList(
-            UnetBasicBlock(3, i, o, kernel_size=k, stride=s, norm_name="batch", act_name=_LEAKY)
+            UnetResBlock(3, i, o, kernel_size=k, stride=s, norm_name="batch", act_name=_LEAKY)
             for i, o, k, s in zip(inputs, channels, _KERNELS, _STRIDES, strict=True)
         )
         self.up = nn.ModuleList(
@@ -73,10 +73,12 @@ def folded(net: SpineUNet) -> SpineUNet:
     """A copy of the net for inference, normalisation folded into the convolutions."""
     net = copy.deepcopy(net).eval()
     for block in net.modules():
-        if isinstance(block, UnetBasicBlock):
-            block.conv1.conv = fuse_conv_bn_eval(block.conv1.conv, block.norm1)
-            block.conv2.conv = fuse_conv_bn_eval(block.conv2.conv, block.norm2)
-            block.norm1 = block.norm2 = nn.Identity()
+        if isinstance(block, (UnetBasicBlock, UnetResBlock)):
+            for conv, norm in (("conv1", "norm1"), ("conv2", "norm2"), ("conv3", "norm3")):
+                if hasattr(block, norm):
+                    layer = getattr(block, conv)
+                    layer.conv = fuse_conv_bn_eval(layer.conv, getattr(block, norm))
+                    setattr(block, norm, nn.Identity())
     return net.requires_grad_(False)
 
 

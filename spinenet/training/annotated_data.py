@@ -35,8 +35,11 @@ Z_SQUEEZE = 2.5
 """Distances in z count less by this: the depth of focus, and how far clicks stray in z."""
 SURE_SHAFT_UM, NO_SHAFT_UM = 0.2, 1.5
 NO_SPINE_UM = 1.0
-TIP_TO_HEAD_UM = 0.5
-"""A tip is clicked at the outer edge; the head's middle lies about so far towards the base."""
+TIP_TO_HEAD_UM, TIP_TO_HEAD_SHARE = 0.5, 0.35
+"""A tip is clicked at the outer edge; the head's middle lies about so far towards the base, and in
+a short spine at this share of its length."""
+OUTER_SHARE = 0.45
+"""Places farther than this from the tip towards the base are not the head's."""
 SNAP_UM = (1.5, 0.25, 0.25)
 """A click is moved to the brightest place within this."""
 SLACK_UM = (1.0, 0.24, 0.24)
@@ -165,13 +168,13 @@ def head_of_tip(
 ) -> FloatArray:
     """(3,) middle of the head, voxels, whose outer edge was clicked.
 
-    Half a micrometre from the tip towards the base, at most half-way, and from there to the
-    brightest place nearby: clicks stray, most of all in z.
+    A little way from the tip towards the base, and from there to the brightest place nearby, in
+    the outer half of the spine: clicks stray, most of all in z.
     """
     voxel = np.array(voxel_um)
     inward = (base_vox - tip_vox) * voxel if np.isfinite(base_vox).all() else np.zeros(3)
     length = float(np.linalg.norm(inward))
-    start = tip_vox + min(TIP_TO_HEAD_UM / max(length, 1e-6), 0.5) * inward / voxel
+    start = tip_vox + min(TIP_TO_HEAD_UM / max(length, 1e-6), TIP_TO_HEAD_SHARE) * inward / voxel
     at = np.clip(np.rint(start), 0, np.array(image.shape) - 1).astype(int)
     reach = np.maximum(np.rint(np.array(SNAP_UM) / voxel), 1).astype(int)
     margin = reach + 3
@@ -180,6 +183,9 @@ def head_of_tip(
     calm = ndimage.gaussian_filter(box, np.array([0.4, 0.14, 0.14]) / voxel)
     grid = np.moveaxis(np.indices(calm.shape), 0, -1) + low
     calm[np.any(np.abs(grid - at) > reach, axis=-1)] = -np.inf
+    if length > 0:
+        share = ((grid - tip_vox) * voxel) @ inward / length**2
+        calm[(share > OUTER_SHARE) & np.any(grid != at, axis=-1)] = -np.inf
     best: FloatArray = np.array(np.unravel_index(calm.argmax(), calm.shape)) + low.astype(float)
     return best
 

@@ -28,8 +28,8 @@ class Augment:
 
     def __init__(self, shape: tuple[int, int, int], seed: int, *, warp: bool = False) -> None:
         deform = [
-            A.Affine(rotate=(-45, 45), scale=(0.88, 1.14), shear=(-6, 6), fill_mask=0, p=0.6),
-            A.ElasticTransform(alpha=100, sigma=10, fill_mask=0, p=0.2),
+            A.Affine(rotate=(-45, 45), scale=(0.88, 1.14), shear=(-6, 6), fill_mask=0, p=0.35),
+            A.ElasticTransform(alpha=100, sigma=10, fill_mask=0, p=0.1),
         ]
         self._pipeline = A.Compose(
             [
@@ -78,7 +78,7 @@ class Augment:
         if self._warp and self._rng.random() < 0.5:
             image, labels, known = (np.ascontiguousarray(a[::-1]) for a in (image, labels, known))
             points = points * [-1, 1, 1] + [len(image) - 1, 0, 0]
-        if self._warp and self._rng.random() < 0.4:
+        if self._warp and self._rng.random() < 0.2:
             image = self._noise(image)
         return replace(
             patch, image=self._brightness(image), labels=labels, known=known, centres_vox=points

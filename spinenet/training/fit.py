@@ -9,7 +9,7 @@ from pathlib import Path
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from spinenet.config import TrainSegmentConfig
@@ -17,6 +17,7 @@ from spinenet.io.annotated import read_annotated
 from spinenet.io.weights import load_trainable_net, save_segment_weights
 from spinenet.models.allocator import keep_freed_memory
 from spinenet.training.annotated_data import read_scene
+from spinenet.training.pictures import ShowCrops
 from spinenet.training.segment_data import TrainingPatches
 from spinenet.training.segment_task import SegmentTask
 from spinenet.training.thresholds import fit_thresholds
@@ -55,16 +56,21 @@ def train_segment(
     trainer = L.Trainer(
         max_steps=config.steps,
         accelerator=_accelerator(config),
-        devices=1,
+        devices=config.trainer.devices,
+        strategy="ddp" if config.trainer.devices > 1 else "auto",
         precision="bf16-mixed" if _has_bf16(config) else "32-true",
         gradient_clip_val=1.0,
-        logger=CSVLogger(out, name="log", version=""),
-        log_every_n_steps=25,
+        logger=[
+            CSVLogger(out, name="log", version=""),
+            TensorBoardLogger(out, name="log", version=""),
+        ],
+        log_every_n_steps=config.trainer.log_every,
         callbacks=[
             ModelCheckpoint(
                 out, filename="step", save_last=True, every_n_train_steps=config.save_every
             ),
             _ShipAveraged(weights, config.save_every),
+            *([ShowCrops(out / "pictures", config)] if config.validation_stacks else []),
         ],
         enable_model_summary=False,
     )
@@ -94,7 +100,8 @@ class _ShipAveraged(Callback):
     def on_train_batch_end(  # type: ignore[override]
         self, trainer: L.Trainer, task: SegmentTask, *_: object
     ) -> None:
-        if trainer.global_step and trainer.global_step % self.every == 0:
+        due = trainer.global_step and trainer.global_step % self.every == 0
+        if due and trainer.is_global_zero:
             save_segment_weights(self.path, task.averaged.module, START_THRESHOLDS)
 
 

@@ -3,6 +3,7 @@ stacks."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -40,8 +41,8 @@ class TrainingPatches(IterableDataset[Patch]):
 
     def __iter__(self) -> Iterator[Patch]:
         worker = get_worker_info()
-        stream = worker.id if worker else 0
-        rng = np.random.default_rng([self.config.seed, self.start, stream])
+        stream = [int(os.environ.get("RANK", 0)), worker.id if worker else 0]
+        rng = np.random.default_rng([self.config.seed, self.start, *stream])
         c = self.config
         shape = (
             c.patch[0] + MARGIN[0],

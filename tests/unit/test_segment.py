@@ -9,10 +9,11 @@ from spinenet.models.inputs import (
     normalise,
     resample_xy,
 )
-from spinenet.models.losses import segment_loss
+from spinenet.models.losses import heat_loss, segment_loss
 from spinenet.models.unet3d import HALO_PX, MULTIPLE, SpineUNet, folded
 from spinenet.segment.label import find_peaks, group_votes, label, peak_near
 from spinenet.segment.predict import Prediction, pick_device, plan_tiles, predict
+from spinenet.training.targets import heat_at
 from spinenet.types import Session, Volume
 
 VOXEL = (1.0, 0.1, 0.1)
@@ -169,7 +170,7 @@ def test_resampling_keeps_a_constant():
 def test_unknown_voxels_do_not_count():
     logits = torch.randn(1, 6, 2, 8, 8)
     target = torch.zeros_like(logits)
-    valid = torch.zeros(1, 2, 2, 8, 8)
+    valid = torch.zeros(1, 3, 2, 8, 8)
     valid[..., :4] = 1
     other = logits.clone()
     other[..., 4:] = 99
@@ -184,3 +185,32 @@ def test_a_wrong_number_of_levels_is_refused():
 
 def test_cpu_is_cpu():
     assert pick_device("cpu").type == "cpu"
+
+
+def heat_loss_at(said, target):
+    known = torch.ones_like(target)
+    return float(heat_loss(torch.logit(said.clamp(1e-4, 1 - 1e-4)), target, known))
+
+
+def test_on_a_plateau_the_best_answer_counts():
+    """A centre that is known roughly may be answered beside its likeliest voxel; an exact one not."""
+    exact, rough = torch.zeros(1, 3, 15, 15), torch.zeros(1, 3, 15, 15)
+    for target, slack in ((exact, (0.0, 0.0, 0.0)), (rough, (1.0, 0.2, 0.2))):
+        window, heat = heat_at(np.array([1, 7, 7]), (1.0, 0.1, 0.1), (3, 15, 15), slack)
+        target[0][window] = torch.from_numpy(heat)
+    beside = torch.full((1, 3, 15, 15), 1e-3)
+    beside[0, 1, 7, 9] = 0.9
+    nothing = torch.full((1, 3, 15, 15), 1e-3)
+    far = nothing.clone()
+    far[0, 1, 2, 2] = 0.9
+    assert heat_loss_at(beside, rough) < 0.1 * heat_loss_at(nothing, rough)
+    assert heat_loss_at(beside, exact) > 0.9 * heat_loss_at(nothing, exact)
+    assert heat_loss_at(far, rough) > heat_loss_at(nothing, rough)
+
+
+def test_a_plateau_falls_off_beyond_its_edge():
+    window, heat = heat_at(np.array([5, 20, 20]), (1.0, 0.1, 0.1), (11, 41, 41), (1.0, 0.2, 0.2))
+    z, y, x = (p - w.start for p, w in zip((5, 20, 20), window, strict=True))
+    assert heat[z, y, x] == 1
+    assert heat[z + 1, y, x + 2] == pytest.approx(0.9)
+    assert heat[z, y, x + 4] < 0.5

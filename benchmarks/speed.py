@@ -1,0 +1,175 @@
+"""Array to labels: voxels a second, against two other ways of running the same net.
+
+    python benchmarks/speed.py [--repeats 5] [--device cpu] [--quick]
+
+- *MONAI's window*: `monai.inferers.sliding_window_inference` at its defaults (overlap 0.25, flat
+  blending, float32), windows of the training patch's size.
+- *nnU-Net's way*: half-window steps, Gaussian blending, float32, no mirroring.
+
+All three start from the same array and end with the same labelling. Also: agreement with one
+float32 run of the whole volume, the net's share of the time, and how time grows with the volume. On
+CUDA besides: peak memory, and the share of the card's measured rate and bandwidth. `--quick` uses a
+stack of a sixteenth of the size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from monai.inferers import sliding_window_inference
+
+from spinenet.config import MorphologyConfig, OpticsConfig
+from spinenet.io.weights import load_segment_weights
+from spinenet.models.allocator import keep_freed_memory
+from spinenet.models.inputs import measure_brightness, normalise
+from spinenet.models.unet3d import CENTRE, OFFSET, SHAFT, SPINE, SpineUNet
+from spinenet.segment.label import label
+from spinenet.segment.predict import VOTER_PROBABILITY, Prediction, pick_device, predict
+from spinenet.synthetic.patches import draw_example
+from spinenet.types import Session, Volume
+
+ROOT = Path(__file__).parents[1]
+VOXEL_UM = (1.0, 0.1, 0.1)
+WINDOW = (16, 96, 96)
+FIELD = 256
+
+
+def stack(shape: tuple[int, int, int]) -> Volume:
+    """Simulated fields side by side."""
+    rng = np.random.default_rng(5)
+    out = np.empty(shape, np.uint16)
+    for y in range(0, shape[1], FIELD):
+        for x in range(0, shape[2], FIELD):
+            part = out[:, y : y + FIELD, x : x + FIELD]
+            optics = OpticsConfig(clip_8bit_chance=0.0)
+            field = draw_example(
+                rng, (shape[0], FIELD, FIELD), optics, MorphologyConfig(), VOXEL_UM
+            )
+            part[:] = field.image[:, : part.shape[1], : part.shape[2]]
+    return Volume(out, VOXEL_UM, Session("speed", "speed", 0))
+
+
+def prediction(logits: torch.Tensor, volume: Volume) -> Prediction:
+    """What `predict` returns, from (6, Z, Y, X) logits of the whole volume."""
+    chances = torch.sigmoid(logits[: CENTRE + 1])
+    maps = (chances * 255).round().to(torch.uint8).cpu().numpy()
+    where = torch.nonzero(chances[SPINE] >= VOTER_PROBABILITY)
+    offset = logits[OFFSET][:, where[:, 0], where[:, 1], where[:, 2]].T.cpu().numpy()
+    at = where.cpu().numpy()
+    votes = (at * np.array(VOXEL_UM) + offset).astype(np.float32)
+    return Prediction(maps[SHAFT], maps[SPINE], maps[CENTRE], at, votes, VOXEL_UM)
+
+
+def window_run(net: SpineUNet, volume: Volume, device: torch.device, **how: object) -> Prediction:
+    image = normalise(volume.data, measure_brightness(volume.data, VOXEL_UM))
+    x = torch.from_numpy(image)[None, None]
+    with torch.inference_mode():
+        out = sliding_window_inference(
+            x, WINDOW, 1, net, sw_device=device, device=torch.device("cpu"), **how
+        )
+    return prediction(out[0], volume)
+
+
+def whole_run(net: SpineUNet, volume: Volume) -> Prediction:
+    image = normalise(volume.data, measure_brightness(volume.data, VOXEL_UM))
+    with torch.inference_mode():
+        out = net(torch.from_numpy(image)[None, None])
+    return prediction(out[0], volume)
+
+
+def timed(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def card(device: torch.device, net: SpineUNet, volume: Volume) -> dict[str, float]:
+    """The card's measured bf16 rate and bandwidth, and the share of them that the net reaches."""
+    a = torch.randn(8192, 8192, device=device, dtype=torch.bfloat16)
+    b = torch.empty(2**28, device=device, dtype=torch.float32)
+    for _ in range(3):
+        a @ a
+        b.clone()
+    torch.cuda.synchronize()
+    rate = 2 * 8192**3 / timed(lambda: (a @ a, torch.cuda.synchronize()))
+    bandwidth = 2 * b.numel() * 4 / timed(lambda: (b.clone(), torch.cuda.synchronize()))
+    torch.cuda.reset_peak_memory_stats()
+    seconds = timed(lambda: predict(volume, net, tile_mvox=60.0, device=device))
+    flop = 125e3 * volume.data.size
+    return {
+        "bf16 TFLOP/s of the card": rate / 1e12,
+        "bandwidth GB/s of the card": bandwidth / 1e9,
+        "share of the rate": flop / seconds / rate,
+        "peak memory GB": torch.cuda.max_memory_allocated() / 1e9,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--quick", action="store_true")
+    args = parser.parse_args()
+    keep_freed_memory()
+    torch.set_num_threads(2)
+    device = pick_device(args.device)
+    weights = load_segment_weights("default")
+    net, t = weights.net, weights.thresholds
+    big = stack((64, 256, 256) if args.quick else (64, 1024, 1024))
+    small = stack((32, 128, 256) if args.quick else (32, 512, 512))
+
+    def ours(volume: Volume) -> Prediction:
+        return predict(volume, net, tile_mvox=5.0, device=device)
+
+    ways: dict[str, Callable[[], Prediction]] = {
+        "spinenet": lambda: ours(big),
+        "MONAI's window": lambda: window_run(net, big, device),
+        "nnU-Net's way": lambda: window_run(net, big, device, overlap=0.5, mode="gaussian"),
+    }
+    seconds = {
+        name: float(np.median([timed(lambda r=run: label(r(), **t)) for _ in range(args.repeats)]))
+        for name, run in ways.items()
+    }
+    rows = {
+        name: {"Mvox/s": big.data.size / s / 1e6, "times slower": s / seconds["spinenet"]}
+        for name, s in seconds.items()
+    }
+    net_s = float(np.median([timed(ways["spinenet"]) for _ in range(args.repeats)]))
+    a, b = label(ours(small), **t), label(whole_run(net, small), **t)
+    fore_a, fore_b = (s.shaft | (s.spines > 0) for s in (a, b))
+    sizes, times = [], []
+    for n in (1, 2, 4, 8):
+        part = Volume(big.data[:, : big.data.shape[1] * n // 8], VOXEL_UM, big.session)
+        sizes.append(part.data.size)
+        times.append(
+            np.median([timed(lambda p=part: label(ours(p), **t)) for _ in range(args.repeats)])
+        )
+    figures = {
+        "Dice against one float32 run": 2 * (fore_a & fore_b).sum() / (fore_a.sum() + fore_b.sum()),
+        "spines": len(a.centres_um),
+        "spines of the float32 run": len(b.centres_um),
+        "net's share of the time": net_s / seconds["spinenet"],
+        "slope of log time": float(np.polyfit(np.log(sizes), np.log(times), 1)[0]),
+        "peak resident GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+    }
+    if device.type == "cuda":
+        figures |= card(device, net, big)
+    print("| way | Mvox a second | times slower |\n|---|---|---|")
+    for name, row in rows.items():
+        print(f"| {name} | {row['Mvox/s']:.2f} | {row['times slower']:.1f} |")
+    for name, value in figures.items():
+        print(f"- {name}: {value:.4g}")
+    content = {"device": str(device), "shape": big.data.shape, "ways": rows, **figures}
+    path = ROOT / "benchmarks" / f"speed_{device.type}.json"
+    path.write_text(json.dumps(content, indent=1, default=float) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,250 @@
+"""Simulated stacks by another simulator than the one that trained the net: detection and masks.
+
+    python benchmarks/variant.py [--stacks 8] [--weights NAME] [--out FOLDER]
+
+What differs: the point spread function (a focused Gaussian beam, squared: two cones of light that
+widen with depth, where training has a Gaussian core and a halo), the heads (blunt boxes and lumps
+of three to five balls, where training has ellipsoids), and the noise (correlated over both axes of
+the plane, with bands of lines, where training has it along lines). Shafts, places and sizes of
+spines are drawn by the same rules. Peak shaft photons 60, 25 and 10.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+from scipy.signal import fftconvolve
+
+from spinenet.config import MorphologyConfig
+from spinenet.io.write import write_stack, write_table, write_volume
+from spinenet.pipeline.evaluation import evaluate
+from spinenet.synthetic.morphology import Dendrite, PlacedSpine, SpineShape, place
+from spinenet.synthetic.scenes import draw_scene
+from spinenet.tables import SESSIONS, SPINES
+from spinenet.types import FloatArray, Session, Volume
+
+ROOT = Path(__file__).parents[1]
+SHAPE, VOXEL_UM = (28, 256, 256), (0.7, 0.11, 0.11)
+FINE = 4
+"""Sub-slices of a slice, and of a pixel half as many."""
+PHOTONS = {"good": 60.0, "fair": 25.0, "poor": 10.0}
+WAVELENGTH_UM, INDEX = 0.92, 1.33
+
+
+@dataclass(frozen=True)
+class Scene:
+    """density on the fine grid, labels on the stack's, one truth row per spine."""
+
+    density: FloatArray
+    labels: np.ndarray
+    rows: list[dict[str, object]]
+
+
+class Painter:
+    """Balls and boxes on a fine grid; the brightest wins."""
+
+    def __init__(self) -> None:
+        self.step = np.array([VOXEL_UM[0] / FINE, VOXEL_UM[1] / 2, VOXEL_UM[2] / 2])
+        self.shape = (SHAPE[0] * FINE, SHAPE[1] * 2, SHAPE[2] * 2)
+        self.origin = -(np.array([FINE, 2, 2]) - 1) / 2 * self.step
+        self.density = np.zeros(self.shape, np.float32)
+        self.labels = np.zeros(self.shape, np.uint16)
+
+    def fill(self, centre: FloatArray, reach: float, inside, level: float, label: int) -> float:
+        """Paint where `inside(z, y, x)` of offsets in um is true; returns the volume, um3."""
+        low = np.floor((centre - reach - self.origin) / self.step).astype(int)
+        high = np.ceil((centre + reach - self.origin) / self.step).astype(int) + 1
+        low, high = np.maximum(low, 0), np.minimum(high, self.shape)
+        if np.any(high <= low):
+            return 0.0
+        window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        axes = [
+            np.arange(a, b) * d + o - c
+            for a, b, d, o, c in zip(low, high, self.step, self.origin, centre, strict=True)
+        ]
+        hit = inside(axes[0][:, None, None], axes[1][None, :, None], axes[2][None, None])
+        np.maximum(self.density[window], hit * np.float32(level), out=self.density[window])
+        part = self.labels[window]
+        free = (part != 1) if label > 1 else np.ones(part.shape, bool)
+        part[hit & free & (label > 0)] = label
+        return float(hit.sum() * np.prod(self.step))
+
+    def ball(self, centre: FloatArray, radius: float, level: float, label: int) -> None:
+        r2 = radius**2
+        self.fill(centre, radius, lambda z, y, x: z**2 + y**2 + x**2 <= r2, level, label)
+
+
+def paint_head(
+    paint: Painter, rng: np.random.Generator, at: PlacedSpine, spine: SpineShape, label: int
+) -> tuple[FloatArray, float, float]:
+    """A blunt box or a lump of balls of the drawn volume; its centroid, volume and width."""
+    volume = spine.head_volume_um3
+    level = spine.brightness
+    if rng.random() < 0.5:
+        # |a|^4 + |b|^4 + |c|^4 <= 1 holds 6.48 half-axes cubed
+        h = (volume / 6.48) ** (1 / 3)
+        turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+
+        def box(z, y, x):
+            return sum(((z * t[0] + y * t[1] + x * t[2]) / h) ** 4 for t in turn) <= 1
+
+        paint.fill(at.centre, 1.8 * h, box, level, label)
+        return at.centre, volume, 2 * h
+    n = int(rng.integers(3, 6))
+    r0 = (3 * volume / (4 * np.pi)) ** (1 / 3)
+    spots = rng.normal(0, 0.45 * r0, (n, 3))
+    spots -= spots.mean(axis=0)
+    radii = rng.uniform(0.6, 0.85, n) * r0
+
+    def lump(z, y, x):
+        hit = False
+        for s, r in zip(spots, radii, strict=True):
+            hit = hit | ((z - s[0]) ** 2 + (y - s[1]) ** 2 + (x - s[2]) ** 2 <= r**2)
+        return hit
+
+    true = paint.fill(at.centre, 3 * r0, lump, level, label)
+    return at.centre, true, 2 * (3 * true / (4 * np.pi)) ** (1 / 3)
+
+
+def paint_dendrite(paint: Painter, dendrite: Dendrite) -> None:
+    for a, b, r, q in zip(
+        dendrite.points_um[:-1],
+        dendrite.points_um[1:],
+        dendrite.radius_um[:-1],
+        dendrite.radius_um[1:],
+        strict=True,
+    ):
+        for h in (0.0, 0.25, 0.5, 0.75):
+            paint.ball(a + h * (b - a), r + h * (q - r), dendrite.brightness, 1)
+
+
+def draw(rng: np.random.Generator) -> Scene:
+    extent = (np.array(SHAPE) - 1) * np.array(VOXEL_UM)
+    scene = draw_scene(rng, MorphologyConfig(), extent, int(rng.integers(1, 3)))
+    paint = Painter()
+    for a, b, radius, level in scene.clutter.capsules:
+        n = max(int(np.linalg.norm(b - a) / 0.1), 1)
+        for h in np.linspace(0, 1, n + 1):
+            paint.ball(a + h * (b - a), max(radius, 0.1), level, 0)
+    for centre, radii, level in scene.clutter.balls:
+        paint.ball(centre, float(np.prod(radii) ** (1 / 3)), level, 0)
+    rows, label = [], 2
+    for dendrite in scene.dendrites:
+        for spine in dendrite.spines:
+            at = place(dendrite, spine)
+            neck = max(spine.neck_radius_um, 0.08)
+            for a, b in ((at.base, at.bend), (at.bend, at.neck_end)):
+                for h in np.linspace(0, 1, 12):
+                    paint.ball(a + h * (b - a), neck, spine.brightness, label)
+            if spine.kind == "filopodium":
+                centre, volume, width = at.centre, spine.head_volume_um3, spine.head_width_um
+                paint.ball(centre, neck, spine.brightness, label)
+            else:
+                centre, volume, width = paint_head(paint, rng, at, spine, label)
+            radius = float(np.interp(spine.arc_um, dendrite.frame_um, dendrite.radius_um))
+            beyond = float(np.hypot(*(at.tip - at.base)[1:])) - radius
+            inside = bool(np.all((centre > 1) & (centre < extent - 1)))
+            if np.all((centre >= 0) & (centre <= extent)):
+                rows.append(
+                    {
+                        "spine_id": label,
+                        "label": label,
+                        **{f"{c}_um": v for c, v in zip("zyx", centre, strict=True)},
+                        **{f"base_{c}_um": v for c, v in zip("zyx", at.base, strict=True)},
+                        "head_width_um": width,
+                        "head_volume_um3": volume,
+                        "kind": spine.kind,
+                        "scorable": inside and beyond >= 0.5,
+                        "point": "head",
+                    }
+                )
+            label += 1
+    for dendrite in scene.dendrites:
+        paint_dendrite(paint, dendrite)
+    whole = paint.labels.reshape(SHAPE[0], FINE, SHAPE[1], 2, SHAPE[2], 2)
+    shaft = (whole == 1).any(axis=(1, 3, 5))
+    labels = np.where(shaft, 1, whole.max(axis=(1, 3, 5))).astype(np.uint16)
+    return Scene(paint.density, labels, rows)
+
+
+def beam(numerical_aperture: float) -> FloatArray:
+    """Squared intensity of a focused Gaussian beam on the fine grid, sum 1 (Siegman 1986, 17.1):
+    I(r, z) = (w0 / w)^2 exp(-2 r^2 / w^2), w^2 = w0^2 (1 + (z / zR)^2)."""
+    w0 = 0.51 * WAVELENGTH_UM / numerical_aperture
+    rayleigh = np.pi * w0**2 * INDEX / WAVELENGTH_UM
+    step = np.array([VOXEL_UM[0] / FINE, VOXEL_UM[1] / 2, VOXEL_UM[2] / 2])
+    z, y, x = (np.arange(-n, n + 1) * d for n, d in zip((24, 40, 40), step, strict=True))
+    w2 = w0**2 * (1 + (z / rayleigh) ** 2)[:, None, None]
+    r2 = y[None, :, None] ** 2 + x[None, None] ** 2
+    psf = ((w0**2 / w2) * np.exp(-2 * r2 / w2)) ** 2
+    return psf / psf.sum()
+
+
+def image(rng: np.random.Generator, scene: Scene, photons: float) -> np.ndarray:
+    light = fftconvolve(scene.density, beam(rng.uniform(0.75, 0.95)).astype(np.float32), "same")
+    light = light.reshape(SHAPE[0], FINE, SHAPE[1], 2, SHAPE[2], 2).mean(axis=(1, 3, 5))
+    peak = float(np.percentile(light[scene.labels == 1], 98))
+    mean = np.clip(light, 0, None) * photons / peak + rng.uniform(0.05, 0.5)
+    noise = rng.poisson(mean) - mean + rng.normal(0, 0.4, mean.shape)
+    blurred = ndimage.gaussian_filter(noise, (0, 0.5, 0.5))
+    noise = blurred * (noise.std() / blurred.std())
+    bands = ndimage.gaussian_filter1d(rng.normal(0, 1, mean.shape[:2]), 2, axis=1)
+    seen = mean * (1 + 0.1 * bands[..., None]) + noise
+    return np.clip(np.rint(seen * 40 + 200), 0, 65535).astype(np.uint16)
+
+
+def write(folder: Path, snr: str, n: int) -> None:
+    rows, spines = [], []
+    for k in range(n):
+        rng = np.random.default_rng([77, k])
+        scene = draw(rng)
+        session = Session(f"v{k}", f"v{k}", 0)
+        stack = image(rng, scene, PHOTONS[snr])
+        path = write_volume(folder / f"{session.name}.ome.tif", Volume(stack, VOXEL_UM, session))
+        write_stack(folder / "labels" / f"{session.name}.ome.tif", scene.labels, VOXEL_UM)
+        who = {"animal": session.animal, "region": session.region, "session": 0, "day": 0.0}
+        rows.append({**who, "path": path.name})
+        spines += [{**who, **row} for row in scene.rows]
+    write_table(folder, SESSIONS, SESSIONS.frame(rows))
+    write_table(folder, SPINES, SPINES.frame(spines), extra=("point", "scorable"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stacks", type=int, default=8)
+    parser.add_argument("--weights", default="default")
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "variant")
+    args = parser.parse_args()
+    tables = {}
+    for snr in PHOTONS:
+        data, results = args.out / snr / "data", args.out / snr / "results"
+        data.mkdir(parents=True, exist_ok=True)
+        write(data, snr, args.stacks)
+        command = [sys.executable, ROOT / "infer.py", data / "sessions.csv", "--out", results]
+        subprocess.run([*command, "--weights.segment", args.weights, "--quiet"], check=True)
+        tables[snr] = evaluate(data, results).set_index(["figure", "stratum"])
+    joined = pd.concat({s: t["value"] for s, t in tables.items()}, axis=1)
+    names = joined.index.get_level_values("figure")
+    joined = joined[~names.str.contains("links")]
+    print("| figure | of | " + " | ".join(joined.columns) + " |")
+    print("|---|---|" + "---|" * len(joined.columns))
+    for (figure, stratum), row in joined.iterrows():
+        print(f"| {figure} | {stratum} | " + " | ".join(f"{v:.3f}" for v in row) + " |")
+    content = {
+        s: [{"figure": f, "of": o, **row} for (f, o), row in t.iterrows()]
+        for s, t in tables.items()
+    }
+    path = ROOT / "benchmarks" / "variant.json"
+    path.write_text(json.dumps({args.weights: content}, indent=1, default=float) + "\n")
+
+
+if __name__ == "__main__":
+    main()
