@@ -62,7 +62,8 @@ def calibration(results: Path, dendrite: int) -> pd.DataFrame:
     """Columns probability and right of the detections on the scored dendrite."""
     truth = read_truth(DATA, "tip")
     found = read_table(results / SPINES.file, SPINES)
-    judged = judge(truth.spines, found, truth.nodes, truth.sessions(), [dendrite])
+    annotated = truth.sessions.assign(whole=False)
+    judged = judge(truth.spines, found, truth.nodes, annotated, [dendrite])
     fair = judged.truth["counts"].to_numpy(bool)
     seen = judged.detections
     right = (seen["true"] >= 0) & fair[np.maximum(seen["true"], 0)]

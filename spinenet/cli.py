@@ -54,6 +54,7 @@ def _run(name: str, arguments: list[str]) -> int:
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s", force=True)
     if not verbose:  # of a damaged file our own paragraph says it better
         logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     try:
         parser = _parser(name, summary)
         add(parser)
@@ -212,10 +213,15 @@ def _train(args: Namespace) -> int:
 
 
 def _add_evaluate(parser: ArgumentParser) -> None:
+    from spinenet.config import PointKind
+
     parser.add_argument("truth", type=str, help="annotated folder: spines.csv, dendrites.csv, ...")
     parser.add_argument("results", type=str, help="results folder")
     parser.add_argument(
-        "--point", type=str, default="", help="tip or head, if the truth has no column"
+        "--point",
+        type=PointKind,
+        default="",
+        help="what the truth's places are, where its table does not say",
     )
     parser.add_argument("--dendrites", type=list[int], default=[], help="count only these")
     parser.add_argument("--out", type=str, default="", help="CSV to write the table to")

@@ -11,6 +11,7 @@ from typing import Literal
 from spinenet.types import InputError
 
 Device = Literal["auto", "cpu", "cuda"]
+PointKind = Literal["", "tip", "head"]
 
 
 @dataclass(frozen=True)
@@ -288,7 +289,7 @@ class AnnotatedConfig:
     """
 
     share: float = 0.5
-    point: Literal["", "tip", "head"] = ""
+    point: PointKind = ""
     reach_um: float = 3.0
     hold_out: tuple[int, ...] = ()
 
@@ -300,7 +301,7 @@ class TrainSegmentConfig:
     Parameters
     ----------
     steps: optimiser steps in all
-    batch: patches per step
+    batch: patches per step, on each card
     patch: voxels of a training patch, z, y, x
     crops_per_scene: patches cut from each simulated scene
     learning_rate: peak of a warm-up + cosine schedule
@@ -328,3 +329,10 @@ class TrainSegmentConfig:
     save_every: int = 250
     seed: int = 0
     device: Device = "auto"
+
+    def __post_init__(self) -> None:
+        if self.validation_stacks < 1:
+            raise InputError(
+                f"validation_stacks {self.validation_stacks}: at least one is needed, to fit the "
+                "thresholds of the masks. Give 12, or 1 to be quick."
+            )

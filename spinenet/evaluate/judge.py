@@ -80,42 +80,36 @@ def judge(
     ----------
     truth: `tables.POINTS`, `point` filled
     detections: `tables.SPINES`
-    nodes: traced centrelines (`tables.TRACES`); where a session has none, all of it was annotated
-    annotated: columns animal, region, session: every session that was looked at
+    nodes: traced centrelines (`tables.TRACES`): detections near them alone may be false alarms
+    annotated: columns animal, region, session: every session that was looked at; and `whole`, true
+        where the whole field was annotated, traced or not
     dendrites: count only these; () counts all
     """
     truth, nodes = truth.reset_index(drop=True), nodes.reset_index(drop=True)
-    if not (truth["animal"] != "").any():
-        truth = truth.drop(columns="animal").merge(
-            annotated[KEYS].drop_duplicates(), on=["region", "session"], how="left"
-        )
-    detections = detections.merge(annotated[KEYS].drop_duplicates(), on=KEYS)
+    sessions = annotated[[*KEYS, "whole"]].drop_duplicates(KEYS)
+    detections = detections.merge(sessions[KEYS], on=KEYS)
     counted = truth["dendrite_id"].isin(list(dendrites)) if dendrites else True
     truth = truth.assign(counts=sure(truth) & counted, found=-1)
     detections = detections.assign(true=-1, alarm=False)
-    for key in annotated[KEYS].drop_duplicates().itertuples(index=False):
+    for *key, whole in sessions.itertuples(index=False):
         mine, theirs = (np.flatnonzero(_of(f, key)) for f in (detections, truth))
         points = detections.loc[mine, XYZ].to_numpy(float)
         i, j = _pair(points, truth.loc[theirs])
         truth.loc[theirs[j], "found"] = mine[i]
         detections.loc[mine[i], "true"] = theirs[j]
         free = np.setdiff1d(np.arange(len(mine)), i)
-        tips = (truth["point"] == "tip").any()
-        near = _near(points[free], nodes[_of(nodes, key)], dendrites) if tips else True
+        near = True if whole else _near(points[free], nodes[_of(nodes, key)], dendrites)
         detections.loc[mine[free], "alarm"] = near
     return Judged(truth, detections)
 
 
-def _of(frame: pd.DataFrame, key: tuple[object, ...]) -> npt.NDArray[np.bool_]:
-    same = np.ones(len(frame), bool)
-    for name, value in zip(KEYS, key, strict=True):
-        same &= frame[name].isin([value, ""] if name != "session" else [value]).to_numpy()
-    return same
+def _of(frame: pd.DataFrame, key: list[object]) -> npt.NDArray[np.bool_]:
+    return (frame[KEYS] == key).all(axis=1).to_numpy(bool)
 
 
 def sure(truth: pd.DataFrame) -> pd.Series:
     """Which of the marked spines (`tables.POINTS`) could be scored and were not called bad."""
-    words = {c: truth[c].astype(str).str.lower() for c in ("scorable", "bad")}
+    words = {c: truth[c].astype(str).str.strip().str.lower() for c in ("scorable", "bad")}
     yes, no = ["1", "1.0", "true", "yes"], ["0", "0.0", "false", "no"]
     return ~words["scorable"].isin(no) & ~words["bad"].isin(yes)
 

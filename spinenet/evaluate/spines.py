@@ -85,7 +85,7 @@ def expected_calibration_error(
 def with_strata(judged: Judged, snr: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The two tables with columns snr, azimuth and size, each a word."""
     known = snr[[*KEYS, "snr"]].drop_duplicates(KEYS)
-    truth = judged.truth.merge(known, on=KEYS, how="left")
+    truth = judged.truth.drop(columns="snr", errors="ignore").merge(known, on=KEYS, how="left")
     seen = judged.detections.merge(known, on=KEYS, how="left")
     for frame in (truth, seen):
         frame["snr"] = _words(frame["snr"], SNR_EDGES, "SNR {}")

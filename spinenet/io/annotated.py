@@ -6,7 +6,7 @@ label TIFFs in `labels/`, named as the stacks, or spines.csv and dendrites.csv.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,25 +14,26 @@ import numpy.typing as npt
 import pandas as pd
 import tifffile
 
+from spinenet.evaluate.masks import IGNORE
 from spinenet.io.sessions import StackFile, find_stacks
 from spinenet.io.table import read_table
 from spinenet.io.traces import Traces, read_traces
 from spinenet.tables import CONTESTED, POINTS, SESSIONS, TRACES
 from spinenet.types import InputError, Segment, Session
 
-IGNORE = 65535
-"""Label of voxels of which nobody said what they are."""
 RENAMED = {"dendrite": "dendrite_id", "track": "track_id", "spine": "spine_id"}
 WHO = ["animal", "region", "session"]
 
 
 @dataclass(frozen=True)
 class Truth:
-    """The tables of an annotated folder."""
+    """The tables of an annotated folder; animal and region are filled everywhere."""
 
     spines: pd.DataFrame
     """`tables.POINTS`, every row with `point` tip or head."""
     traces: Traces | None
+    sessions: pd.DataFrame
+    """Columns animal, region, session, path (blank where not known)."""
     contested: pd.DataFrame
     """`tables.CONTESTED`: links that look wrong in the annotation itself."""
     folder: Path
@@ -42,18 +43,13 @@ class Truth:
         """Nodes of the traced centrelines, `tables.TRACES`."""
         return TRACES.frame() if self.traces is None else self.traces.frame
 
-    def sessions(self) -> pd.DataFrame:
-        """Columns animal, region, session: all of sessions.csv, else those with spines."""
-        for folder in (self.folder, self.folder.parent):
-            if (folder / SESSIONS.file).is_file():
-                return read_table(folder / SESSIONS.file, SESSIONS)[WHO]
-        return self.spines[WHO].drop_duplicates()
-
-    def labels_of(self, session: Session, stack: str = "") -> Path | None:
+    def labels_of(self, session: Session) -> Path | None:
         """The label TIFF of a session, if there is one: named as its stack or as results are."""
-        for name in (stack, f"{session.name}.ome.tif"):
+        rows = self.sessions[_of_session(self.sessions, session)]
+        stacks = [Path(p).name for p in rows["path"] if p]
+        for name in (*stacks, f"{session.name}.ome.tif"):
             path = self.folder / "labels" / name
-            if name and path.is_file():
+            if path.is_file():
                 return path
         return None
 
@@ -70,23 +66,43 @@ class AnnotatedStack:
     labels: Path | None
 
 
-def read_truth(folder: Path, point: str = "") -> Truth:
+def read_truth(folder: Path, point: str = "", seen: pd.DataFrame | None = None) -> Truth:
     """The tables of an annotated folder, or of its folder `truth/`.
 
     Parameters
     ----------
     point: what the places in spines.csv are, `tip` or `head`, where the table does not say
+    seen: columns animal, region, session, from which names are taken where there is no sessions.csv
 
     Raises
     ------
     InputError
-        If a table is damaged, or nothing says what the points are.
+        If there are no annotations, a table is damaged, or nothing says what the points are or
+        which stack they are of.
     """
     inside = folder / "truth" if (folder / "truth").is_dir() else folder
     nodes, contested = inside / "dendrites.csv", inside / CONTESTED.file
+    if not (inside / POINTS.file).is_file() and not (inside / "labels").is_dir():
+        raise InputError(
+            f"{folder} holds no annotations: neither {POINTS.file} nor a folder labels were found "
+            "in it or in its folder truth. Check the path."
+        )
+    spines = _read_points(inside / POINTS.file, point)
+    listed = _read_sessions(inside)
+    names = spines if seen is None else seen
+    if listed is not None:
+        names = listed
+    spines = _with_names(spines, names, POINTS.file)
+    traces = read_traces(nodes) if nodes.is_file() else None
+    if traces is not None:
+        first = traces.frame["session"].fillna(names["session"].min())
+        named = _with_names(traces.frame.assign(session=first), names, nodes.name)
+        traces = replace(traces, frame=named)
+    sessions = pd.concat([listed, spines[WHO].assign(path="")]).drop_duplicates(WHO)
     return Truth(
-        _read_points(inside / POINTS.file, point),
-        read_traces(nodes) if nodes.is_file() else None,
+        spines,
+        traces,
+        sessions.reset_index(drop=True),
         read_table(contested, CONTESTED, RENAMED) if contested.is_file() else CONTESTED.frame(),
         inside,
     )
@@ -100,19 +116,20 @@ def read_annotated(folder: Path, point: str = "") -> list[AnnotatedStack]:
     InputError
         As `read_truth`, and if nothing is annotated or points have no traces.
     """
-    stacks, truth = find_stacks(folder), read_truth(folder, point)
+    stacks, truth = [s for s in find_stacks(folder) if s.usable], read_truth(folder, point)
     found = []
     for stack in stacks:
         s = stack.session
-        labels, dendrites = truth.labels_of(s, stack.path.name), _traced(truth.traces, s)
+        labels, dendrites = truth.labels_of(s), _traced(truth.traces, s)
         if labels or dendrites:
             here = truth.spines[_of_session(truth.spines, s)].reset_index(drop=True)
             found.append(AnnotatedStack(stack, here, dendrites, labels))
     if not found:
         raise InputError(
-            f"no stack of {folder} is annotated: neither labels/{stacks[0].path.name} nor "
-            f"traces of it in dendrites.csv were found in {truth.folder}. Points alone do not "
-            "say where nothing was found; give the traced dendrites along which spines were marked."
+            f"no usable stack of {folder} is annotated: neither label TIFFs of the stacks' names "
+            f"nor traces of them in dendrites.csv were found in {truth.folder}. Points alone do "
+            "not say where nothing was found; give the traced dendrites along which spines were "
+            "marked."
         )
     return found
 
@@ -133,9 +150,23 @@ def read_labels(path: Path, shape: tuple[int, ...] | None, stack: str) -> npt.ND
     if labels.shape != shape or labels.dtype.kind not in "ui":
         raise InputError(
             f"{path.name} holds {labels.dtype} of shape {labels.shape}; {stack} has {shape}. "
-            "Labels are whole numbers on the stack's grid: export them without scaling or cropping."
+            "Labels are 16-bit whole numbers on the stack's grid: export them without scaling or "
+            "cropping."
+        )
+    if labels.min() < 0 or labels.max() > IGNORE:
+        raise InputError(
+            f"{path.name} holds labels from {labels.min()} to {labels.max()}; 0 to {IGNORE} were "
+            "expected. Number the spines anew, from 2 on."
         )
     return labels.astype(np.uint16)
+
+
+def _read_sessions(inside: Path) -> pd.DataFrame | None:
+    """sessions.csv of the folder, or of the one above a folder `truth/`."""
+    for folder in (inside, inside.parent) if inside.name == "truth" else (inside,):
+        if (folder / SESSIONS.file).is_file():
+            return read_table(folder / SESSIONS.file, SESSIONS)[[*WHO, "path"]]
+    return None
 
 
 def _read_points(path: Path, point: str) -> pd.DataFrame:
@@ -155,11 +186,37 @@ def _read_points(path: Path, point: str) -> pd.DataFrame:
             f"{path.name}: column point, line {int(odd.index[0]) + 2}: {odd.iloc[0]!r}; tip or "
             "head was expected."
         )
+    lost = ~np.isfinite(frame[["z_um", "y_um", "x_um"]].to_numpy(float)).all(axis=1)
+    if lost.any():
+        raise InputError(
+            f"{path.name}, line {int(np.flatnonzero(lost)[0]) + 2}: the spine has no place (a "
+            "blank z_um, y_um or x_um). Fill it in, or remove the row."
+        )
     return frame
 
 
+def _with_names(frame: pd.DataFrame, sessions: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Blank animals and regions filled from the sessions that they can only be of."""
+    out = frame.copy()
+    blanks = (out["animal"] == "") | (out["region"] == "")
+    for key in out.loc[blanks, WHO].drop_duplicates().itertuples(index=False):
+        fits = sessions["session"] == key[2]
+        for column, value in zip(WHO[:2], key[:2], strict=True):
+            fits &= (sessions[column] == value) | (value == "")
+        known = sessions.loc[fits, WHO[:2]].drop_duplicates()
+        if len(known) != 1:
+            raise InputError(
+                f"{name}: rows of animal {key[0]!r}, region {key[1]!r}, session {key[2]} fit "
+                f"{len(known)} fields of view. Give animal and region in {name}, as sessions.csv "
+                "has them."
+            )
+        rows = (out[WHO] == list(key)).all(axis=1)
+        out.loc[rows, WHO[:2]] = known.iloc[0].to_numpy()
+    return out
+
+
 def _of_session(frame: pd.DataFrame, s: Session) -> pd.Series:
-    named = frame["animal"].isin(["", s.animal]) & frame["region"].isin(["", s.region])
+    named = (frame["animal"] == s.animal) & (frame["region"] == s.region)
     return named & (frame["session"] == s.index)
 
 

@@ -102,7 +102,7 @@ def measure_spines(
         near &= np.isin(found.dendrite, list(chosen))
     keep = np.flatnonzero(near)
     centres, bases = segmentation.centres_um[keep], found.base_um[keep]
-    keep = keep[~necks(centres, bases, segmentation.probability[keep])]
+    keep = keep[~necks(centres, bases, found.dendrite[keep], segmentation.probability[keep])]
     centres, home = segmentation.centres_um[keep], found.dendrite[keep]
     rows = spine_rows(volume, segmentation, centres, dendrites, home, config)
     for row, k in zip(rows, keep, strict=True):
@@ -117,9 +117,10 @@ def measure_spines(
 
 
 def necks(
-    centres_um: FloatArray, bases_um: FloatArray, probability: FloatArray
+    centres_um: FloatArray, bases_um: FloatArray, dendrite: IntArray, probability: FloatArray
 ) -> npt.NDArray[np.bool_]:
-    """(K,) which heads lie on the stalk, base to head, of a likelier one farther out: its neck."""
+    """(K,) which heads lie on the stalk, base to head, of a likelier one of the same dendrite that
+    is farther out: its neck."""
     scale = np.array(STALK_UM)
     head, base = centres_um / scale, bases_um / scale
     stalk = base - head
@@ -130,6 +131,7 @@ def necks(
     beside = np.linalg.norm(head[None] - foot, axis=-1)
     out_um = np.linalg.norm((centres_um - bases_um)[:, 1:], axis=1)
     hides = (share > 0) & (share < 1 + ROUND_THE_BASE) & (beside < 1)
+    hides &= dendrite[:, None] == dendrite[None]
     hides &= (out_um[:, None] > out_um[None]) & (probability[:, None] > probability[None])
     return hides.any(axis=0)
 

@@ -58,9 +58,9 @@ def heat_loss(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
     """
     p = torch.sigmoid(logits).clamp(1e-5, 1 - 1e-5)
     peak = (target > 0.95).float() * known
-    answers = p * (target >= PLATEAU_HEAT)
-    best = F.max_pool3d(answers, _PLATEAU_VOX, 1, [n // 2 for n in _PLATEAU_VOX])
-    best = best.clamp(1e-5, 1 - 1e-5)
+    plateau = (target >= PLATEAU_HEAT) & (target <= 0.95)
+    beside = F.max_pool3d(p * plateau, _PLATEAU_VOX, 1, [n // 2 for n in _PLATEAU_VOX])
+    best = torch.maximum(p, beside.clamp(max=1 - 1e-5))
     found = peak * (1 - best) ** 2 * torch.log(best)
     alarm = (1 - peak) * (1 - target) ** 4 * p**2 * torch.log(1 - p) * known
     return -(found + alarm).sum() / peak.sum().clamp(min=4)

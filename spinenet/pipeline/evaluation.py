@@ -33,18 +33,15 @@ def evaluate(
     Raises
     ------
     InputError
-        If a table is missing or damaged, or the folders have no session in common.
+        If a table is missing or damaged, the folders have no session in common, or a dendrite is
+        not annotated.
     """
-    truth = read_truth(truth_folder, point)
     found = read_table(results / SPINES.file, SPINES)
-    sessions = truth.sessions()
-    judged = judge(truth.spines, found, truth.nodes, sessions, dendrites)
-    if judged.detections.empty and not found.empty:
-        raise InputError(
-            f"{results} and {truth_folder} have no session in common: the results are of "
-            f"{_named(found)}, the annotation is of {_named(sessions)}. Use the same names for "
-            "animal, region and session in both."
-        )
+    truth = read_truth(truth_folder, point, found)
+    _check_names(truth, found, results, dendrites)
+    whole = [truth.labels_of(s) is not None for s in _sessions(truth)]
+    annotated = truth.sessions[KEYS].assign(whole=whole)
+    judged = judge(truth.spines, found, truth.nodes, annotated, dendrites)
     tables = [detection_table(judged, _snr(results))]
     rows: list[dict[str, object]] = []
     for name, links in zip(
@@ -58,7 +55,7 @@ def evaluate(
                 {"figure": f"{name} {figure}", "stratum": of, "value": value, "n": links.true}
                 for figure, value in values.items()
             ]
-    masks = _masks(truth, results, found)
+    masks = _masks(truth, results)
     if masks is not None:
         n = masks.matched + masks.missed
         rows += [
@@ -67,9 +64,37 @@ def evaluate(
     return pd.concat([*tables, pd.DataFrame(rows)], ignore_index=True)
 
 
+def _check_names(
+    truth: Truth, found: pd.DataFrame, results: Path, dendrites: Collection[int]
+) -> None:
+    if truth.spines.empty:
+        raise InputError(
+            f"{truth.folder} has no spines in spines.csv; detection is counted against points. "
+            "`spinenet infer` and `spinenet simulate` write one beside their labels."
+        )
+    if not found.empty and found.merge(truth.sessions[KEYS], on=KEYS).empty:
+        raise InputError(
+            f"{results} and {truth.folder} have no session in common: the results are of "
+            f"{_named(found)}, the annotation is of {_named(truth.sessions)}. Use the same names "
+            "for animal, region and session in both."
+        )
+    known = set(truth.spines["dendrite_id"].dropna()) | set(truth.nodes["dendrite_id"])
+    strange = sorted(set(dendrites) - known)
+    if strange:
+        raise InputError(
+            f"dendrite {strange[0]} is not annotated in {truth.folder}; there are "
+            f"{', '.join(str(d) for d in sorted(known))}."
+        )
+
+
 def _named(frame: pd.DataFrame) -> str:
     first = frame.iloc[0]
     return f"animal {first['animal']!r}, region {first['region']!r}, session {first['session']}"
+
+
+def _sessions(truth: Truth) -> list[Session]:
+    rows = truth.sessions[KEYS].itertuples(index=False)
+    return [Session(animal, region, int(session)) for animal, region, session in rows]
 
 
 def _snr(results: Path) -> pd.DataFrame:
@@ -80,18 +105,20 @@ def _snr(results: Path) -> pd.DataFrame:
     return coverage.groupby(KEYS, as_index=False)["snr"].median()
 
 
-def _masks(truth: Truth, results: Path, found: pd.DataFrame) -> MaskCounts | None:
+def _masks(truth: Truth, results: Path) -> MaskCounts | None:
     """Label images that both folders hold, compared."""
     total: MaskCounts | None = None
-    for animal, region, session in found[KEYS].drop_duplicates().itertuples(index=False):
-        stack = Session(animal, region, int(session))
-        true_file, file = truth.labels_of(stack), results / "labels" / f"{stack.name}.ome.tif"
+    for session in _sessions(truth):
+        true_file = truth.labels_of(session)
+        file = results / "labels" / f"{session.name}.ome.tif"
         if true_file is None or not file.is_file():
             continue
-        seen = read_labels(file, None, stack.name)
-        true = read_labels(true_file, seen.shape, stack.name)
-        here = truth.spines[(truth.spines[KEYS] == [animal, region, session]).all(axis=1)]
-        hidden = here.loc[~sure(here), "label"]
-        counts = count_masks(true, seen, hidden.dropna().to_numpy(np.int64))
+        seen = read_labels(file, None, session.name)
+        true = read_labels(true_file, seen.shape, session.name)
+        here = truth.spines[
+            (truth.spines[KEYS] == [session.animal, session.region, session.index]).all(axis=1)
+        ]
+        hidden = here.loc[~sure(here), "label"].dropna().to_numpy(np.int64)
+        counts = count_masks(true, seen, hidden)
         total = counts if total is None else total + counts
     return total

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy import ndimage
 
 from spinenet.config import AnnotatedConfig
 from spinenet.evaluate.judge import sure
-from spinenet.geometry import point_at, resample
-from spinenet.io.annotated import IGNORE, AnnotatedStack, read_labels
+from spinenet.evaluate.masks import IGNORE
+from spinenet.geometry import inside, point_at, resample
+from spinenet.io.annotated import AnnotatedStack, read_labels
 from spinenet.io.read import read_volume
 from spinenet.models.inputs import (
     canonical_voxel_um,
@@ -29,12 +32,15 @@ from spinenet.training.targets import (
     forget,
     heat_at,
 )
-from spinenet.types import FloatArray, InputError, Segment, Um3
+from spinenet.types import FloatArray, InputError, Segment, Um3, Volume
 
 Z_SQUEEZE = 2.5
 """Distances in z count less by this: the depth of focus, and how far clicks stray in z."""
 SURE_SHAFT_UM, NO_SHAFT_UM = 0.2, 1.5
+NO_SHAFT_SHARE = 0.5
 NO_SPINE_UM = 1.0
+OUTSIDE_UM = 2.0
+"""Marks may lie this far outside their stack, no farther."""
 TIP_TO_HEAD_UM, TIP_TO_HEAD_SHARE = 0.5, 0.35
 """A tip is clicked at the outer edge; the head's middle lies about so far towards the base, and in
 a short spine at this share of its length."""
@@ -53,114 +59,186 @@ class AnnotatedScene:
     labelled: Labelled
     anchors_vox: FloatArray
     """(N, 3) places with something to learn."""
-    reach: npt.NDArray[np.float32] | None
-    """(Z, Y, X) um to the nearest trace, z squeezed; None where a label TIFF tells all."""
 
 
-def read_scene(stack: AnnotatedStack, config: AnnotatedConfig) -> AnnotatedScene:
-    """Read one annotated stack onto the net's grid.
+@dataclass(frozen=True)
+class _Grid:
+    """A stack as the net sees it, and where um of the stack lie on it."""
+
+    image: npt.NDArray[np.float32]
+    voxel_um: Um3
+    shift_um: FloatArray
+
+    def vox(self, points_um: FloatArray) -> FloatArray:
+        """(N, 3) um of the stack -> fractional voxels of the grid."""
+        out: FloatArray = (np.asarray(points_um, float) - self.shift_um) / np.array(self.voxel_um)
+        return out
+
+    def distance(self, points_vox: FloatArray) -> npt.NDArray[np.float32]:
+        """(Z, Y, X) um from each voxel to the nearest of the points, z squeezed."""
+        empty = np.ones(self.image.shape, bool)
+        at = np.rint(points_vox).astype(int).reshape(-1, 3)
+        at = at[np.all((at >= 0) & (at < empty.shape), axis=1)]
+        if not len(at):
+            return np.full(empty.shape, np.inf, np.float32)
+        empty[tuple(at.T)] = False
+        z, y, x = self.voxel_um
+        near: npt.NDArray[np.float64] = ndimage.distance_transform_edt(
+            empty, sampling=(z / Z_SQUEEZE, y, x)
+        )
+        return near.astype(np.float32)
+
+
+def read_scenes(stacks: Sequence[AnnotatedStack], config: AnnotatedConfig) -> list[AnnotatedScene]:
+    """Read annotated stacks onto the net's grid; those with held-out dendrites alone are left out.
 
     Raises
     ------
     InputError
-        If stack or labels cannot be read, or nothing but held-out dendrites is annotated.
+        If a stack or its labels cannot be read, marks lie outside the stack, an unknown dendrite is
+        held out, or nothing is left to train on.
     """
+    traced = {d.id for stack in stacks for d in stack.dendrites}
+    strangers = sorted(set(config.hold_out) - traced)
+    if strangers:
+        raise InputError(
+            f"dendrite {strangers[0]} is to be held out, but the traced dendrites are "
+            f"{', '.join(map(str, sorted(traced))) or 'none'}. Only traced dendrites can be held "
+            "out: their places must be known."
+        )
+    taught = [
+        s for s in stacks if not s.dendrites or {d.id for d in s.dendrites} - {*config.hold_out}
+    ]
+    if not taught:
+        raise InputError(
+            f"all annotated dendrites ({', '.join(map(str, sorted(traced)))}) are held out; "
+            "nothing is left to train on. Hold out fewer."
+        )
+    return [_read_scene(stack, config) for stack in taught]
+
+
+def _read_scene(stack: AnnotatedStack, config: AnnotatedConfig) -> AnnotatedScene:
     volume = read_volume(stack.file)
+    _check_places(stack, volume)
     zoom = (1.0, *xy_zoom(volume.voxel_size_um))
     shape = tuple(max(round(n * f), 1) for n, f in zip(volume.data.shape, zoom, strict=True))
     voxel = canonical_voxel_um(volume.voxel_size_um)
     brightness = measure_brightness(volume.data, volume.voxel_size_um)
     image = resample_xy(normalise(volume.data, brightness), shape)  # type: ignore[arg-type]
     # resampling keeps the outer edges of the field in place, not the centres of voxel 0
-    shift_um = 0.5 * (np.array(voxel) - np.array(volume.voxel_size_um))
+    grid = _Grid(image, voxel, 0.5 * (np.array(voxel) - np.array(volume.voxel_size_um)))
     if stack.labels is not None:
-        labels = read_labels(stack.labels, volume.data.shape, stack.file.path.name)
-        return _from_labels(stack, image, labels, voxel, shift_um)
-    return _from_points(stack, image, voxel, shift_um, config)
+        native = read_labels(stack.labels, volume.data.shape, stack.file.path.name)
+        scene = _from_labels(stack, grid, native)
+    else:
+        scene = _from_points(stack, grid, config)
+    held = [_nodes_vox(d, grid) for d in stack.dendrites if d.id in config.hold_out]
+    if not held:
+        return scene
+    hidden = grid.distance(np.concatenate(held)) < config.reach_um
+    known = np.where(hidden, 0, scene.labelled.known).astype(np.uint8)
+    return replace(scene, labelled=replace(scene.labelled, known=known))
+
+
+def _check_places(stack: AnnotatedStack, volume: Volume) -> None:
+    """Marks far outside the stack are in other units, or of another stack."""
+    lines = [d.points_um for d in stack.dendrites]
+    points = np.concatenate([stack.spines[["z_um", "y_um", "x_um"]].to_numpy(float), *lines])
+    bad = ~inside(points, volume.extent_um, -OUTSIDE_UM)
+    if bad.any():
+        z, y, x = points[bad][0]
+        size = " x ".join(f"{v:.0f}" for v in volume.extent_um)
+        raise InputError(
+            f"{stack.file.path.name}: a mark at z {z:.1f}, y {y:.1f}, x {x:.1f} um lies outside "
+            f"the stack, which is {size} um large. Coordinates are um from the first voxel's "
+            "centre; pixels and slices in their place are the usual cause."
+        )
 
 
 def _from_labels(
-    stack: AnnotatedStack,
-    image: npt.NDArray[np.float32],
-    native: npt.NDArray[np.uint16],
-    voxel: Um3,
-    shift_um: FloatArray,
+    stack: AnnotatedStack, grid: _Grid, native: npt.NDArray[np.uint16]
 ) -> AnnotatedScene:
     rows = [
         np.minimum(((np.arange(n) + 0.5) * o / n).astype(int), o - 1)
-        for n, o in zip(image.shape, native.shape, strict=True)
+        for n, o in zip(grid.image.shape, native.shape, strict=True)
     ]
     labels = native[np.ix_(*rows)]
     known = np.where(labels == IGNORE, 0, KNOWN_ALL).astype(np.uint8)
     labels[labels == IGNORE] = 0
     numbers = np.unique(labels[labels > 1])
-    told = stack.spines.set_index("label")
-    certain = sure(told)
-    centres, wanted = [], []
-    for number in numbers:
-        row = told.loc[number] if number in told.index else None
-        if row is not None and row["point"] == "head":
-            centres.append((row[["z_um", "y_um", "x_um"]].to_numpy(float) - shift_um) / voxel)
-        else:
-            centres.append(np.array(ndimage.center_of_mass(labels == number)))
-        wanted.append(row is None or bool(certain[number]))
+    centres = np.array(ndimage.center_of_mass(labels > 1, labels, numbers)).reshape(-1, 3)
+    wanted = np.ones(len(numbers), bool)
+    place = {int(number): k for k, number in enumerate(numbers)}
+    unseen = []
+    for row, certain in zip(stack.spines.to_dict("records"), sure(stack.spines), strict=True):
+        head = grid.vox(np.array([row[f"{a}_um"] for a in "zyx"]))
+        k = None if pd.isna(row["label"]) else place.get(int(row["label"]))
+        if k is None:  # marked, but painted over or too small for the grid
+            unseen.append(head)
+            continue
+        wanted[k] &= certain
+        if row["point"] == "head":
+            centres[k] = head
     order = np.zeros(max(int(labels.max()), 1) + 1, np.uint16)
     order[1] = 1
     order[numbers] = np.arange(len(numbers)) + 2
     labels = order[labels]
-    shaft = np.argwhere(labels == 1)
-    if not len(shaft):
-        shaft = np.argwhere(known > 0)
-    points = np.array(centres).reshape(-1, 3)
-    scene = Labelled(image, labels, known, points, np.array(wanted, bool), voxel)
-    return AnnotatedScene(forget(scene), shaft[:: max(len(shaft) // 5000, 1)].astype(float), None)
-
-
-def _from_points(
-    stack: AnnotatedStack,
-    image: npt.NDArray[np.float32],
-    voxel: Um3,
-    shift_um: FloatArray,
-    config: AnnotatedConfig,
-) -> AnnotatedScene:
-    taught = [d for d in stack.dendrites if d.id not in config.hold_out]
-    others = [d for d in stack.dendrites if d.id in config.hold_out]
-    if not taught:
+    anchors = np.argwhere(labels == 1)
+    if not len(anchors):
+        anchors = np.argwhere(known > 0)
+    if not len(anchors):
         raise InputError(
-            f"{stack.file.path.name}: all its dendrites ({', '.join(str(d.id) for d in others)}) "
-            "are held out; nothing is left to train on. Hold out fewer."
+            f"{stack.file.path.name}: every voxel of its labels is {IGNORE} (unknown)."
         )
-    nodes = [_nodes_vox(d, voxel, shift_um) for d in taught]
-    reach = _distance(image.shape, np.concatenate(nodes), voxel)
+    points = np.concatenate([centres, np.array(unseen).reshape(-1, 3)])
+    wanted = np.r_[wanted, np.zeros(len(unseen), bool)]
+    scene = Labelled(grid.image, labels, known, points, wanted, grid.voxel_um)
+    return AnnotatedScene(forget(scene), anchors[:: max(len(anchors) // 5000, 1)].astype(float))
+
+
+def _from_points(stack: AnnotatedStack, grid: _Grid, config: AnnotatedConfig) -> AnnotatedScene:
+    nodes = [_nodes_vox(d, grid) for d in stack.dendrites if d.id not in config.hold_out]
+    anchors = np.concatenate(nodes)
+    reach = grid.distance(anchors)
     tube = reach < config.reach_um
-    if others:
-        foreign = [_nodes_vox(d, voxel, shift_um) for d in others]
-        tube &= _distance(image.shape, np.concatenate(foreign), voxel) >= config.reach_um
     known = np.where(tube, KNOWN_CENTRE, 0).astype(np.uint8)
-    known[(reach < SURE_SHAFT_UM) | (tube & (reach > NO_SHAFT_UM))] |= KNOWN_SHAFT
+    # what is as bright as the traced shaft may be another dendrite, or a thick one's flank
+    level = np.median(ndimage.map_coordinates(grid.image, anchors.T, order=1, mode="nearest"))
+    dim = ndimage.gaussian_filter(grid.image, (0, 1, 1)) < NO_SHAFT_SHARE * level
+    known[(reach < SURE_SHAFT_UM) | (tube & (reach > NO_SHAFT_UM) & dim)] |= KNOWN_SHAFT
     labels = (reach < SURE_SHAFT_UM).astype(np.uint16)
 
-    mine = stack.spines[stack.spines["dendrite_id"].isin([d.id for d in taught])]
-    stalks, centres = [], []
+    # spines of dendrites that nobody traced are hidden: around them not all were marked
+    home = stack.spines["dendrite_id"]
+    traced = home.isin([d.id for d in stack.dendrites]) | home.isna()
+    certain = (sure(stack.spines) & traced).to_numpy(bool)
+    shown = ~home.isin(list(config.hold_out)).to_numpy(bool)
+    mine, wanted = stack.spines[shown], certain[shown]
+    stalks: list[FloatArray] = [np.zeros((0, 3))]
+    centres: list[FloatArray] = []
     for row in mine.to_dict("records"):
-        base = (np.array([row[f"base_{a}_um"] for a in "zyx"]) - shift_um) / voxel
-        point = (np.array([row[f"{a}_um"] for a in "zyx"]) - shift_um) / voxel
-        centre = head_of_tip(image, point, base, voxel) if row["point"] == "tip" else point
+        base = grid.vox(np.array([row[f"base_{a}_um"] for a in "zyx"]))
+        point = grid.vox(np.array([row[f"{a}_um"] for a in "zyx"]))
+        tip = row["point"] == "tip"
+        centre = head_of_tip(grid.image, point, base, grid.voxel_um) if tip else point
         centres.append(centre)
-        ends = [p for p in (point, centre, base) if np.isfinite(p).all()]
-        stalks.append(resample(np.array(ends) * voxel, 0.2) / voxel)
-    if stalks:
-        near = _distance(image.shape, np.concatenate(stalks), voxel)
-        known[tube & (near > NO_SPINE_UM)] |= KNOWN_SPINE
-    wanted = sure(mine).to_numpy(bool)
+        ends = np.array([p for p in (point, centre, base) if np.isfinite(p).all()])
+        stalks.append(resample(ends * grid.voxel_um, 0.2) / grid.voxel_um)
+    near = grid.distance(np.concatenate(stalks))
+    known[tube & (near > NO_SPINE_UM)] |= KNOWN_SPINE
     for k, centre in enumerate(centres):
-        window, heat = heat_at(centre, voxel, image.shape)
+        window, heat = heat_at(centre, grid.voxel_um, labels.shape)
         known[window][heat > 0.1] |= KNOWN_CENTRE
         known[window][heat > 0.6] |= KNOWN_SPINE
         labels[window][heat > 0.6] = k + 2
     points = np.array(centres).reshape(-1, 3)
-    scene = Labelled(image, labels, known, points, wanted, voxel, SLACK_UM)
-    return AnnotatedScene(forget(scene), np.concatenate(nodes)[::4], reach)
+    scene = Labelled(grid.image, labels, known, points, wanted, grid.voxel_um, SLACK_UM)
+    return AnnotatedScene(forget(scene), anchors[::4])
+
+
+def _nodes_vox(segment: Segment, grid: _Grid) -> FloatArray:
+    s = np.arange(0, segment.length_um, 0.1)
+    return grid.vox(point_at(segment.points_um, segment.arc_length_um, s))
 
 
 def head_of_tip(
@@ -183,30 +261,12 @@ def head_of_tip(
     calm = ndimage.gaussian_filter(box, np.array([0.4, 0.14, 0.14]) / voxel)
     grid = np.moveaxis(np.indices(calm.shape), 0, -1) + low
     calm[np.any(np.abs(grid - at) > reach, axis=-1)] = -np.inf
-    if length > 0:
-        share = ((grid - tip_vox) * voxel) @ inward / length**2
+    across = inward[1:]  # depth is not told apart: clicks stray in it
+    if across.any():
+        share = ((grid - tip_vox) * voxel)[..., 1:] @ across / (across @ across)
         calm[(share > OUTER_SHARE) & np.any(grid != at, axis=-1)] = -np.inf
     best: FloatArray = np.array(np.unravel_index(calm.argmax(), calm.shape)) + low.astype(float)
     return best
-
-
-def _nodes_vox(segment: Segment, voxel: Um3, shift_um: FloatArray) -> FloatArray:
-    s = np.arange(0, segment.length_um, 0.1)
-    return (point_at(segment.points_um, segment.arc_length_um, s) - shift_um) / np.array(voxel)
-
-
-def _distance(
-    shape: tuple[int, ...], points_vox: FloatArray, voxel: Um3
-) -> npt.NDArray[np.float32]:
-    """(Z, Y, X) um from each voxel to the nearest of the points, z squeezed."""
-    empty = np.ones(shape, bool)
-    at = np.rint(points_vox).astype(int)
-    at = at[np.all((at >= 0) & (at < shape), axis=1)]
-    if not len(at):
-        return np.full(shape, np.inf, np.float32)
-    empty[tuple(at.T)] = False
-    sampling = (voxel[0] / Z_SQUEEZE, voxel[1], voxel[2])
-    return ndimage.distance_transform_edt(empty, sampling=sampling).astype(np.float32)
 
 
 def cut(scene: AnnotatedScene, shape: tuple[int, int, int], rng: np.random.Generator) -> Labelled:

@@ -22,14 +22,14 @@ class Augment:
     """In-plane symmetries, dropout, brightness and noise of a patch, with its labels and points.
 
     Of albumentations only transforms that were checked to keep z, shape and labels are used; its
-    noise is not (several of its 3-D noises are wrong). `warp` adds rotation by any angle, scale,
-    elastic deformation, and the stack upside down: for real stacks, of which there are few.
+    noise is not (several of its 3-D noises are wrong), nor its elastic deformation (it moves points
+    by a pixel and loses one of two that lie above each other). `warp` adds rotation by any angle,
+    scale, shear, and the stack upside down: for real stacks, of which there are few.
     """
 
     def __init__(self, shape: tuple[int, int, int], seed: int, *, warp: bool = False) -> None:
         deform = [
             A.Affine(rotate=(-45, 45), scale=(0.88, 1.14), shear=(-6, 6), fill_mask=0, p=0.35),
-            A.ElasticTransform(alpha=100, sigma=10, fill_mask=0, p=0.1),
         ]
         self._pipeline = A.Compose(
             [

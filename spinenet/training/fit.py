@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import logging
+import json
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 
 import lightning as L
@@ -13,16 +14,17 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from spinenet.config import TrainSegmentConfig
-from spinenet.io.annotated import read_annotated
+from spinenet.io.annotated import AnnotatedStack, read_annotated
+from spinenet.io.store import fingerprint
 from spinenet.io.weights import load_trainable_net, save_segment_weights
+from spinenet.io.write import write_json
 from spinenet.models.allocator import keep_freed_memory
-from spinenet.training.annotated_data import read_scene
+from spinenet.training.annotated_data import read_scenes
 from spinenet.training.pictures import ShowCrops
 from spinenet.training.segment_data import TrainingPatches
 from spinenet.training.segment_task import SegmentTask
 from spinenet.training.thresholds import fit_thresholds
-
-logger = logging.getLogger(__name__)
+from spinenet.types import InputError
 
 START_THRESHOLDS = {"shaft": 0.5, "spine": 0.5, "centre": 0.2}
 
@@ -37,17 +39,22 @@ def train_segment(
 
     Returns
     -------
-    The file of weights and its scores on the validation stacks.
+    The file of weights, and the scores that the thresholds reach on what they were fitted on.
+
+    Raises
+    ------
+    InputError
+        If weights or data cannot be read, or the folder holds another run.
     """
     keep_freed_memory()
     L.seed_everything(config.seed, verbose=False)
-    scenes = [
-        read_scene(stack, config.annotated)
-        for stack in (read_annotated(Path(data), config.annotated.point) if data else [])
-    ]
+    annotated = read_annotated(Path(data), config.annotated.point) if data else []
+    _same_run(out, config, init, annotated)
+    scenes = read_scenes(annotated, config.annotated) if annotated else []
     task = SegmentTask(config)
     last = out / "last.ckpt"
     resume = str(last) if last.exists() else None
+    start = _step_of(last) if resume else 0
     if init and not resume:
         net = load_trainable_net(init)
         task.net.load_state_dict(net.state_dict())
@@ -61,8 +68,8 @@ def train_segment(
         precision="bf16-mixed" if _has_bf16(config) else "32-true",
         gradient_clip_val=1.0,
         logger=[
-            CSVLogger(out, name="log", version=""),
-            TensorBoardLogger(out, name="log", version=""),
+            CSVLogger(out, name="log", version=f"from_step_{start}"),
+            TensorBoardLogger(out, name="log", version=f"from_step_{start}"),
         ],
         log_every_n_steps=config.trainer.log_every,
         callbacks=[
@@ -70,25 +77,53 @@ def train_segment(
                 out, filename="step", save_last=True, every_n_train_steps=config.save_every
             ),
             _ShipAveraged(weights, config.save_every),
-            *([ShowCrops(out / "pictures", config)] if config.validation_stacks else []),
+            ShowCrops(out / "pictures", config),
         ],
         enable_model_summary=False,
     )
-    start = _step_of(last) if resume else 0
     loader = DataLoader(
-        TrainingPatches(config, scenes, start),
+        TrainingPatches(config, scenes, start, trainer.global_rank),
         batch_size=config.batch,
         num_workers=config.workers,
         persistent_workers=config.workers > 0,
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
         trainer.fit(task, loader, ckpt_path=resume, weights_only=True)
-    net = task.averaged.module
-    thresholds, scores = fit_thresholds(net, config, [scene.labelled for scene in scenes])
-    save_segment_weights(weights, net, thresholds)
-    logger.info("weights %s: %s", weights, scores)
+    scores: dict[str, float] = {}
+    if trainer.is_global_zero:
+        net = task.averaged.module
+        thresholds, scores = fit_thresholds(net, config, [scene.labelled for scene in scenes])
+        save_segment_weights(weights, net, thresholds)
     return weights, scores
+
+
+def _same_run(
+    out: Path, config: TrainSegmentConfig, init: str | None, annotated: list[AnnotatedStack]
+) -> None:
+    """A folder goes on with what it began with: other data or settings would not be what they say.
+
+    Raises
+    ------
+    InputError
+        If the folder holds a run that was begun otherwise.
+    """
+    free = ("steps", "trainer", "workers", "device", "save_every", "validation_stacks")
+    begun = {k: v for k, v in asdict(config).items() if k not in free}
+    begun |= {"init": init, "data": [s.file.path.name for s in annotated]}
+    begun["marks"] = fingerprint(*(s.spines.to_csv() for s in annotated))
+    path = out / "training.json"
+    text = json.loads(json.dumps(begun))
+    if (out / "last.ckpt").exists() and path.exists():
+        old = json.loads(path.read_text())
+        other = sorted(k for k in text if text[k] != old.get(k))
+        if other:
+            raise InputError(
+                f"{out} holds a run that was begun with other {', '.join(other)} (see "
+                f"{path.name}). Give --out another folder, or the settings it was begun with."
+            )
+    write_json(path, text)
 
 
 class _ShipAveraged(Callback):

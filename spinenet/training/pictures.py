@@ -58,7 +58,7 @@ def draw_crops(crops: list[Patch], net: torch.nn.Module) -> Figure:
     for row, (image, target, _) in zip(axes, crops, strict=True):
         with torch.inference_mode():
             said = torch.sigmoid(net(image[None].to(device))[0, : CENTRE + 1]).float().cpu()
-        row[0].imshow(image[0].amax(0), cmap="gray", vmin=0, vmax=1.2)
+        row[0].imshow(image[0].amax(0).numpy(), cmap="gray", vmin=0, vmax=1.2)
         row[1].imshow(_colours(said.numpy()))
         row[2].imshow(_colours(target[: CENTRE + 1].numpy()))
         for axis, title in zip(row, ("image", "net", "truth"), strict=True):

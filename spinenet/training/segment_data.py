@@ -3,7 +3,6 @@ stacks."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -26,7 +25,8 @@ class TrainingPatches(IterableDataset[Patch]):
     """Endless (image, target, known) as `segment_loss` takes them; each worker its own stream.
 
     `annotated` scenes give `config.annotated.share` of the patches, the simulator the rest. `start`
-    is the step training goes on from, so that a resumed run sees fresh patches.
+    is the step training goes on from, so that a resumed run sees fresh patches; `card` the number
+    of the card they are for.
     """
 
     def __init__(
@@ -34,14 +34,16 @@ class TrainingPatches(IterableDataset[Patch]):
         config: TrainSegmentConfig,
         annotated: Sequence[AnnotatedScene] = (),
         start: int = 0,
+        card: int = 0,
     ) -> None:
         self.config = config
         self.annotated = annotated
         self.start = start
+        self.card = card
 
     def __iter__(self) -> Iterator[Patch]:
         worker = get_worker_info()
-        stream = [int(os.environ.get("RANK", 0)), worker.id if worker else 0]
+        stream = [self.card, worker.id if worker else 0]
         rng = np.random.default_rng([self.config.seed, self.start, *stream])
         c = self.config
         shape = (

@@ -26,6 +26,7 @@ class SegmentTask(L.LightningModule):
         self.config = config
         self.net = SpineUNet(config.net.channels)
         self.averaged = AveragedModel(self.net, multi_avg_fn=self._blend, use_buffers=True)
+        self.averaged.requires_grad_(False)
 
     def _blend(self, mean: Any, now: Any, n_averaged: Any) -> None:
         """A running mean that forgets the start: the decay grows to `ema` over the first steps."""

@@ -61,14 +61,27 @@ def make_patch(crop: Labelled) -> Patch:
     target = np.zeros((N_OUTPUTS, *labels.shape), np.float32)
     target[SHAFT] = labels == 1
     target[SPINE] = labels > 1
+    crowded = _crowded(crop)
     for k in np.flatnonzero(crop.wanted):
-        window, heat = heat_at(crop.centres_vox[k], crop.voxel_um, labels.shape, crop.slack_um)
+        slack = (0.0, 0.0, 0.0) if crowded[k] else crop.slack_um
+        window, heat = heat_at(crop.centres_vox[k], crop.voxel_um, labels.shape, slack)
         if heat.size:
             np.maximum(target[CENTRE][window], heat, out=target[CENTRE][window])
     target[OFFSET] = offsets(labels, crop.centres_vox, crop.voxel_um)
     bits = np.array([KNOWN_SHAFT, KNOWN_SPINE, KNOWN_CENTRE], np.uint8)[:, None, None, None]
     known = ((crop.known[None] & bits) > 0).astype(np.float32)
     return torch.from_numpy(crop.image[None]), torch.from_numpy(target), torch.from_numpy(known)
+
+
+def _crowded(crop: Labelled) -> npt.NDArray[np.bool_]:
+    """(K,) centres with another one so near that one answer could serve both."""
+    if not any(crop.slack_um) or len(crop.centres_vox) < 2:
+        return np.zeros(len(crop.centres_vox), bool)
+    scaled = crop.centres_vox * np.array(crop.voxel_um) / (2.5 * np.array(crop.slack_um))
+    apart = np.linalg.norm(scaled[:, None] - scaled[None], axis=-1)
+    np.fill_diagonal(apart, np.inf)
+    near: npt.NDArray[np.bool_] = apart.min(axis=1) < 1
+    return near
 
 
 def heat_at(

@@ -34,6 +34,8 @@ MASK_GRID = (0.3, 0.4, 0.5, 0.6, 0.7)
 REACH_UM = 3.0
 FAINTEST = 0.1
 """Peaks from this height on tell how height and truth go together."""
+SLOPES = (0.2, 4.0)
+"""Of the calibration; outside, too few peaks were seen to tell."""
 VALIDATION_STREAM = 999_983
 """Seed apart from all training streams."""
 
@@ -103,19 +105,22 @@ def validation_stacks(config: TrainSegmentConfig) -> list[Labelled]:
 def calibration(peaks: Sequence[_Peaks]) -> tuple[float, float]:
     """Slope and offset that turn the logit of a height into the logit of being a spine.
 
-    Logistic regression (Platt 1999) with its two pseudo-observations, so that few or perfectly
+    Logistic regression with smoothed targets (Platt 1999, section 2.2), so that few or perfectly
     separated peaks do not give certainty.
     """
     together = _all(peaks)
-    x = _logit(np.r_[together.heights, 0.5, 0.5])
-    y = np.r_[together.right, True, False].astype(float)
+    if together.right.all() or not together.right.any():
+        return 1.0, 0.0
+    x = _logit(together.heights)
+    hits, alarms = int(together.right.sum()), int((~together.right).sum())
+    y = np.where(together.right, (hits + 1) / (hits + 2), 1 / (alarms + 2))
 
     def loss(parameters: FloatArray) -> float:
         z = parameters[0] * x + parameters[1]
         return float(np.mean(np.logaddexp(0, z) - y * z))
 
     slope, offset = minimize(loss, [1.0, 0.0], method="Nelder-Mead").x
-    return float(max(slope, 0.1)), float(offset)
+    return float(np.clip(slope, *SLOPES)), float(offset)
 
 
 def calibrate(net: SpineUNet, slope: float, offset: float) -> None:

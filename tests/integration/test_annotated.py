@@ -8,7 +8,7 @@ import tifffile
 from spinenet.cli import BAD_INPUT, DONE, main
 from spinenet.config import AnnotatedConfig
 from spinenet.io.annotated import read_annotated
-from spinenet.training.annotated_data import cut, head_of_tip, read_scene
+from spinenet.training.annotated_data import cut, head_of_tip, read_scenes
 from spinenet.training.targets import KNOWN_CENTRE, KNOWN_SHAFT, KNOWN_SPINE
 from spinenet.types import InputError
 
@@ -29,26 +29,27 @@ def picture():
     return image
 
 
-def write_sessions(folder):
-    tifffile.imwrite(folder / "stack.tif", picture())
+def write_sessions(folder, stack=None, voxel_um=VOXEL):
+    tifffile.imwrite(folder / "stack.tif", picture() if stack is None else stack)
     row = {"animal": "a", "region": "r", "session": 0, "day": 0.0, "path": "stack.tif"}
-    size = {f"voxel_{a}_um": v for a, v in zip("zyx", VOXEL, strict=True)}
+    size = {f"voxel_{a}_um": v for a, v in zip("zyx", voxel_um, strict=True)}
     pd.DataFrame([{**row, **size}]).to_csv(folder / "sessions.csv", index=False)
 
 
-def write_points(folder, **more):
-    place = {
-        "z_um": 6.0,
-        "y_um": 2.5,
-        "x_um": 6.0,
-        "base_z_um": 6.0,
-        "base_y_um": 4.0,
-        "base_x_um": 6.0,
-    }
-    rows = [{"region": "r", "session": 0, "track": 1, "dendrite": 0, **place, **more}]
+def write_points(folder, shift_um=0.0, **more):
+    head = {"z_um": 6.0, "y_um": 2.5 + shift_um, "x_um": 6.0 + shift_um}
+    base = {"base_z_um": 6.0, "base_y_um": 4.0 + shift_um, "base_x_um": 6.0 + shift_um}
+    rows = [{"region": "r", "session": 0, "track": 1, "dendrite": 0, **head, **base, **more}]
     pd.DataFrame(rows).to_csv(folder / "spines.csv", index=False)
     nodes = [
-        {"region": "r", "session": 0, "dendrite": d, "z_um": 6.0, "y_um": 0.1 * row, "x_um": x}
+        {
+            "region": "r",
+            "session": 0,
+            "dendrite": d,
+            "z_um": 6.0,
+            "y_um": 0.1 * row + shift_um,
+            "x_um": x,
+        }
         for d, row in DENDRITE_Y.items()
         for x in np.arange(0, 20, 0.5)
     ]
@@ -64,22 +65,38 @@ def points_folder(tmp_path):
 
 def scene(folder, **settings):
     config = AnnotatedConfig(point="tip", **settings)
-    return read_scene(read_annotated(folder, "tip")[0], config)
+    return read_scenes(read_annotated(folder, "tip"), config)[0]
 
 
 def known(scene, bit):
     return scene.labelled.known & bit > 0
 
 
-def test_a_tip_is_moved_into_its_head(points_folder):
-    found = scene(points_folder).labelled.centres_vox[0]
-    assert np.abs((found - HEAD) * VOXEL).max() <= 0.15
-
-
-def test_a_click_two_slices_off_is_brought_back():
+@pytest.mark.parametrize("click", [(12, 25, 60), (14, 25, 60), (10, 27, 61), (13, 23, 59)])
+def test_a_stray_click_is_brought_into_the_head(click):
     image = picture().astype(np.float32)
-    tip, base = np.array([14.0, 25, 60]), np.array([12.0, 40, 60])
-    assert head_of_tip(image, tip, base, VOXEL)[0] == pytest.approx(12, abs=1)
+    found = head_of_tip(image, np.array(click, float), np.array([12.0, 40, 60]), VOXEL)
+    assert np.abs((found - HEAD) * VOXEL).max() <= 0.25
+    assert image[tuple(found.astype(int))] > 100
+
+
+def test_a_tip_is_not_moved_into_the_shaft():
+    """A stub: the shaft beside it is brighter than its head."""
+    image = picture().astype(np.float32)
+    tip, base = np.array([12.0, 32, 150]), np.array([12.0, 40, 150])
+    assert head_of_tip(image, tip, base, VOXEL)[1] <= 32 + 0.45 * 8
+
+
+def test_another_spacing_gives_the_same_places_in_um(tmp_path):
+    """Pixels half as wide: resampled to the net's grid, the head must lie where it lay."""
+    write_sessions(
+        tmp_path, np.repeat(np.repeat(picture(), 2, axis=1), 2, axis=2), (0.5, 0.05, 0.05)
+    )
+    write_points(tmp_path, shift_um=0.025)
+    taught = scene(tmp_path).labelled
+    assert taught.image.shape == SHAPE
+    assert np.abs((taught.centres_vox[0] - HEAD) * VOXEL).max() <= 0.25
+    assert taught.labels[12, 40, 100] == 1
 
 
 def test_spines_are_known_along_the_traces_and_nowhere_else(points_folder):
@@ -133,6 +150,16 @@ def test_a_label_image_is_believed_but_for_its_unknown_voxels(tmp_path):
     assert (taught.known[:, :100] == 7).all()
 
 
+def test_a_held_out_dendrite_is_unknown_in_a_label_image_too(tmp_path):
+    write_sessions(tmp_path)
+    write_points(tmp_path)
+    (tmp_path / "labels").mkdir()
+    tifffile.imwrite(tmp_path / "labels" / "stack.tif", np.ones(SHAPE, np.uint16))
+    taught = scene(tmp_path, hold_out=(1,)).labelled
+    assert (taught.known[12, 112:128] == 0).all()
+    assert (taught.known[12, 40] == 7).all()
+
+
 def test_crops_hold_a_dendrite_and_pad_a_thin_stack(points_folder):
     rng = np.random.default_rng(0)
     taught = scene(points_folder)
@@ -164,6 +191,64 @@ def test_points_of_unnamed_kind_are_refused(points_folder, capsys):
 def test_holding_out_everything_is_refused(points_folder):
     with pytest.raises(InputError, match="nothing is left to train on"):
         scene(points_folder, hold_out=(0, 1))
+
+
+def test_holding_out_a_dendrite_that_is_not_there_is_refused(points_folder):
+    with pytest.raises(InputError, match="dendrite 9 is to be held out, but"):
+        scene(points_folder, hold_out=(9,))
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"z_um": None}, "the spine has no place"),
+        ({"y_um": 250.0}, "pixels and slices in their place"),
+        ({"point": "middle"}, "tip or head was expected"),
+    ],
+)
+def test_a_spine_with_a_wrong_place_is_refused(tmp_path, more, message):
+    write_sessions(tmp_path)
+    write_points(tmp_path, **more)
+    with pytest.raises(InputError, match=message):
+        scene(tmp_path)
+
+
+def test_a_spine_of_an_untraced_dendrite_is_no_background(tmp_path):
+    write_sessions(tmp_path)
+    write_points(tmp_path, dendrite=5)
+    taught = scene(tmp_path)
+    assert not taught.labelled.wanted.any()
+    assert not known(taught, KNOWN_CENTRE)[HEAD]
+
+
+def test_a_run_does_not_go_on_with_other_marks(points_folder, tmp_path, capsys):
+    arguments = ["--batch", "1", "--patch", "[8,32,32]", "--workers", "0", "--save_every", "1"]
+    arguments += ["--net.channels", "[4,4,4,4]", "--validation_stacks", "1", "--device", "cpu"]
+    arguments += ["--data", str(points_folder), "--annotated.point", "tip", "--quiet"]
+    run = ["train", "segment", "--out", str(tmp_path / "run"), *arguments]
+    assert main([*run, "--steps", "1"]) == DONE
+    assert main([*run, "--steps", "2", "--annotated.hold_out", "[1]"]) == BAD_INPUT
+    assert "begun with other annotated" in capsys.readouterr().err
+    assert main([*run, "--steps", "2"]) == DONE
+
+
+def test_a_blank_region_that_fits_two_fields_is_refused(points_folder):
+    table = pd.read_csv(points_folder / "sessions.csv")
+    pd.concat([table, table.assign(region="r2")]).to_csv(
+        points_folder / "sessions.csv", index=False
+    )
+    spines = pd.read_csv(points_folder / "spines.csv").assign(region=None)
+    spines.to_csv(points_folder / "spines.csv", index=False)
+    with pytest.raises(InputError, match="fit 2 fields of view"):
+        read_annotated(points_folder, "tip")
+
+
+def test_labels_that_do_not_fit_16_bits_are_refused(tmp_path):
+    write_sessions(tmp_path)
+    (tmp_path / "labels").mkdir()
+    tifffile.imwrite(tmp_path / "labels" / "stack.tif", np.full(SHAPE, 70_000, np.int32))
+    with pytest.raises(InputError, match="Number the spines anew"):
+        scene(tmp_path)
 
 
 def test_labels_on_another_grid_are_refused(tmp_path):

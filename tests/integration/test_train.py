@@ -124,7 +124,7 @@ def test_augmentation_moves_image_labels_and_points_together(warp):
             there = np.argwhere(out.labels == k + 2)
             if len(there) == 9:
                 met += 1
-                assert np.abs(there.mean(axis=0) - p).max() < 1.5
+                assert np.abs(there.mean(axis=0) - p).max() <= (0.7 if warp else 1e-3)
     assert met > 20
 
 

@@ -51,7 +51,9 @@ def seen(session, track, x, *, y=0.0, z=5.0, probability=0.9, **more):
 
 
 def judged(truth, found, nodes=(), dendrites=()):
-    sessions = pd.DataFrame([{"animal": "a", "region": "r", "session": s} for s in (0, 1, 2)])
+    sessions = pd.DataFrame(
+        [{"animal": "a", "region": "r", "session": s, "whole": not nodes} for s in (0, 1, 2)]
+    )
     found = SPINES.frame([{"spine_id": i, **f} for i, f in enumerate(found)])
     return judge(POINTS.frame(truth), found, TRACES.frame(nodes), sessions, dendrites)
 
@@ -177,8 +179,9 @@ def test_unknown_voxels_and_hidden_spines_count_neither_way():
 @pytest.mark.skipif(
     not SCORER.exists(), reason="the acceptance scorer is not here (SPINENET_SCORER)"
 )
+@pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("point", ["head", "tip"])
-def test_the_acceptance_scorer_agrees(tmp_path, point):
+def test_the_acceptance_scorer_agrees(tmp_path, point, named):
     spec = importlib.util.spec_from_file_location("score", SCORER)
     scorer = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(scorer)
@@ -191,7 +194,7 @@ def test_the_acceptance_scorer_agrees(tmp_path, point):
                 row = true(s, t, x, y=y, point=point, dendrite_id=t % 2, bad=str(int(t == 7)))
                 truth.append({**row, "base_y_um": 0.0})
             if rng.random() < 0.8:
-                track = t if rng.random() < 0.8 else 100 + t
+                track = t if rng.random() < 0.8 else 100 + t if rng.random() < 0.7 else pd.NA
                 found.append(seen(s, track, x + rng.normal(0, 0.3), y=y + rng.normal(0, 0.3)))
         nodes += [
             {
@@ -206,15 +209,31 @@ def test_the_acceptance_scorer_agrees(tmp_path, point):
             for d in (0, 1)
             for x in np.arange(0, 45, 0.5)
         ]
+        found.append(seen(s, 500 + s, 20.0, y=15.0))  # far from the traces
     (tmp_path / "out").mkdir()
-    POINTS.frame(truth).to_csv(tmp_path / "spines.csv", index=False)
-    TRACES.frame(nodes).to_csv(tmp_path / "dendrites.csv", index=False)
+    points = POINTS.frame(truth)
+    if not named:
+        points = points.drop(columns="animal")
+        sessions = {"animal": "a", "region": "r", "session": range(4), "day": range(4), "path": "x"}
+        pd.DataFrame(sessions).to_csv(tmp_path / "sessions.csv", index=False)
+        contested = CONTESTED.frame([{"session": 0, "session_to": 1, "track_id": 3}])
+        contested.rename(columns={"track_id": "track"}).to_csv(
+            tmp_path / "contested.csv", index=False
+        )
+    points.to_csv(tmp_path / "spines.csv", index=False)
+    if point == "head":  # the scorer takes all of the field to be annotated
+        (tmp_path / "labels").mkdir()
+        for s in range(4):
+            (tmp_path / "labels" / f"a_r_session{s}.ome.tif").touch()
+    lines = TRACES.frame(nodes) if named else TRACES.frame(nodes).drop(columns="animal")
+    lines.to_csv(tmp_path / "dendrites.csv", index=False)
     SPINES.frame([{"spine_id": i, **f} for i, f in enumerate(found)]).to_csv(
         tmp_path / "out" / "spines.csv", index=False
     )
     kind = {"head": "centres", "tip": "tips"}[point]
-    theirs = scorer.score(kind, tmp_path, tmp_path / "out")
-    ours = evaluate(tmp_path, tmp_path / "out").set_index(["figure", "stratum"])["value"]
+    only = [1] if point == "tip" and named else []
+    theirs = scorer.score(kind, tmp_path, tmp_path / "out", [str(d) for d in only])
+    ours = evaluate(tmp_path, tmp_path / "out", "", only).set_index(["figure", "stratum"])["value"]
     for name in ("precision", "recall", "f1"):
         assert ours[name, "all"] == pytest.approx(theirs["detection"][name])
         for links, theirs_links in (("adjacent", "adjacent"), ("all", "all_pairs")):
@@ -231,13 +250,40 @@ def test_the_acceptance_scorer_agrees(tmp_path, point):
         )
 
 
+def test_what_lies_mostly_on_a_hidden_spine_is_no_false_one():
+    truth, found = np.zeros((1, 6, 6), int), np.zeros((1, 6, 6), int)
+    truth[0, 1:5, 1:4] = 2
+    found[0, 1:5, 1:5] = 2
+    c = count_masks(truth, found, np.array([2]))
+    assert (c.matched, c.false, c.missed) == (0, 0, 0)
+
+
+def test_a_dendrite_that_was_not_annotated_is_refused(tmp_path, capsys):
+    POINTS.frame([true(0, 1, 0)]).to_csv(tmp_path / "spines.csv", index=False)
+    (tmp_path / "out").mkdir()
+    found = SPINES.frame([{"spine_id": 0, **seen(0, 1, 0)}])
+    found.to_csv(tmp_path / "out" / "spines.csv", index=False)
+    assert (
+        main(["evaluate", str(tmp_path), str(tmp_path / "out"), "--dendrites", "[9]"]) == BAD_INPUT
+    )
+    assert "dendrite 9 is not annotated" in capsys.readouterr().err
+
+
+def test_a_folder_without_annotations_is_refused(tmp_path, capsys):
+    SPINES.frame([{"spine_id": 0, **seen(0, 1, 0)}]).to_csv(tmp_path / "spines.csv", index=False)
+    assert main(["evaluate", str(tmp_path / "nowhere"), str(tmp_path)]) == BAD_INPUT
+    assert "holds no annotations" in capsys.readouterr().err
+
+
 def test_points_that_are_neither_tip_nor_head_are_refused(tmp_path, capsys):
-    rows = POINTS.frame([true(0, 1, 0, point="")])
+    rows, out = POINTS.frame([true(0, 1, 0, point="")]), tmp_path / "out"
+    out.mkdir()
+    SPINES.frame([{"spine_id": 0, **seen(0, 1, 0)}]).to_csv(out / "spines.csv", index=False)
     rows.to_csv(tmp_path / "spines.csv", index=False)
-    assert main(["evaluate", str(tmp_path), str(tmp_path)]) == BAD_INPUT
+    assert main(["evaluate", str(tmp_path), str(out)]) == BAD_INPUT
     assert "give --point" in capsys.readouterr().err
     rows.assign(point="middle").to_csv(tmp_path / "spines.csv", index=False)
-    assert main(["evaluate", str(tmp_path), str(tmp_path)]) == BAD_INPUT
+    assert main(["evaluate", str(tmp_path), str(out)]) == BAD_INPUT
     assert "tip or head was expected" in capsys.readouterr().err
 
 

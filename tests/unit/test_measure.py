@@ -155,5 +155,8 @@ def test_no_shaft_vanishes_whatever_its_section(width):
 def test_a_fainter_head_on_the_stalk_of_another_is_its_neck(second, p_second, is_neck):
     heads = np.array([[5.0, 2.0, 10.0], second])
     bases = np.array([[5.0, 0.0, 10.0], [5.0, 0.0, second[2]]])
-    assert necks(heads, bases, np.array([0.6, p_second])).tolist() == [False, is_neck]
-    assert necks(heads[:0], bases[:0], np.zeros(0)).shape == (0,)
+    assert necks(heads, bases, np.zeros(2, int), np.array([0.6, p_second])).tolist() == [
+        False,
+        is_neck,
+    ]
+    assert not necks(heads, bases, np.array([0, 1]), np.array([0.6, p_second])).any()
