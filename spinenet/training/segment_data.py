@@ -13,10 +13,13 @@ from spinenet.models.inputs import measure_brightness, normalise
 from spinenet.synthetic.patches import Example, draw_example
 from spinenet.training.annotated_data import AnnotatedScene, cut
 from spinenet.training.augment import Augment
+from spinenet.training.perturb import COARSEST_Z_UM, decimate_z
 from spinenet.training.targets import KNOWN_ALL, Labelled, Patch, forget, make_patch
 
 MARGIN = (8, 32, 32)
 """Voxels by which a scene is larger than the patches cut from it."""
+DECIMATED_SHARE = 0.3
+"""Of the patches of real stacks with thin slices, those whose every second slice is left out."""
 POOL = 24
 """Patches that wait to be drawn, so that one batch does not come from one scene."""
 
@@ -60,12 +63,18 @@ class TrainingPatches(IterableDataset[Patch]):
         while True:
             if rng.random() < share:
                 scene = self.annotated[int(rng.integers(len(self.annotated)))]
-                pool.append(make_patch(warped(cut(scene, shape, rng))))
+                factor = 2 if self._may_decimate(scene) and rng.random() < DECIMATED_SHARE else 1
+                crop = cut(scene, (shape[0] * factor, *shape[1:]), rng)
+                pool.append(make_patch(warped(decimate_z(crop, factor))))
             else:
                 simulated = as_labelled(draw_example(rng, shape, c.optics, c.morphology))
                 pool += [make_patch(plain(simulated)) for _ in range(c.crops_per_scene)]
             while len(pool) > POOL:
                 yield pool.pop(int(rng.integers(len(pool))))
+
+    @staticmethod
+    def _may_decimate(scene: AnnotatedScene) -> bool:
+        return 2 * scene.labelled.voxel_um[0] <= COARSEST_Z_UM
 
 
 def as_labelled(example: Example) -> Labelled:
