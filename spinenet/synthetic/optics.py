@@ -68,7 +68,7 @@ def image(
     rng: np.random.Generator, painted: Painted, voxel_um: Um3, scope: Microscope
 ) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
     """(Z, Y, X) stack, as the detector stores it."""
-    light = _blur(painted.density, painted.fold, voxel_um, scope)
+    light = blur(painted.density, painted.fold, voxel_um, scope)
     light *= _shading(rng, light.shape, voxel_um, scope)
     if scope.jitter_um > 0:
         _shake(rng, light, scope.jitter_um / voxel_um[2])
@@ -81,9 +81,10 @@ def image(
     return _detect(rng, mean, scope)
 
 
-def _blur(
+def blur(
     density: npt.NDArray[np.float32], fold: int, voxel_um: Um3, scope: Microscope
 ) -> npt.NDArray[np.float32]:
+    """(Z, Y, X) light from (Z * fold, Y, X) density, through the microscope's optics alone."""
     step = np.array([voxel_um[0] / fold, voxel_um[1], voxel_um[2]])
     core = np.array([scope.axial_fwhm_um, scope.lateral_fwhm_um, scope.lateral_fwhm_um])
     sigma = core * SIGMA_PER_FWHM / step

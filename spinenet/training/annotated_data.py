@@ -23,6 +23,7 @@ from spinenet.models.inputs import (
     resample_xy,
     xy_zoom,
 )
+from spinenet.training.implant import Line, radius_seen
 from spinenet.training.targets import (
     KNOWN_ALL,
     KNOWN_CENTRE,
@@ -59,6 +60,8 @@ class AnnotatedScene:
     labelled: Labelled
     anchors_vox: FloatArray
     """(N, 3) places with something to learn."""
+    lines: tuple[Line, ...] = ()
+    """Traced dendrites on which simulated spines may grow; none where a label TIFF tells all."""
 
 
 @dataclass(frozen=True)
@@ -233,7 +236,8 @@ def _from_points(stack: AnnotatedStack, grid: _Grid, config: AnnotatedConfig) ->
         labels[window][heat > 0.6] = k + 2
     points = np.array(centres).reshape(-1, 3)
     scene = Labelled(grid.image, labels, known, points, wanted, grid.voxel_um, SLACK_UM)
-    return AnnotatedScene(forget(scene), anchors[::4])
+    lines = [Line(n, radius_seen(grid.image, n[::20], grid.voxel_um)) for n in nodes if len(n)]
+    return AnnotatedScene(forget(scene), anchors[::4], tuple(lines))
 
 
 def _nodes_vox(segment: Segment, grid: _Grid) -> FloatArray:
@@ -269,8 +273,13 @@ def head_of_tip(
     return best
 
 
-def cut(scene: AnnotatedScene, shape: tuple[int, int, int], rng: np.random.Generator) -> Labelled:
-    """A crop around a random anchor, jittered; what lies outside the stack is unknown."""
+def cut(
+    scene: AnnotatedScene, shape: tuple[int, int, int], rng: np.random.Generator
+) -> tuple[Labelled, FloatArray]:
+    """A crop around a random anchor, jittered, and its corner (3,) in voxels of the scene.
+
+    What lies outside the stack is unknown.
+    """
     labelled = scene.labelled
     anchor = scene.anchors_vox[rng.integers(len(scene.anchors_vox))]
     jitter = rng.uniform(-0.3, 0.3, 3) * shape
@@ -278,10 +287,11 @@ def cut(scene: AnnotatedScene, shape: tuple[int, int, int], rng: np.random.Gener
     low = np.clip(low, 0, np.maximum(np.array(labelled.image.shape) - shape, 0))
     window = tuple(slice(a, a + n) for a, n in zip(low, shape, strict=True))
     pad = [(0, n - s) for n, s in zip(shape, labelled.image[window].shape, strict=True)]
-    return replace(
+    crop = replace(
         labelled,
         image=np.pad(labelled.image[window], pad),
         labels=np.pad(labelled.labels[window], pad),
         known=np.pad(labelled.known[window], pad),
         centres_vox=labelled.centres_vox - low,
     )
+    return crop, low.astype(float)

@@ -13,6 +13,7 @@ from spinenet.models.inputs import measure_brightness, normalise
 from spinenet.synthetic.patches import Example, draw_example
 from spinenet.training.annotated_data import AnnotatedScene, cut
 from spinenet.training.augment import Augment
+from spinenet.training.implant import dendrite_of, implant
 from spinenet.training.perturb import COARSEST_Z_UM, decimate_z
 from spinenet.training.targets import KNOWN_ALL, Labelled, Patch, forget, make_patch
 
@@ -63,18 +64,27 @@ class TrainingPatches(IterableDataset[Patch]):
         while True:
             if rng.random() < share:
                 scene = self.annotated[int(rng.integers(len(self.annotated)))]
-                factor = 2 if self._may_decimate(scene) and rng.random() < DECIMATED_SHARE else 1
-                crop = cut(scene, (shape[0] * factor, *shape[1:]), rng)
-                pool.append(make_patch(warped(decimate_z(crop, factor))))
+                pool.append(make_patch(warped(self._from_stack(scene, shape, rng))))
             else:
                 simulated = as_labelled(draw_example(rng, shape, c.optics, c.morphology))
                 pool += [make_patch(plain(simulated)) for _ in range(c.crops_per_scene)]
             while len(pool) > POOL:
                 yield pool.pop(int(rng.integers(len(pool))))
 
-    @staticmethod
-    def _may_decimate(scene: AnnotatedScene) -> bool:
-        return 2 * scene.labelled.voxel_um[0] <= COARSEST_Z_UM
+    def _from_stack(
+        self, scene: AnnotatedScene, shape: tuple[int, int, int], rng: np.random.Generator
+    ) -> Labelled:
+        """A crop of an annotated stack: of thin slices some left out, some spines implanted."""
+        thin = 2 * scene.labelled.voxel_um[0] <= COARSEST_Z_UM
+        factor = 2 if thin and rng.random() < DECIMATED_SHARE else 1
+        crop, low = cut(scene, (shape[0] * factor, *shape[1:]), rng)
+        if scene.lines and rng.random() < self.config.annotated.implant_share:
+            line = scene.lines[int(rng.integers(len(scene.lines)))]
+            dendrite = dendrite_of(line, crop, low)
+            if dendrite is not None:
+                c = self.config
+                crop = implant(crop, dendrite, c.morphology, c.optics, rng)
+        return decimate_z(crop, factor)
 
 
 def as_labelled(example: Example) -> Labelled:

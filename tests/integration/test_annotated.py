@@ -6,9 +6,10 @@ import pytest
 import tifffile
 
 from spinenet.cli import BAD_INPUT, DONE, main
-from spinenet.config import AnnotatedConfig
+from spinenet.config import AnnotatedConfig, MorphologyConfig, OpticsConfig
 from spinenet.io.annotated import read_annotated
 from spinenet.training.annotated_data import cut, head_of_tip, read_scenes
+from spinenet.training.implant import dendrite_of, implant
 from spinenet.training.targets import KNOWN_CENTRE, KNOWN_SHAFT, KNOWN_SPINE
 from spinenet.types import InputError
 
@@ -69,7 +70,11 @@ def scene(folder, **settings):
 
 
 def known(scene, bit):
-    return scene.labelled.known & bit > 0
+    return known_at(scene.labelled, bit)
+
+
+def known_at(labelled, bit):
+    return labelled.known & bit > 0
 
 
 @pytest.mark.parametrize("click", [(12, 25, 60), (14, 25, 60), (10, 27, 61), (13, 23, 59)])
@@ -163,10 +168,40 @@ def test_a_held_out_dendrite_is_unknown_in_a_label_image_too(tmp_path):
 def test_crops_hold_a_dendrite_and_pad_a_thin_stack(points_folder):
     rng = np.random.default_rng(0)
     taught = scene(points_folder)
-    crops = [cut(taught, (32, 64, 64), rng) for _ in range(10)]
+    crops = [cut(taught, (32, 64, 64), rng)[0] for _ in range(10)]
     assert all(c.image.shape == c.labels.shape == c.known.shape == (32, 64, 64) for c in crops)
     assert all((c.known[24:] == 0).all() for c in crops)
     assert all((c.labels == 1).any() for c in crops)
+
+
+def test_simulated_spines_grow_on_a_traced_dendrite(points_folder):
+    """They add light where they are and only there, their places are known, the marked one stays."""
+    rng = np.random.default_rng(3)
+    taught = scene(points_folder)
+    line = taught.lines[0]
+    assert line.radius_um == pytest.approx(0.55, abs=0.15)
+    patch = taught.labelled
+    dendrite = dendrite_of(line, patch, np.zeros(3))
+    few = MorphologyConfig(head_volume_um3=0.2, filopodia_share=0.0)
+    grown = implant(patch, dendrite, few, OpticsConfig(), rng)
+    assert len(grown.centres_vox) > 1
+    assert np.array_equal(grown.centres_vox[0], patch.centres_vox[0])
+    assert grown.labels[HEAD] == 2
+    more = grown.image - patch.image
+    for k in np.flatnonzero(grown.wanted)[1:]:
+        at = tuple(np.rint(grown.centres_vox[k]).astype(int))
+        if all(0 <= a < n for a, n in zip(at, SHAPE, strict=True)):
+            assert grown.labels[at] == k + 2
+            assert known_at(grown, KNOWN_CENTRE)[at]
+            assert more[at] > 0.1
+            apart = np.linalg.norm((grown.centres_vox[k] - HEAD) * VOXEL)
+            assert apart > 1.0
+    assert np.abs(more[:, 100:]).max() < 0.05  # the other dendrite is left alone
+
+
+def test_a_crop_without_a_dendrite_stays_as_it_is(points_folder):
+    taught = scene(points_folder)
+    assert dendrite_of(taught.lines[0], taught.labelled, np.array([0.0, 90, 0])) is None
 
 
 def test_a_net_trains_on_points(points_folder, tmp_path):
