@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from spinenet.io.weights import load_segment_weights
 from spinenet.models.inputs import (
     Brightness,
     canonical_voxel_um,
@@ -115,6 +116,21 @@ def test_the_answer_does_not_depend_on_the_tiles(net, stack):
     off = np.abs(whole.spine.astype(int) - tiled.spine)
     assert (off > 8).mean() < 0.001
     assert HALO_PX % MULTIPLE[1] == 0
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA card here")
+def test_a_card_and_the_processor_agree(stack):
+    weights = load_segment_weights("default")
+    volume = Volume(stack, VOXEL, S)
+    on_cpu, on_card = (
+        label(
+            predict(volume, weights.net, tile_mvox=5, device=torch.device(d)), **weights.thresholds
+        )
+        for d in ("cpu", "cuda")
+    )
+    a, b = (s.shaft | (s.spines > 0) for s in (on_cpu, on_card))
+    assert 2 * (a & b).sum() >= 0.999 * (a.sum() + b.sum())
+    assert len(on_cpu.centres_um) == len(on_card.centres_um)
 
 
 @pytest.mark.parametrize("xy", [0.06, 0.2])
