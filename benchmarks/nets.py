@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -40,6 +41,7 @@ def train(channels: tuple[int, ...], steps: int, out: Path) -> tuple[float, dict
     command = [sys.executable, ROOT / "train.py", "segment", "--out", out, "--quiet"]
     command += ["--config", ROOT / "configs" / "segment.yaml", "--steps", str(steps)]
     command += ["--net.channels", str(list(channels)), "--learning_rate", "2e-3"]
+    shutil.rmtree(out, ignore_errors=True)  # it would go on with an earlier run
     start = time.perf_counter()
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     rows = [line.split() for line in done.stdout.splitlines() if not line.startswith("weights")]

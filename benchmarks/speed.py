@@ -6,7 +6,8 @@
   blending, float32), windows of the training patch's size.
 - *nnU-Net's way*: half-window steps, Gaussian blending, float32, no mirroring.
 
-All three start from the same array and end with the same labelling. Also: agreement with one
+All start from the same array and end with the same labelling; the other ways are timed in bf16 too,
+where their own defaults are float32. Also: agreement with one
 float32 run of the whole volume, the net's share of the time, and how time grows with the volume. On
 CUDA besides: peak memory, and the share of the card's measured rate and bandwidth. `--quick` uses a
 stack of a sixteenth of the size.
@@ -16,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +39,8 @@ ROOT = Path(__file__).parents[1]
 VOXEL_UM = (1.0, 0.1, 0.1)
 WINDOW = (16, 96, 96)
 FIELD = 256
+FLOP_PER_VOXEL = 157e3
+"""Of the default net, counted by torch.utils.flop_counter."""
 
 
 def stack(shape: tuple[int, int, int]) -> Volume:
@@ -67,20 +69,22 @@ def prediction(logits: torch.Tensor, volume: Volume) -> Prediction:
     return Prediction(maps[SHAFT], maps[SPINE], maps[CENTRE], at, votes, VOXEL_UM)
 
 
-def window_run(net: SpineUNet, volume: Volume, device: torch.device, **how: object) -> Prediction:
+def window_run(
+    net: SpineUNet, volume: Volume, device: torch.device, half: bool = False, **how: object
+) -> Prediction:
     image = normalise(volume.data, measure_brightness(volume.data, VOXEL_UM))
     x = torch.from_numpy(image)[None, None]
-    with torch.inference_mode():
+    with torch.inference_mode(), torch.autocast(device.type, enabled=half, dtype=torch.bfloat16):
         out = sliding_window_inference(
             x, WINDOW, 1, net, sw_device=device, device=torch.device("cpu"), **how
         )
-    return prediction(out[0], volume)
+    return prediction(out[0].float(), volume)
 
 
-def whole_run(net: SpineUNet, volume: Volume) -> Prediction:
+def whole_run(net: SpineUNet, volume: Volume, device: torch.device) -> Prediction:
     image = normalise(volume.data, measure_brightness(volume.data, VOXEL_UM))
     with torch.inference_mode():
-        out = net(torch.from_numpy(image)[None, None])
+        out = net(torch.from_numpy(image)[None, None].to(device)).cpu()
     return prediction(out[0], volume)
 
 
@@ -90,8 +94,8 @@ def timed(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def card(device: torch.device, net: SpineUNet, volume: Volume) -> dict[str, float]:
-    """The card's measured bf16 rate and bandwidth, and the share of them that the net reaches."""
+def card_limits(device: torch.device) -> tuple[float, float]:
+    """The card's measured bf16 rate (FLOP/s) and memory bandwidth (bytes/s)."""
     a = torch.randn(8192, 8192, device=device, dtype=torch.bfloat16)
     b = torch.empty(2**28, device=device, dtype=torch.float32)
     for _ in range(3):
@@ -99,14 +103,19 @@ def card(device: torch.device, net: SpineUNet, volume: Volume) -> dict[str, floa
         b.clone()
     torch.cuda.synchronize()
     rate = 2 * 8192**3 / timed(lambda: (a @ a, torch.cuda.synchronize()))
-    bandwidth = 2 * b.numel() * 4 / timed(lambda: (b.clone(), torch.cuda.synchronize()))
+    return rate, 2 * b.numel() * 4 / timed(lambda: (b.clone(), torch.cuda.synchronize()))
+
+
+def card(device: torch.device, net: SpineUNet, volume: Volume) -> dict[str, float]:
+    """What the card can do, and the share of its rate that the net reaches."""
+    rate, bandwidth = card_limits(device)
+    torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     seconds = timed(lambda: predict(volume, net, tile_mvox=60.0, device=device))
-    flop = 125e3 * volume.data.size
     return {
         "bf16 TFLOP/s of the card": rate / 1e12,
         "bandwidth GB/s of the card": bandwidth / 1e9,
-        "share of the rate": flop / seconds / rate,
+        "share of the rate": FLOP_PER_VOXEL * volume.data.size / seconds / rate,
         "peak memory GB": torch.cuda.max_memory_allocated() / 1e9,
     }
 
@@ -132,6 +141,10 @@ def main() -> None:
         "spinenet": lambda: ours(big),
         "MONAI's window": lambda: window_run(net, big, device),
         "nnU-Net's way": lambda: window_run(net, big, device, overlap=0.5, mode="gaussian"),
+        "MONAI's window in bf16": lambda: window_run(net, big, device, half=True),
+        "nnU-Net's way in bf16": lambda: window_run(
+            net, big, device, half=True, overlap=0.5, mode="gaussian"
+        ),
     }
     seconds = {
         name: float(np.median([timed(lambda r=run: label(r(), **t)) for _ in range(args.repeats)]))
@@ -142,7 +155,7 @@ def main() -> None:
         for name, s in seconds.items()
     }
     net_s = float(np.median([timed(ways["spinenet"]) for _ in range(args.repeats)]))
-    a, b = label(ours(small), **t), label(whole_run(net, small), **t)
+    a, b = label(ours(small), **t), label(whole_run(net, small, device), **t)
     fore_a, fore_b = (s.shaft | (s.spines > 0) for s in (a, b))
     sizes, times = [], []
     for n in (1, 2, 4, 8):
@@ -157,7 +170,6 @@ def main() -> None:
         "spines of the float32 run": len(b.centres_um),
         "net's share of the time": net_s / seconds["spinenet"],
         "slope of log time": float(np.polyfit(np.log(sizes), np.log(times), 1)[0]),
-        "peak resident GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
     }
     if device.type == "cuda":
         figures |= card(device, net, big)

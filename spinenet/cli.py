@@ -205,7 +205,13 @@ def _train(args: Namespace) -> int:
     from spinenet.training.fit import train_segment
 
     config = _settings(TrainSegmentConfig, args)
-    weights, scores = train_segment(config, Path(args.out), args.init, args.data)
+    weights, scores = train_segment(
+        config,
+        Path(args.out),
+        args.init,
+        args.data,
+        progress=not args.quiet and sys.stdout.isatty(),
+    )
     for name, value in scores.items():
         print(f"{value:9.3f}  {name}")
     print(f"weights: {weights}")

@@ -333,6 +333,18 @@ class TrainSegmentConfig:
     device: Device = "auto"
 
     def __post_init__(self) -> None:
+        z, y, x = self.patch
+        if z % 2 or y % 8 or y != x or min(self.patch) < 2:
+            raise InputError(
+                f"patch {list(self.patch)}: z must be even, y and x the same multiple of 8; the "
+                "net halves them on its way down, and patches are turned. Give for example "
+                "[16, 96, 96]."
+            )
+        if len(self.net.channels) != 4:
+            raise InputError(
+                f"net.channels {list(self.net.channels)}: four levels were expected, for example "
+                "[16, 32, 64, 128]."
+            )
         if self.validation_stacks < 1:
             raise InputError(
                 f"validation_stacks {self.validation_stacks}: at least one is needed, to fit the "

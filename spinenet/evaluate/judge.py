@@ -14,6 +14,7 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
+from spinenet.geometry import resample
 from spinenet.types import FloatArray, IntArray
 
 HEAD_UM = np.array([2.0, 0.6, 0.6])
@@ -98,7 +99,8 @@ def judge(
         truth.loc[theirs[j], "found"] = mine[i]
         detections.loc[mine[i], "true"] = theirs[j]
         free = np.setdiff1d(np.arange(len(mine)), i)
-        near = True if whole else _near(points[free], nodes[_of(nodes, key)], dendrites)
+        everywhere = whole and not dendrites
+        near = True if everywhere else _near(points[free], nodes[_of(nodes, key)], dendrites)
         detections.loc[mine[free], "alarm"] = near
     return Judged(truth, detections)
 
@@ -127,9 +129,13 @@ def _near(
     """(N,) which points lie near a counted dendrite; nowhere where nothing was traced."""
     if nodes.empty or not len(points):
         return np.zeros(len(points), bool)
-    tree = cKDTree(nodes[XYZ].to_numpy(float) / NEAR_SQUEEZE)
+    lines = {
+        d: resample(rows[XYZ].to_numpy(float), 0.1) for d, rows in nodes.groupby("dendrite_id")
+    }
+    whose = np.concatenate([np.full(len(line), d) for d, line in lines.items()])
+    tree = cKDTree(np.concatenate(list(lines.values())) / NEAR_SQUEEZE)
     distance, node = tree.query(points / NEAR_SQUEEZE)
     near: npt.NDArray[np.bool_] = distance < NEAR_UM
     if dendrites:
-        near &= nodes["dendrite_id"].isin(list(dendrites)).to_numpy()[node]
+        near &= np.isin(whose[node], list(dendrites))
     return near

@@ -97,7 +97,7 @@ def with_strata(judged: Judged, snr: pd.DataFrame) -> tuple[pd.DataFrame, pd.Dat
             "oblique",
         )
         if "head_width_um" in truth:
-            frame["size"] = _words(frame["head_width_um"], WIDTH_EDGES_UM, "head {} um")
+            frame["size"] = _words(_numbers(frame["head_width_um"]), WIDTH_EDGES_UM, "head {} um")
         else:
             frame["size"] = _words(np.linalg.norm(stalk, axis=1), LENGTH_EDGES_UM, "length {} um")
     return truth, seen
@@ -161,13 +161,13 @@ def _touching(truth: pd.DataFrame) -> FloatArray:
 
 
 def _volume(truth: pd.DataFrame, judged: Judged) -> list[dict[str, object]]:
-    if "head_volume_um3" not in truth:
+    if not {"head_volume_um3", "head_width_um"} <= set(truth):
         return []
     hits = truth[truth["counts"] & (truth["found"] >= 0)]
-    true = hits["head_volume_um3"].to_numpy(float)
+    true = _numbers(hits["head_volume_um3"])
     wrong = np.abs(_of_partner(hits, judged, ["head_volume_um3"])[:, 0] / true - 1)
     good = np.isfinite(wrong)
-    big = good & (hits["head_width_um"].to_numpy(float) > WIDTH_EDGES_UM[2])
+    big = good & (_numbers(hits["head_width_um"]) > WIDTH_EDGES_UM[2])
     return [
         _one("head volume error", wrong[good], np.median),
         {**_one("head volume error", wrong[big], np.median), "stratum": "head 0.5+ um"},
@@ -207,6 +207,11 @@ def _one(
         "high": nan,
         "n": len(values),
     }
+
+
+def _numbers(column: pd.Series) -> FloatArray:
+    """Of a column that no contract checked; nan where it is no number."""
+    return pd.to_numeric(column, errors="coerce").to_numpy(float)
 
 
 def _ratio(a: float, b: float) -> float:

@@ -18,8 +18,9 @@ from spinenet.evaluate.masks import IGNORE
 from spinenet.io.sessions import StackFile, find_stacks
 from spinenet.io.table import read_table
 from spinenet.io.traces import Traces, read_traces
+from spinenet.io.voxel import voxel_of
 from spinenet.tables import CONTESTED, POINTS, SESSIONS, TRACES
-from spinenet.types import InputError, Segment, Session
+from spinenet.types import InputError, Segment, Session, Um3
 
 RENAMED = {"dendrite": "dendrite_id", "track": "track_id", "spine": "spine_id"}
 WHO = ["animal", "region", "session"]
@@ -144,7 +145,7 @@ def read_labels(path: Path, shape: tuple[int, ...] | None, stack: str) -> npt.ND
     """
     try:
         labels = np.squeeze(tifffile.imread(path))
-    except (tifffile.TiffFileError, ValueError, OSError) as error:
+    except (tifffile.TiffFileError, ValueError, OSError, RuntimeError, LookupError) as error:
         raise InputError(f"{path.name} cannot be read ({error}). Export it again.") from error
     shape = labels.shape if shape is None else shape
     if labels.shape != shape or labels.dtype.kind not in "ui":
@@ -161,6 +162,12 @@ def read_labels(path: Path, shape: tuple[int, ...] | None, stack: str) -> npt.ND
     return labels.astype(np.uint16)
 
 
+def label_voxel_um(path: Path) -> Um3:
+    """Voxel size of a label TIFF as results have them."""
+    with tifffile.TiffFile(path) as tif:
+        return voxel_of(tif, tif.series[0], path.name)
+
+
 def _read_sessions(inside: Path) -> pd.DataFrame | None:
     """sessions.csv of the folder, or of the one above a folder `truth/`."""
     for folder in (inside, inside.parent) if inside.name == "truth" else (inside,):
@@ -173,6 +180,8 @@ def _read_points(path: Path, point: str) -> pd.DataFrame:
     if not path.is_file():
         return POINTS.frame()
     frame = read_table(path, POINTS, RENAMED)
+    if {"source", "arc_length_um"} <= set(frame):  # a table of results: places are heads
+        point = point or "head"
     blank = frame["point"] == ""
     if blank.any() and not point:
         raise InputError(

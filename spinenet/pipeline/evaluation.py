@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+from scipy import ndimage
 
-from spinenet.evaluate.judge import KEYS, judge, sure
-from spinenet.evaluate.masks import MaskCounts, count_masks
+from spinenet.evaluate.judge import KEYS, XYZ, judge, sure
+from spinenet.evaluate.masks import IGNORE, MaskCounts, count_masks
 from spinenet.evaluate.spines import detection_table
 from spinenet.evaluate.tracks import count_links
-from spinenet.io.annotated import Truth, read_labels, read_truth
+from spinenet.geometry import nearest_voxels
+from spinenet.io.annotated import Truth, label_voxel_um, read_labels, read_truth
 from spinenet.io.table import read_table
-from spinenet.tables import COVERAGE, SPINES
-from spinenet.types import InputError, Session
+from spinenet.tables import COVERAGE, POINTS, SPINES
+from spinenet.types import InputError, Session, Um3
 
 
 def evaluate(
@@ -38,10 +42,16 @@ def evaluate(
     """
     found = read_table(results / SPINES.file, SPINES)
     truth = read_truth(truth_folder, point, found)
+    masks = _masks(truth, results)
+    truth = replace(truth, spines=pd.concat([truth.spines, *(m.heads for m in masks)]))
     _check_names(truth, found, results, dendrites)
-    whole = [truth.labels_of(s) is not None for s in _sessions(truth)]
+    for mask in masks:
+        found = found[~mask.unknown(found)]
+    # heads alone, without traces, are taken to be all of the field
+    everywhere = truth.traces is None and (truth.spines["point"] == "head").all()
+    whole = [everywhere or truth.labels_of(s) is not None for s in _sessions(truth)]
     annotated = truth.sessions[KEYS].assign(whole=whole)
-    judged = judge(truth.spines, found, truth.nodes, annotated, dendrites)
+    judged = judge(truth.spines, found.reset_index(drop=True), truth.nodes, annotated, dendrites)
     tables = [detection_table(judged, _snr(results))]
     rows: list[dict[str, object]] = []
     for name, links in zip(
@@ -55,11 +65,12 @@ def evaluate(
                 {"figure": f"{name} {figure}", "stratum": of, "value": value, "n": links.true}
                 for figure, value in values.items()
             ]
-    masks = _masks(truth, results)
-    if masks is not None:
-        n = masks.matched + masks.missed
+    if masks:
+        total = sum((m.counts for m in masks), MaskCounts())
+        n = total.matched + total.missed
         rows += [
-            {"figure": k, "stratum": "all", "value": v, "n": n} for k, v in masks.figures().items()
+            {"figure": name, "stratum": "all", "value": value, "n": n}
+            for name, value in total.figures().items()
         ]
     return pd.concat([*tables, pd.DataFrame(rows)], ignore_index=True)
 
@@ -69,8 +80,13 @@ def _check_names(
 ) -> None:
     if truth.spines.empty:
         raise InputError(
-            f"{truth.folder} has no spines in spines.csv; detection is counted against points. "
-            "`spinenet infer` and `spinenet simulate` write one beside their labels."
+            f"{truth.folder} has no spines: neither in spines.csv nor in label images of the "
+            f"sessions of {results}. Check that both are of the same stacks."
+        )
+    if truth.traces is None and (truth.spines["point"] == "tip").any():
+        raise InputError(
+            f"{truth.folder} has tips but no dendrites.csv: nothing says where nothing was found, "
+            "so false alarms cannot be counted. Add the traced dendrites along which it was looked."
         )
     if not found.empty and found.merge(truth.sessions[KEYS], on=KEYS).empty:
         raise InputError(
@@ -105,9 +121,28 @@ def _snr(results: Path) -> pd.DataFrame:
     return coverage.groupby(KEYS, as_index=False)["snr"].median()
 
 
-def _masks(truth: Truth, results: Path) -> MaskCounts | None:
-    """Label images that both folders hold, compared."""
-    total: MaskCounts | None = None
+@dataclass(frozen=True)
+class _Mask:
+    """A session's label images: compared, and what the true one says of places."""
+
+    session: Session
+    counts: MaskCounts
+    heads: pd.DataFrame
+    """`tables.POINTS`: the middles of true labels that spines.csv does not name."""
+    ignored: npt.NDArray[np.bool_]
+    voxel_um: Um3
+
+    def unknown(self, spines: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        """Which detections lie where nobody looked."""
+        mine = _rows_of(spines, self.session)
+        at = nearest_voxels(spines[XYZ].to_numpy(float), self.voxel_um, self.ignored.shape)
+        out: npt.NDArray[np.bool_] = mine & self.ignored[tuple(at.T)]
+        return out
+
+
+def _masks(truth: Truth, results: Path) -> list[_Mask]:
+    """The sessions of which both folders hold label images."""
+    out = []
     for session in _sessions(truth):
         true_file = truth.labels_of(session)
         file = results / "labels" / f"{session.name}.ome.tif"
@@ -115,10 +150,33 @@ def _masks(truth: Truth, results: Path) -> MaskCounts | None:
             continue
         seen = read_labels(file, None, session.name)
         true = read_labels(true_file, seen.shape, session.name)
-        here = truth.spines[
-            (truth.spines[KEYS] == [session.animal, session.region, session.index]).all(axis=1)
-        ]
+        voxel = label_voxel_um(file)
+        here = truth.spines[_rows_of(truth.spines, session)]
         hidden = here.loc[~sure(here), "label"].dropna().to_numpy(np.int64)
-        counts = count_masks(true, seen, hidden)
-        total = counts if total is None else total + counts
-    return total
+        counts = count_masks(true, seen, hidden[hidden > 1])
+        heads = _heads(true, set(here["label"].dropna()), session, voxel)
+        out.append(_Mask(session, counts, heads, true == IGNORE, voxel))
+    return out
+
+
+def _rows_of(frame: pd.DataFrame, session: Session) -> npt.NDArray[np.bool_]:
+    key = [session.animal, session.region, session.index]
+    return (frame[KEYS] == key).all(axis=1).to_numpy(bool)
+
+
+def _heads(
+    labels: npt.NDArray[np.uint16], named: set[int], session: Session, voxel_um: Um3
+) -> pd.DataFrame:
+    numbers = [n for n in np.unique(labels) if 1 < n < IGNORE and n not in named]
+    middles = np.array(ndimage.center_of_mass(labels > 1, labels, numbers)).reshape(-1, 3)
+    who = {"animal": session.animal, "region": session.region, "session": session.index}
+    rows: list[dict[str, object]] = [
+        {
+            **who,
+            "label": int(n),
+            "point": "head",
+            **dict(zip(XYZ, m * np.array(voxel_um), strict=True)),
+        }
+        for n, m in zip(numbers, middles, strict=True)
+    ]
+    return POINTS.frame(rows)

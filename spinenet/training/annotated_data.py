@@ -13,7 +13,7 @@ from scipy import ndimage
 from spinenet.config import AnnotatedConfig
 from spinenet.evaluate.judge import sure
 from spinenet.evaluate.masks import IGNORE
-from spinenet.geometry import inside, point_at, resample
+from spinenet.geometry import inside, nearest_voxels, point_at, resample
 from spinenet.io.annotated import AnnotatedStack, read_labels
 from spinenet.io.read import read_volume
 from spinenet.models.inputs import (
@@ -139,14 +139,19 @@ def _read_scene(stack: AnnotatedStack, config: AnnotatedConfig) -> AnnotatedScen
     if not held:
         return scene
     hidden = grid.distance(np.concatenate(held)) < config.reach_um
-    known = np.where(hidden, 0, scene.labelled.known).astype(np.uint8)
-    return replace(scene, labelled=replace(scene.labelled, known=known))
+    seen = scene.labelled
+    at = nearest_voxels(seen.centres_vox, (1, 1, 1), hidden.shape)
+    known = np.where(hidden, 0, seen.known).astype(np.uint8)
+    wanted = seen.wanted & ~hidden[tuple(at.T)]
+    return replace(scene, labelled=replace(seen, known=known, wanted=wanted))
 
 
 def _check_places(stack: AnnotatedStack, volume: Volume) -> None:
     """Marks far outside the stack are in other units, or of another stack."""
-    lines = [d.points_um for d in stack.dendrites]
-    points = np.concatenate([stack.spines[["z_um", "y_um", "x_um"]].to_numpy(float), *lines])
+    points = stack.spines[["z_um", "y_um", "x_um"]].to_numpy(float)
+    # a trace may go on beyond the field, but not for most of its length
+    middles = [np.median(d.points_um, axis=0) for d in stack.dendrites]
+    points = np.concatenate([points, np.array(middles).reshape(-1, 3)])
     bad = ~inside(points, volume.extent_um, -OUTSIDE_UM)
     if bad.any():
         z, y, x = points[bad][0]

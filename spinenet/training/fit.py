@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from spinenet.config import TrainSegmentConfig
 from spinenet.io.annotated import AnnotatedStack, read_annotated
 from spinenet.io.store import fingerprint
-from spinenet.io.weights import load_trainable_net, save_segment_weights
+from spinenet.io.weights import load_trainable_net, save_segment_weights, sha256_of
 from spinenet.io.write import write_json
 from spinenet.models.allocator import keep_freed_memory
 from spinenet.training.annotated_data import read_scenes
@@ -30,12 +30,17 @@ START_THRESHOLDS = {"shaft": 0.5, "spine": 0.5, "centre": 0.2}
 
 
 def train_segment(
-    config: TrainSegmentConfig, out: Path, init: str | None = None, data: str | None = None
+    config: TrainSegmentConfig,
+    out: Path,
+    init: str | None = None,
+    data: str | None = None,
+    progress: bool = False,
 ) -> tuple[Path, dict[str, float]]:
     """Train, and write `unet.safetensors` (averaged weights, fitted thresholds) into `out`.
 
     A folder that holds a checkpoint of an earlier run goes on from it; `init` starts from weights.
-    `data` is a lab's annotated folder, whose stacks are mixed with simulated ones.
+    `data` is a lab's annotated folder, whose stacks are mixed with simulated ones. `progress` draws
+    a bar.
 
     Returns
     -------
@@ -57,6 +62,11 @@ def train_segment(
     start = _step_of(last) if resume else 0
     if init and not resume:
         net = load_trainable_net(init)
+        if net.channels != tuple(config.net.channels):
+            raise InputError(
+                f"net.channels {list(config.net.channels)}: the weights {init} are of a net with "
+                f"{list(net.channels)}. Leave net.channels out, or train from nothing."
+            )
         task.net.load_state_dict(net.state_dict())
         task.averaged.module.load_state_dict(net.state_dict())
     weights = out / "unet.safetensors"
@@ -80,6 +90,7 @@ def train_segment(
             ShowCrops(out / "pictures", config),
         ],
         enable_model_summary=False,
+        enable_progress_bar=progress,
     )
     loader = DataLoader(
         TrainingPatches(config, scenes, start, trainer.global_rank),
@@ -90,7 +101,11 @@ def train_segment(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
-        trainer.fit(task, loader, ckpt_path=resume, weights_only=True)
+        try:
+            trainer.fit(task, loader, ckpt_path=resume, weights_only=True)
+        except SystemExit:  # Lightning's answer to Ctrl-C
+            raise KeyboardInterrupt from None
+        trainer.save_checkpoint(last)
     scores: dict[str, float] = {}
     if trainer.is_global_zero:
         net = task.averaged.module
@@ -112,7 +127,11 @@ def _same_run(
     free = ("steps", "trainer", "workers", "device", "save_every", "validation_stacks")
     begun = {k: v for k, v in asdict(config).items() if k not in free}
     begun |= {"init": init, "data": [s.file.path.name for s in annotated]}
-    begun["marks"] = fingerprint(*(s.spines.to_csv() for s in annotated))
+    begun["marks"] = fingerprint(
+        *(s.spines.to_csv() for s in annotated),
+        *(d.points_um.tolist() for s in annotated for d in s.dendrites),
+        *(sha256_of(s.labels) for s in annotated if s.labels),
+    )
     path = out / "training.json"
     text = json.loads(json.dumps(begun))
     if (out / "last.ckpt").exists() and path.exists():
@@ -141,6 +160,11 @@ class _ShipAveraged(Callback):
 
 
 def _accelerator(config: TrainSegmentConfig) -> str:
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "--device cuda: no CUDA card is seen. Install the torch build for your card, or give "
+            "--device cpu."
+        )
     return "auto" if config.device == "auto" else {"cpu": "cpu", "cuda": "gpu"}[config.device]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Self
 
 import lightning as L
 import torch
@@ -33,11 +33,14 @@ class SegmentTask(L.LightningModule):
         n = int(n_averaged)
         get_ema_multi_avg_fn(min(self.config.ema, (n + 1) / (n + 10)))(mean, now, n_averaged)
 
-    def on_train_epoch_start(self) -> None:
+    def train(self, mode: bool = True) -> Self:
+        """As ever, but that frozen normalisation stays so, after a resumed start too."""
+        super().train(mode)
         if self.config.freeze_norm:
             for part in self.net.modules():
                 if isinstance(part, nn.modules.batchnorm._BatchNorm):
                     part.eval()
+        return self
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
         image, target, known = batch

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from spinenet.cli import BAD_INPUT, DONE, main
-from spinenet.config import MorphologyConfig, OpticsConfig, TrainSegmentConfig
+from spinenet.config import MorphologyConfig, NetConfig, OpticsConfig, TrainSegmentConfig
 from spinenet.io.manifest import register_weights
 from spinenet.io.weights import load_segment_weights, load_trainable_net, sha256_of
 from spinenet.synthetic.patches import draw_example
 from spinenet.training.augment import Augment
 from spinenet.training.segment_data import TrainingPatches, as_labelled
+from spinenet.training.segment_task import SegmentTask
 from spinenet.training.targets import Labelled, heat_at, make_patch
 from spinenet.types import InputError
 
@@ -63,6 +64,33 @@ def test_a_run_goes_on_from_its_checkpoint(trained):
 def test_a_run_goes_on_from_weights_alone(trained, tmp_path):
     assert train(tmp_path, 2, "--init", str(trained / "unet.safetensors")) == DONE
     assert load_trainable_net(str(tmp_path / "unet.safetensors")).channels == (4, 4, 4, 4)
+
+
+def test_frozen_normalisation_stays_frozen_when_training_goes_on():
+    task = SegmentTask(TrainSegmentConfig(net=NetConfig((4, 4, 4, 4)), freeze_norm=True))
+    task.train()
+    norms = [m for m in task.net.modules() if isinstance(m, torch.nn.BatchNorm3d)]
+    assert norms
+    assert not any(m.training for m in norms)
+    assert task.net.training
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (["--patch", "[16,60,60]"], "the same multiple of 8"),
+        (["--patch", "[16,64,96]"], "the same multiple of 8"),
+        (["--net.channels", "[4,4]"], "four levels were expected"),
+        (["--validation_stacks", "0"], "at least one is needed"),
+        (["--init", "unet-sim", "--net.channels", "[4,4,4,4]"], "are of a net with"),
+        (["--device", "cuda"], "no CUDA card is seen"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(setting, message, tmp_path, capsys):
+    if "cuda" in setting and torch.cuda.is_available():
+        pytest.skip("there is a card here")
+    assert main(["train", "segment", "--out", str(tmp_path), *setting]) == BAD_INPUT
+    assert message in capsys.readouterr().err
 
 
 def test_the_shipped_recipe_is_read(capsys):

@@ -15,6 +15,7 @@ from spinenet.evaluate.masks import count_masks
 from spinenet.evaluate.spines import counts, detection_table, expected_calibration_error
 from spinenet.evaluate.tracks import count_links
 from spinenet.io.table import read_table
+from spinenet.io.write import write_stack, write_table
 from spinenet.pipeline.evaluation import evaluate
 from spinenet.tables import CONTESTED, COVERAGE, POINTS, SPINES, TRACES
 
@@ -273,6 +274,37 @@ def test_a_folder_without_annotations_is_refused(tmp_path, capsys):
     SPINES.frame([{"spine_id": 0, **seen(0, 1, 0)}]).to_csv(tmp_path / "spines.csv", index=False)
     assert main(["evaluate", str(tmp_path / "nowhere"), str(tmp_path)]) == BAD_INPUT
     assert "holds no annotations" in capsys.readouterr().err
+
+
+def test_label_images_alone_are_truth_and_their_unknown_voxels_are_left_out(tmp_path):
+    labels = np.zeros((4, 40, 60), np.uint16)
+    labels[1:3, 8:12, 8:12], labels[1:3, 8:12, 28:32], labels[:, :, 45:] = 2, 3, 65535
+    voxel = (1.0, 0.2, 0.2)
+    (tmp_path / "truth").mkdir()
+    write_stack(tmp_path / "truth" / "labels" / "a_r_session0.ome.tif", labels, voxel)
+    row = {"animal": "a", "region": "r", "session": 0, "day": 0.0, "path": "a.tif"}
+    pd.DataFrame([row]).to_csv(tmp_path / "truth" / "sessions.csv", index=False)
+    out = tmp_path / "out"
+    write_stack(
+        out / "labels" / "a_r_session0.ome.tif",
+        np.where(labels == 2, 2, 0).astype(np.uint16),
+        voxel,
+    )
+    found = [seen(0, 1, 1.9, y=1.9, z=1.5), seen(0, 2, 11.0, y=2.0, z=1.5)]  # the second: unknown
+    write_table(out, SPINES, SPINES.frame([{"spine_id": i, **f} for i, f in enumerate(found)]))
+    value = evaluate(tmp_path / "truth", out).set_index(["figure", "stratum"])["value"]
+    assert value["precision", "all"] == 1
+    assert value["recall", "all"] == 0.5
+    assert value["AP50", "all"] == 0.5
+
+
+def test_tips_without_traces_are_refused(tmp_path, capsys):
+    POINTS.frame([true(0, 1, 0, point="tip")]).to_csv(tmp_path / "spines.csv", index=False)
+    out = tmp_path / "out"
+    out.mkdir()
+    SPINES.frame([{"spine_id": 0, **seen(0, 1, 0)}]).to_csv(out / "spines.csv", index=False)
+    assert main(["evaluate", str(tmp_path), str(out)]) == BAD_INPUT
+    assert "nothing says where nothing was found" in capsys.readouterr().err
 
 
 def test_points_that_are_neither_tip_nor_head_are_refused(tmp_path, capsys):
