@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.spatial import cKDTree
 
@@ -19,9 +18,6 @@ from spinenet.types import Dendrites, FloatArray, IntArray, Segmentation, SpineT
 
 INSIDE_SHAFT_UM = 0.1
 NEIGHBOUR_UM = 2.5
-STALK_UM = (2.0, 0.45, 0.45)
-"""Half the width (z, y, x) within which a stalk and what lies on it cannot be told apart."""
-ROUND_THE_BASE = 0.2
 EXTRA_COLUMNS = ("instance", "side_um")
 FILOPODIUM_LENGTH_UM = 2.5
 FILOPODIUM_WIDTH_UM = 0.45
@@ -101,8 +97,6 @@ def measure_spines(
     if chosen is not None:
         near &= np.isin(found.dendrite, list(chosen))
     keep = np.flatnonzero(near)
-    centres, bases = segmentation.centres_um[keep], found.base_um[keep]
-    keep = keep[~necks(centres, bases, found.dendrite[keep], segmentation.probability[keep])]
     centres, home = segmentation.centres_um[keep], found.dendrite[keep]
     rows = spine_rows(volume, segmentation, centres, dendrites, home, config)
     for row, k in zip(rows, keep, strict=True):
@@ -114,26 +108,6 @@ def measure_spines(
         row["label"] = i + 1
     frame = SPINES.frame(rows)
     return SpineTable(frame.reindex(columns=[*SPINES.names, *EXTRA_COLUMNS]))
-
-
-def necks(
-    centres_um: FloatArray, bases_um: FloatArray, dendrite: IntArray, probability: FloatArray
-) -> npt.NDArray[np.bool_]:
-    """(K,) which heads lie on the stalk, base to head, of a likelier one of the same dendrite that
-    is farther out: its neck."""
-    scale = np.array(STALK_UM)
-    head, base = centres_um / scale, bases_um / scale
-    stalk = base - head
-    length2 = np.maximum((stalk**2).sum(axis=1), 1e-9)
-    to_other = head[None] - head[:, None]
-    share = np.einsum("kjc,kc->kj", to_other, stalk) / length2[:, None]
-    foot = head[:, None] + np.clip(share, 0, 1)[..., None] * stalk[:, None]
-    beside = np.linalg.norm(head[None] - foot, axis=-1)
-    out_um = np.linalg.norm((centres_um - bases_um)[:, 1:], axis=1)
-    hides = (share > 0) & (share < 1 + ROUND_THE_BASE) & (beside < 1)
-    hides &= dendrite[:, None] == dendrite[None]
-    hides &= (out_um[:, None] > out_um[None]) & (probability[:, None] > probability[None])
-    return hides.any(axis=0)
 
 
 def sticks_out(row: Mapping[str, Any], config: MeasureConfig) -> bool:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spinenet.config import MeasureConfig
-from spinenet.measure.attach import attach, measure_spines, necks
+from spinenet.measure.attach import attach, measure_spines
 from spinenet.measure.quality import noise_of, shaft_snr
 from spinenet.measure.skeleton import find_dendrites, join_ends
 from spinenet.measure.straighten import straighten
@@ -140,23 +140,3 @@ def test_no_shaft_vanishes_whatever_its_section(width):
     )
     (d,) = find_dendrites(seen, MeasureConfig()).segments
     assert d.length_um == pytest.approx(24, abs=1.5)
-
-
-@pytest.mark.parametrize(
-    ("second", "p_second", "is_neck"),
-    [
-        ((5.0, 1.0, 10.0), 0.3, True),  # half-way down to the shaft
-        ((5.0, 1.0, 10.0), 0.7, False),  # likelier than the head: two spines
-        ((5.0, 2.4, 10.0), 0.3, False),  # beyond the head
-        ((5.0, 1.0, 10.8), 0.3, False),  # beside the stalk
-        ((8.0, 1.0, 10.0), 0.3, False),  # on another side of the shaft, in depth
-    ],
-)
-def test_a_fainter_head_on_the_stalk_of_another_is_its_neck(second, p_second, is_neck):
-    heads = np.array([[5.0, 2.0, 10.0], second])
-    bases = np.array([[5.0, 0.0, 10.0], [5.0, 0.0, second[2]]])
-    assert necks(heads, bases, np.zeros(2, int), np.array([0.6, p_second])).tolist() == [
-        False,
-        is_neck,
-    ]
-    assert not necks(heads, bases, np.array([0, 1]), np.array([0.6, p_second])).any()
