@@ -341,12 +341,8 @@ class TrainSegmentConfig:
                 "[16, 96, 96]."
             )
         if len(self.net.channels) != 4:
-            raise InputError(
-                f"net.channels {list(self.net.channels)}: four levels were expected, for example "
-                "[16, 32, 64, 128]."
-            )
+            raise InputError(f"net.channels {list(self.net.channels)}: four levels were expected.")
         if self.validation_stacks < 1:
             raise InputError(
-                f"validation_stacks {self.validation_stacks}: at least one is needed, to fit the "
-                "thresholds of the masks. Give 12, or 1 to be quick."
+                f"validation_stacks {self.validation_stacks}: at least one is needed, to fit masks."
             )

@@ -167,6 +167,9 @@ def _rows_of(frame: pd.DataFrame, session: Session) -> npt.NDArray[np.bool_]:
 def _heads(
     labels: npt.NDArray[np.uint16], named: set[int], session: Session, voxel_um: Um3
 ) -> pd.DataFrame:
+    """True heads that only the label image knows; cut off by the border, they count neither way."""
+    faces = [np.take(labels, side, axis=axis) for axis in range(3) for side in (0, -1)]
+    cut_off = {int(n) for face in faces for n in np.unique(face)}
     numbers = [n for n in np.unique(labels) if 1 < n < IGNORE and n not in named]
     middles = np.array(ndimage.center_of_mass(labels > 1, labels, numbers)).reshape(-1, 3)
     who = {"animal": session.animal, "region": session.region, "session": session.index}
@@ -175,6 +178,7 @@ def _heads(
             **who,
             "label": int(n),
             "point": "head",
+            "scorable": "0" if n in cut_off else "1",
             **dict(zip(XYZ, m * np.array(voxel_um), strict=True)),
         }
         for n, m in zip(numbers, middles, strict=True)
