@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from spinenet.evaluate.spines import ratio
 from spinenet.types import FloatArray
 
 IGNORE = 65535
@@ -48,14 +49,14 @@ class MaskCounts:
         (matched + false + missed), Caicedo 2019), share of spines split or merged."""
         known = self.matched + self.missed
         return {
-            "shaft Dice": _ratio(2 * self.shaft[0], self.shaft[1]),
-            "spine Dice": _ratio(2 * self.spine[0], self.spine[1]),
-            "panoptic quality": _ratio(
+            "shaft Dice": ratio(2 * self.shaft[0], self.shaft[1]),
+            "spine Dice": ratio(2 * self.spine[0], self.spine[1]),
+            "panoptic quality": ratio(
                 self.matched_iou, self.matched + 0.5 * (self.false + self.missed)
             ),
-            "AP50": _ratio(self.matched, self.matched + self.false + self.missed),
-            "split": _ratio(self.split, known),
-            "merged": _ratio(self.merged, known),
+            "AP50": ratio(self.matched, self.matched + self.false + self.missed),
+            "split": ratio(self.split, known),
+            "merged": ratio(self.merged, known),
         }
 
 
@@ -106,7 +107,3 @@ def _overlaps(
     shape = max(int(truth.max()), 1) + 1, max(int(found.max()), 1) + 1
     flat = truth.astype(np.int64).ravel() * shape[1] + found.ravel()
     return np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
-
-
-def _ratio(a: float, b: float) -> float:
-    return a / b if b else float("nan")

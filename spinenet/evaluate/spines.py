@@ -61,9 +61,9 @@ def counts(truth: pd.DataFrame, seen: pd.DataFrame) -> tuple[int, int, int]:
 def ratios(hits: float, alarms: float, misses: float) -> dict[str, float]:
     """Precision, recall and F1."""
     return {
-        "precision": _ratio(hits, hits + alarms),
-        "recall": _ratio(hits, hits + misses),
-        "f1": _ratio(2 * hits, 2 * hits + alarms + misses),
+        "precision": ratio(hits, hits + alarms),
+        "recall": ratio(hits, hits + misses),
+        "f1": ratio(2 * hits, 2 * hits + alarms + misses),
     }
 
 
@@ -214,5 +214,6 @@ def _numbers(column: pd.Series) -> FloatArray:
     return pd.to_numeric(column, errors="coerce").to_numpy(float)
 
 
-def _ratio(a: float, b: float) -> float:
+def ratio(a: float, b: float) -> float:
+    """a / b, nan where b is 0."""
     return a / b if b else float("nan")

@@ -46,7 +46,7 @@ class Truth:
 
     def labels_of(self, session: Session) -> Path | None:
         """The label TIFF of a session, if there is one: named as its stack or as results are."""
-        rows = self.sessions[_of_session(self.sessions, session)]
+        rows = self.sessions[of_session(self.sessions, session)]
         stacks = [Path(p).name for p in rows["path"] if p]
         for name in (*stacks, f"{session.name}.ome.tif"):
             path = self.folder / "labels" / name
@@ -123,7 +123,7 @@ def read_annotated(folder: Path, point: str = "") -> list[AnnotatedStack]:
         s = stack.session
         labels, dendrites = truth.labels_of(s), _traced(truth.traces, s)
         if labels or dendrites:
-            here = truth.spines[_of_session(truth.spines, s)].reset_index(drop=True)
+            here = truth.spines[of_session(truth.spines, s)].reset_index(drop=True)
             found.append(AnnotatedStack(stack, here, dendrites, labels))
     if not found:
         raise InputError(
@@ -224,12 +224,13 @@ def _with_names(frame: pd.DataFrame, sessions: pd.DataFrame, name: str) -> pd.Da
     return out
 
 
-def _of_session(frame: pd.DataFrame, s: Session) -> pd.Series:
+def of_session(frame: pd.DataFrame, s: Session) -> pd.Series:
+    """Which rows of a table are of a session."""
     named = (frame["animal"] == s.animal) & (frame["region"] == s.region)
     return named & (frame["session"] == s.index)
 
 
 def _traced(traces: Traces | None, s: Session) -> tuple[Segment, ...]:
-    if traces is None or not _of_session(traces.frame, s).any():
+    if traces is None or not of_session(traces.frame, s).any():
         return ()
     return tuple(segment for _, segment in traces.of(s.animal, s.region, [s.index]))

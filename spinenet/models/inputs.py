@@ -71,6 +71,13 @@ def canonical_voxel_um(voxel_um: Um3) -> Um3:
     return voxel_um[0], voxel_um[1] / y, voxel_um[2] / x
 
 
+def canonical_shape(shape: tuple[int, ...], voxel_um: Um3) -> tuple[int, int, int]:
+    """Shape of a stack (Z, Y, X) as the net sees it."""
+    zoom = (1.0, *xy_zoom(voxel_um))
+    z, y, x = (max(round(n * f), 1) for n, f in zip(shape, zoom, strict=True))
+    return z, y, x
+
+
 def resample_xy(
     stack: npt.NDArray[np.float32], shape: tuple[int, int, int]
 ) -> npt.NDArray[np.float32]:

@@ -16,7 +16,7 @@ from spinenet.evaluate.masks import IGNORE, MaskCounts, count_masks
 from spinenet.evaluate.spines import detection_table
 from spinenet.evaluate.tracks import count_links
 from spinenet.geometry import nearest_voxels
-from spinenet.io.annotated import Truth, label_voxel_um, read_labels, read_truth
+from spinenet.io.annotated import Truth, label_voxel_um, of_session, read_labels, read_truth
 from spinenet.io.table import read_table
 from spinenet.tables import COVERAGE, POINTS, SPINES
 from spinenet.types import InputError, Session, Um3
@@ -134,7 +134,7 @@ class _Mask:
 
     def unknown(self, spines: pd.DataFrame) -> npt.NDArray[np.bool_]:
         """Which detections lie where nobody looked."""
-        mine = _rows_of(spines, self.session)
+        mine = of_session(spines, self.session).to_numpy(bool)
         at = nearest_voxels(spines[XYZ].to_numpy(float), self.voxel_um, self.ignored.shape)
         out: npt.NDArray[np.bool_] = mine & self.ignored[tuple(at.T)]
         return out
@@ -151,17 +151,12 @@ def _masks(truth: Truth, results: Path) -> list[_Mask]:
         seen = read_labels(file, None, session.name)
         true = read_labels(true_file, seen.shape, session.name)
         voxel = label_voxel_um(file)
-        here = truth.spines[_rows_of(truth.spines, session)]
+        here = truth.spines[of_session(truth.spines, session)]
         hidden = here.loc[~sure(here), "label"].dropna().to_numpy(np.int64)
         counts = count_masks(true, seen, hidden[hidden > 1])
         heads = _heads(true, set(here["label"].dropna()), session, voxel)
         out.append(_Mask(session, counts, heads, true == IGNORE, voxel))
     return out
-
-
-def _rows_of(frame: pd.DataFrame, session: Session) -> npt.NDArray[np.bool_]:
-    key = [session.animal, session.region, session.index]
-    return (frame[KEYS] == key).all(axis=1).to_numpy(bool)
 
 
 def _heads(

@@ -11,11 +11,11 @@ import numpy.typing as npt
 import torch
 
 from spinenet.models.inputs import (
+    canonical_shape,
     canonical_voxel_um,
     measure_brightness,
     normalise,
     resample_xy,
-    xy_zoom,
 )
 from spinenet.models.unet3d import (
     CENTRE,
@@ -107,8 +107,7 @@ def predict(
     """
     brightness = measure_brightness(volume.data, volume.voxel_size_um)
     voxel = canonical_voxel_um(volume.voxel_size_um)
-    zoom = (1.0, *xy_zoom(volume.voxel_size_um))
-    shape = tuple(max(round(n * f), 1) for n, f in zip(volume.data.shape, zoom, strict=True))
+    shape = canonical_shape(volume.data.shape, volume.voxel_size_um)
     native = shape == volume.data.shape
     source = volume.data
     if not native:

@@ -15,6 +15,7 @@ from spinenet.synthetic.morphology import (
     Dendrite,
     Scene,
     SpineShape,
+    beyond_shaft_um,
     draw_clutter,
     draw_shaft,
     place,
@@ -201,7 +202,7 @@ def _spine_rows(
         if not inside(at.centre, extent, 0.0)[0]:
             continue
         radius = float(np.interp(spine.arc_um, dendrite.frame_um, dendrite.radius_um))
-        beyond = float(np.hypot(*(at.tip - at.base)[1:])) - radius
+        beyond = beyond_shaft_um(dendrite, spine, at)
         per_um = float(np.pi * radius**2)
         rows.append(
             {

@@ -108,6 +108,12 @@ def place(dendrite: Dendrite, spine: SpineShape) -> PlacedSpine:
     return PlacedSpine(base, surface, bend, neck_end, centre, tip, axis)
 
 
+def beyond_shaft_um(dendrite: Dendrite, spine: SpineShape, at: PlacedSpine) -> float:
+    """How far a placed spine reaches beyond its shaft's edge in the plane of the image."""
+    radius = float(np.interp(spine.arc_um, dendrite.frame_um, dendrite.radius_um))
+    return float(np.hypot(*(at.tip - at.base)[1:])) - radius
+
+
 def draw_shaft(
     rng: np.random.Generator,
     through_um: FloatArray,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spinenet.config import MorphologyConfig, OpticsConfig
-from spinenet.synthetic.morphology import place
+from spinenet.synthetic.morphology import beyond_shaft_um, place
 from spinenet.synthetic.optics import draw_microscope, image
 from spinenet.synthetic.paint import paint
 from spinenet.synthetic.scenes import draw_scene
@@ -53,8 +53,7 @@ def draw_example(
     centres = np.array([at.centre for _, _, at in placed]).reshape(-1, 3)
     scorable = np.zeros(len(placed), bool)
     for k, (dendrite, spine, at) in enumerate(placed):
-        radius = float(np.interp(spine.arc_um, dendrite.frame_um, dendrite.radius_um))
-        beyond = float(np.hypot(*(at.tip - at.base)[1:])) - radius
+        beyond = beyond_shaft_um(dendrite, spine, at)
         scorable[k] = beyond >= 0.5 and bool(np.all((at.centre > 1) & (at.centre < extent - 1)))
     stack = image(rng, painted, voxel, scope)
     return Example(stack, painted.labels, centres, scorable, voxel)

@@ -17,11 +17,11 @@ from spinenet.geometry import inside, nearest_voxels, point_at, resample
 from spinenet.io.annotated import AnnotatedStack, read_labels
 from spinenet.io.read import read_volume
 from spinenet.models.inputs import (
+    canonical_shape,
     canonical_voxel_um,
     measure_brightness,
     normalise,
     resample_xy,
-    xy_zoom,
 )
 from spinenet.training.implant import Line, radius_seen
 from spinenet.training.targets import (
@@ -123,11 +123,10 @@ def read_scenes(stacks: Sequence[AnnotatedStack], config: AnnotatedConfig) -> li
 def _read_scene(stack: AnnotatedStack, config: AnnotatedConfig) -> AnnotatedScene:
     volume = read_volume(stack.file)
     _check_places(stack, volume)
-    zoom = (1.0, *xy_zoom(volume.voxel_size_um))
-    shape = tuple(max(round(n * f), 1) for n, f in zip(volume.data.shape, zoom, strict=True))
+    shape = canonical_shape(volume.data.shape, volume.voxel_size_um)
     voxel = canonical_voxel_um(volume.voxel_size_um)
     brightness = measure_brightness(volume.data, volume.voxel_size_um)
-    image = resample_xy(normalise(volume.data, brightness), shape)  # type: ignore[arg-type]
+    image = resample_xy(normalise(volume.data, brightness), shape)
     # resampling keeps the outer edges of the field in place, not the centres of voxel 0
     grid = _Grid(image, voxel, 0.5 * (np.array(voxel) - np.array(volume.voxel_size_um)))
     if stack.labels is not None:

@@ -11,7 +11,14 @@ from scipy import ndimage
 from spinenet.config import MorphologyConfig, OpticsConfig
 from spinenet.geometry import resample
 from spinenet.models.inputs import Brightness, denormalise, normalise
-from spinenet.synthetic.morphology import Dendrite, Scene, SpineShape, draw_spine, place
+from spinenet.synthetic.morphology import (
+    Dendrite,
+    Scene,
+    SpineShape,
+    beyond_shaft_um,
+    draw_spine,
+    place,
+)
 from spinenet.synthetic.optics import blur, draw_microscope
 from spinenet.synthetic.paint import paint
 from spinenet.training.targets import KNOWN_ALL, Labelled, forget
@@ -55,9 +62,8 @@ def implant(
     spines = _free(patch, dendrite, morphology, rng)
     if not spines:
         return patch
-    shape: tuple[int, int, int] = patch.image.shape  # type: ignore[assignment]
-    bare = paint(Scene((dendrite,)), shape, patch.voxel_um)
-    grown = paint(Scene((replace(dendrite, spines=spines),)), shape, patch.voxel_um)
+    bare = paint(Scene((dendrite,)), patch.shape, patch.voxel_um)
+    grown = paint(Scene((replace(dendrite, spines=spines),)), patch.shape, patch.voxel_um)
     scope = draw_microscope(rng, optics)
     shaft = blur(bare.density, bare.fold, patch.voxel_um, scope)
     added = blur(grown.density - bare.density, grown.fold, patch.voxel_um, scope)
@@ -68,7 +74,7 @@ def implant(
     per_density = float(np.median(light[on]) / max(float(np.median(shaft[on])), 1e-3))
     added *= max(per_density, 0.0) * rng.uniform(*BRIGHTER)
     noise = np.sqrt(np.clip(added, 0, None) * photon_share(light, on))
-    light += added + noise * rng.standard_normal(shape, dtype=np.float32)
+    light += added + noise * rng.standard_normal(patch.shape, dtype=np.float32)
 
     labels, known = patch.labels.copy(), patch.known.copy()
     centres, wanted = [patch.centres_vox], [patch.wanted]
@@ -77,9 +83,8 @@ def implant(
         number = len(patch.centres_vox) + k + 2
         mine = (grown.labels == k + 2) & ~on
         labels[mine], known[mine] = number, KNOWN_ALL
-        radius = float(np.interp(spine.arc_um, dendrite.frame_um, dendrite.radius_um))
-        beyond = float(np.hypot(*(at.tip - at.base)[1:])) - radius
         centres.append(at.centre[None] / voxel)
+        beyond = beyond_shaft_um(dendrite, spine, at)
         wanted.append(np.array([beyond >= SCORABLE_REACH_UM]))
     grown_patch = replace(
         patch,

@@ -40,6 +40,11 @@ class Labelled:
     slack_um: Um3 = (0.0, 0.0, 0.0)
     """How far the centres may be from the true ones."""
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        z, y, x = self.image.shape
+        return z, y, x
+
 
 def forget(labelled: Labelled) -> Labelled:
     """The spines that are not wanted, their voxels and the places of their heads, made unknown."""
