@@ -76,12 +76,13 @@ def _from_table(path: Path) -> list[StackFile]:
                 f"{path.name}, line {line}: {given} of the three voxel sizes are given. Give "
                 "voxel_z_um, voxel_y_um and voxel_x_um, or none of them."
             )
+        z, y, x = map(float, size)
         session = Session(row["animal"], row["region"], row["session"], row["day"], row["group"])
         stacks.append(
             StackFile(
                 session,
                 file,
-                tuple(map(float, size)) if given else None,  # type: ignore[arg-type]
+                (z, y, x) if given else None,
                 row["channel"],
                 row["usable"].lower() not in ("0", "no", "false"),
             )

@@ -25,7 +25,7 @@ MAPS = ("shaft", "spines", "shaft_probability", "spine_probability", "centre_pro
 
 def fingerprint(*parts: object) -> str:
     """A digest of everything a result depends on."""
-    plain = json.dumps(parts, sort_keys=True, default=lambda o: asdict(o))  # type: ignore[call-overload]
+    plain = json.dumps(parts, sort_keys=True, default=lambda o: asdict(o))
     return hashlib.sha256(plain.encode()).hexdigest()
 
 

@@ -55,7 +55,7 @@ def _imagej_voxel(tif: tifffile.TiffFile) -> Um3 | None:
     """ImageJ keeps z in `spacing`, y and x in the resolution tags, and the unit once."""
     info = tif.imagej_metadata or {}
     unit = UNIT_UM.get(str(info.get("unit", "")).lower().strip('"'))
-    tags = tif.pages[0].tags  # type: ignore[union-attr]
+    tags = tif.pages[0].tags
     if unit is None or "spacing" not in info or "XResolution" not in tags:
         return None
     xy = []

@@ -103,6 +103,7 @@ def _read(path: Path) -> tuple[SpineUNet, dict[str, float]]:
     try:
         with safe_open(path, framework="pt") as file:
             meta = file.metadata() or {}
+            # an open file is no mapping: its names come from keys() alone
             state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise InputError(

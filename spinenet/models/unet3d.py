@@ -54,7 +54,8 @@ class SpineUNet(nn.Module):
         )
         self.head = nn.Conv3d(channels[0], N_OUTPUTS, 1)
         # spines are rare: start from a small probability, so that the first steps are not wasted
-        nn.init.constant_(self.head.bias[: CENTRE + 1], -3.0)  # type: ignore[index]
+        assert self.head.bias is not None
+        nn.init.constant_(self.head.bias[: CENTRE + 1], -3.0)
 
     def forward(self, x: Tensor) -> Tensor:
         skips = []
@@ -63,7 +64,8 @@ class SpineUNet(nn.Module):
             skips.append(x)
         skips.pop()
         for block in self.up:
-            # the block's own steps; called as a whole it would hold the skip to its end
+            # the block's own steps; called as a whole it would hold the skip to its end. To the
+            # type checker a block in a ModuleList is any Module, whose attributes are not callable
             x = block.conv_block(torch.cat((block.transp_conv(x), skips.pop()), dim=1))  # type: ignore[operator]
         out: Tensor = self.head(x)
         return out

@@ -182,10 +182,10 @@ def _run(net: SpineUNet, tile: npt.NDArray[np.float32], device: torch.device) ->
     return out[:, : tile.shape[0], : tile.shape[1], : tile.shape[2]]
 
 
-def _back(values: npt.NDArray[np.uint8], shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+def _back(values: npt.NDArray[np.uint8], shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
     out = np.empty(shape, np.uint8)
     for z, plane in enumerate(values):
-        out[z] = np.rint(resample_xy(plane[None].astype(np.float32), (1, *shape[1:]))[0])  # type: ignore[arg-type]
+        out[z] = np.rint(resample_xy(plane[None].astype(np.float32), (1, *shape[1:]))[0])
     return out
 
 

@@ -102,9 +102,9 @@ class _Canvas:
         )
         if np.any(last <= first):
             return None
-        window = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
-        z, y, x = (axis[w] for axis, w in zip(self.axes, window, strict=True))
-        return window, [z[:, None, None], y[None, :, None], x[None, None, :]]  # type: ignore[return-value]
+        deep, down, right = (slice(a, b) for a, b in zip(first, last, strict=True))
+        z, y, x = (axis[w] for axis, w in zip(self.axes, (deep, down, right), strict=True))
+        return (deep, down, right), [z[:, None, None], y[None, :, None], x[None, None, :]]
 
     def _fill(
         self, window: tuple[slice, slice, slice], outside_um: FloatArray, level: float, label: int

@@ -151,9 +151,7 @@ class _ShipAveraged(Callback):
     def __init__(self, path: Path, every: int) -> None:
         self.path, self.every = path, every
 
-    def on_train_batch_end(  # type: ignore[override]
-        self, trainer: L.Trainer, task: SegmentTask, *_: object
-    ) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, task: SegmentTask, *_: object) -> None:
         due = trainer.global_step and trainer.global_step % self.every == 0
         if due and trainer.is_global_zero:
             save_segment_weights(self.path, task.averaged.module, START_THRESHOLDS)

@@ -37,9 +37,7 @@ class ShowCrops(Callback):
             for _ in range(N_CROPS)
         ]
 
-    def on_train_batch_end(  # type: ignore[override]
-        self, trainer: L.Trainer, task: SegmentTask, *_: object
-    ) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, task: SegmentTask, *_: object) -> None:
         if not trainer.global_step or trainer.global_step % self.every:
             return
         if trainer.is_global_zero:
