@@ -127,9 +127,9 @@ def paint_dendrite(paint: Painter, dendrite: Dendrite) -> None:
             paint.ball(a + h * (b - a), r + h * (q - r), dendrite.brightness, 1)
 
 
-def draw(rng: np.random.Generator) -> Scene:
+def draw(rng: np.random.Generator, morphology: MorphologyConfig) -> Scene:
     extent = (np.array(SHAPE) - 1) * np.array(VOXEL_UM)
-    scene = draw_scene(rng, MorphologyConfig(), extent, int(rng.integers(1, 3)))
+    scene = draw_scene(rng, morphology, extent, int(rng.integers(1, 3)))
     paint = Painter()
     for a, b, radius, level in scene.clutter.capsules:
         n = max(int(np.linalg.norm(b - a) / 0.1), 1)
@@ -171,10 +171,18 @@ def draw(rng: np.random.Generator) -> Scene:
             label += 1
     for dendrite in scene.dendrites:
         paint_dendrite(paint, dendrite)
-    whole = paint.labels.reshape(SHAPE[0], FINE, SHAPE[1], 2, SHAPE[2], 2)
-    shaft = (whole == 1).any(axis=(1, 3, 5))
-    labels = np.where(shaft, 1, whole.max(axis=(1, 3, 5))).astype(np.uint16)
-    return Scene(paint.density, labels, rows)
+    return Scene(paint.density, coarse(paint.labels), rows)
+
+
+def coarse(fine: np.ndarray) -> np.ndarray:
+    """(Z, Y, X) labels of the stack: of what covers half a pixel in one of its sub-slices."""
+    parts = fine.reshape(SHAPE[0], FINE, SHAPE[1], 2, SHAPE[2], 2)
+    covered = {
+        kind: (mask.sum(axis=(3, 5)) >= 2).any(axis=1)
+        for kind, mask in (("shaft", parts == 1), ("spine", parts > 1))
+    }
+    spines = np.where(covered["spine"], parts.max(axis=(1, 3, 5)), 0)
+    return np.where(covered["shaft"], 1, spines).astype(np.uint16)
 
 
 def beam(numerical_aperture: float) -> FloatArray:
@@ -207,7 +215,7 @@ def write(folder: Path, snr: str, n: int) -> None:
     rows, spines = [], []
     for k in range(n):
         rng = np.random.default_rng([77, k])
-        scene = draw(rng)
+        scene = draw(rng, MorphologyConfig())
         session = Session(f"v{k}", f"v{k}", 0)
         stack = image(rng, scene, PHOTONS[snr])
         path = write_volume(folder / f"{session.name}.ome.tif", Volume(stack, VOXEL_UM, session))

@@ -23,6 +23,8 @@ WIDTH_EDGES_UM = (0.0, 0.3, 0.5, np.inf)
 LENGTH_EDGES_UM = (0.0, 1.0, 2.0, np.inf)
 LATERAL_DEG, AXIAL_DEG = 30.0, 60.0
 TOUCHING_UM = (0.6, 1.0)
+SAME_DEPTH_UM = 0.8
+"""Half an axial blur."""
 N_BINS = 10
 
 
@@ -41,7 +43,7 @@ def detection_table(
     rows: list[dict[str, object]] = []
     for stratum, t, d in _strata(truth, seen):
         rows += _ratios(stratum, t, d, n_draws, rng)
-    rows.append(_one("touching pairs both found", _touching(truth)))
+    rows += _touching(truth)
     near = truth[(truth["point"] == "head") & truth["counts"] & (truth["found"] >= 0)]
     apart = near[XYZ].to_numpy(float) - _of_partner(near, judged, XYZ)
     rows.append(_one("lateral centre error um", np.linalg.norm(apart[:, 1:], axis=1), np.median))
@@ -148,16 +150,25 @@ def _ratios(
     ]
 
 
-def _touching(truth: pd.DataFrame) -> FloatArray:
-    """(P,) 1 where both of two neighbours 0.6 to 1.0 um apart were found, 0 where not."""
-    out: list[float] = []
+def _touching(truth: pd.DataFrame) -> list[dict[str, object]]:
+    """Share of neighbours 0.6 to 1.0 um apart of which both were found; and of those so far apart
+    in the plane, at much the same depth: two heads above one another look like one."""
+    apart, flat = [np.zeros((0, 2))], [np.zeros((0, 2))]
+    low, high = TOUCHING_UM
     for _, mine in truth[truth["counts"]].groupby(KEYS):
         points, found = mine[XYZ].to_numpy(float), mine["found"].to_numpy() >= 0
-        low, high = TOUCHING_UM
-        for i, j in cKDTree(points).query_pairs(high):
-            if np.linalg.norm(points[i] - points[j]) >= low:
-                out.append(float(found[i] and found[j]))
-    return np.array(out)
+        pairs = cKDTree(points).query_pairs(np.hypot(high, SAME_DEPTH_UM), output_type="ndarray")
+        gap = points[pairs[:, 0]] - points[pairs[:, 1]]
+        both = found[pairs].all(axis=1)
+        apart.append(np.c_[np.linalg.norm(gap, axis=1), both])
+        level = np.abs(gap[:, 0]) <= SAME_DEPTH_UM
+        flat.append(np.c_[np.hypot(gap[level, 1], gap[level, 2]), both[level]])
+    out = []
+    for stratum, parts in (("all", apart), ("in the plane", flat)):
+        distance, both = np.concatenate(parts).T
+        share = both[(distance >= low) & (distance <= high)]
+        out.append({**_one("touching pairs both found", share), "stratum": stratum})
+    return out
 
 
 def _volume(truth: pd.DataFrame, judged: Judged) -> list[dict[str, object]]:

