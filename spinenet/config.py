@@ -284,6 +284,7 @@ class AnnotatedConfig:
     ----------
     share: share of the patches that come from them; the simulator gives the rest
     implant_share: share of those in which simulated spines are grown on a traced dendrite
+    underlay_share: share of the simulated scenes that lie over an empty part of a real stack
     point: what the places in spines.csv are where the table does not say: tip or head
     reach_um: this far from a traced dendrite (z squeezed by 2.5) its spines are taken to be marked
     hold_out: dendrite_ids whose spines are not shown to the net, to be tested on later
@@ -291,6 +292,7 @@ class AnnotatedConfig:
 
     share: float = 0.5
     implant_share: float = 0.25
+    underlay_share: float = 0.3
     point: PointKind = ""
     reach_um: float = 3.0
     hold_out: tuple[int, ...] = ()

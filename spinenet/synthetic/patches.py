@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spinenet.config import MorphologyConfig, OpticsConfig
-from spinenet.synthetic.morphology import beyond_shaft_um, place
+from spinenet.synthetic.morphology import Scene, beyond_shaft_um, place
 from spinenet.synthetic.optics import draw_microscope, image
 from spinenet.synthetic.paint import paint
 from spinenet.synthetic.scenes import draw_scene
@@ -24,7 +24,7 @@ class Example:
     centres_um: FloatArray
     """(K, 3); spine k has label k + 2, if it is in view."""
     scorable: npt.NDArray[np.bool_]
-    """(K,) at least 1 um inside the stack, head 0.5 um beyond the shaft's edge in the plane."""
+    """(K,) see `scorable_spines`."""
     voxel_um: Um3
 
 
@@ -49,11 +49,22 @@ def draw_example(
     scene = draw_scene(rng, morphology, extent, n)
     painted = paint(scene, shape, voxel)
     scope = draw_microscope(rng, optics)
+    centres, scorable = scorable_spines(scene, extent)
+    stack = image(rng, painted, voxel, scope)
+    return Example(stack, painted.labels, centres, scorable, voxel)
+
+
+def scorable_spines(
+    scene: Scene, extent_um: FloatArray
+) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Head centres (K, 3) in um, in the order of `paint`, and (K,) which of them can be scored: at
+    least 1 um inside a stack of (3,) `extent_um`, head 0.5 um beyond the shaft's edge in the
+    plane."""
     placed = [(d, s, place(d, s)) for d in scene.dendrites for s in d.spines]
     centres = np.array([at.centre for _, _, at in placed]).reshape(-1, 3)
     scorable = np.zeros(len(placed), bool)
     for k, (dendrite, spine, at) in enumerate(placed):
         beyond = beyond_shaft_um(dendrite, spine, at)
-        scorable[k] = beyond >= 0.5 and bool(np.all((at.centre > 1) & (at.centre < extent - 1)))
-    stack = image(rng, painted, voxel, scope)
-    return Example(stack, painted.labels, centres, scorable, voxel)
+        inside = np.all((at.centre > 1) & (at.centre < extent_um - 1))
+        scorable[k] = beyond >= 0.5 and bool(inside)
+    return centres, scorable

@@ -16,6 +16,7 @@ from spinenet.training.augment import Augment
 from spinenet.training.implant import dendrite_of, implant
 from spinenet.training.perturb import COARSEST_Z_UM, decimate_z
 from spinenet.training.targets import KNOWN_ALL, Labelled, Patch, forget, make_patch
+from spinenet.training.underlay import find_ground, underlay
 
 MARGIN = (8, 32, 32)
 """Voxels by which a scene is larger than the patches cut from it."""
@@ -44,17 +45,16 @@ class TrainingPatches(IterableDataset[Patch]):
         self.annotated = annotated
         self.start = start
         self.card = card
+        shape = self._scene_shape
+        grounds = [find_ground(scene.labelled, shape) for scene in annotated]
+        self.grounds = [ground for ground in grounds if ground]
 
     def __iter__(self) -> Iterator[Patch]:
         worker = get_worker_info()
         stream = [self.card, worker.id if worker else 0]
         rng = np.random.default_rng([self.config.seed, self.start, *stream])
         c = self.config
-        shape = (
-            c.patch[0] + MARGIN[0],
-            c.patch[1] + MARGIN[1],
-            c.patch[2] + MARGIN[2],
-        )
+        shape = self._scene_shape
         plain = Augment(c.patch, int(rng.integers(2**31)))
         warped = Augment(c.patch, int(rng.integers(2**31)), warp=True)
         # a simulated scene gives several patches, so it is drawn less often
@@ -66,10 +66,23 @@ class TrainingPatches(IterableDataset[Patch]):
                 scene = self.annotated[int(rng.integers(len(self.annotated)))]
                 pool.append(make_patch(warped(self._from_stack(scene, shape, rng))))
             else:
-                simulated = as_labelled(draw_example(rng, shape, c.optics, c.morphology))
+                simulated = self._simulated(shape, rng)
                 pool += [make_patch(plain(simulated)) for _ in range(c.crops_per_scene)]
             while len(pool) > POOL:
                 yield pool.pop(int(rng.integers(len(pool))))
+
+    @property
+    def _scene_shape(self) -> tuple[int, int, int]:
+        (z, y, x), (more_z, more_y, more_x) = self.config.patch, MARGIN
+        return z + more_z, y + more_y, x + more_x
+
+    def _simulated(self, shape: tuple[int, int, int], rng: np.random.Generator) -> Labelled:
+        """A simulated scene, at times over an empty part of an annotated stack."""
+        c = self.config
+        if self.grounds and rng.random() < c.annotated.underlay_share:
+            ground = self.grounds[int(rng.integers(len(self.grounds)))]
+            return underlay(ground, shape, c.morphology, c.optics, rng)
+        return as_labelled(draw_example(rng, shape, c.optics, c.morphology))
 
     def _from_stack(
         self, scene: AnnotatedScene, shape: tuple[int, int, int], rng: np.random.Generator

@@ -1,5 +1,7 @@
 """A lab's annotations, drawn small: what is known of them, what is not, and that a net trains."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from spinenet.io.annotated import read_annotated
 from spinenet.training.annotated_data import cut, head_of_tip, read_scenes
 from spinenet.training.implant import dendrite_of, implant
 from spinenet.training.targets import KNOWN_CENTRE, KNOWN_SHAFT, KNOWN_SPINE
+from spinenet.training.underlay import find_ground, underlay
 from spinenet.types import InputError
 
 VOXEL = (0.5, 0.1, 0.1)
@@ -199,6 +202,35 @@ def test_simulated_spines_grow_on_a_traced_dendrite(points_folder):
             apart = np.linalg.norm((grown.centres_vox[k] - HEAD) * VOXEL)
             assert apart > 1.0
     assert np.abs(more[:, 100:]).max() < 0.05  # the other dendrite is left alone
+
+
+def test_simulated_dendrites_lie_over_the_empty_parts_only(points_folder):
+    """Between the shafts in rows 40 and 120 there is room; what is painted there is all known."""
+    shape = (8, 32, 32)
+    taught = scene(points_folder, hold_out=(1,)).labelled
+    ground = find_ground(taught, shape)
+    rows = ground.corners_vox[:, 1]
+    beside = (rows + shape[1] <= 40) | (rows > 40)
+    above = ground.corners_vox[:, 0] + shape[0] <= 12  # the shafts lie at a depth of 12
+    below = ground.corners_vox[:, 0] > 12
+    assert (beside | above | below).all()
+    spiny = MorphologyConfig(spines_per_um=(1.0, 1.0))
+    draws = [
+        underlay(ground, shape, spiny, OpticsConfig(), np.random.default_rng(s)) for s in range(6)
+    ]
+    assert all((d.known & KNOWN_SHAFT > 0).all() for d in draws)
+    assert any((d.labels == 1).sum() > 50 for d in draws)
+    for drawn in draws:
+        shaft, elsewhere = drawn.labels == 1, drawn.labels == 0
+        if shaft.sum() > 50:
+            assert np.median(drawn.image[shaft]) > np.median(drawn.image[elsewhere])
+    assert max(d.image.max() for d in draws) <= taught.image.max() + 1e-3  # it saturates alike
+
+
+def test_a_stack_without_room_or_without_a_shaft_is_no_ground(points_folder):
+    taught = scene(points_folder).labelled
+    assert find_ground(taught, (24, 160, 200)) is None
+    assert find_ground(replace(taught, labels=np.zeros_like(taught.labels)), (8, 32, 32)) is None
 
 
 def test_a_crop_without_a_dendrite_stays_as_it_is(points_folder):

@@ -1,0 +1,105 @@
+"""Simulated dendrites over empty parts of real stacks: real noise, haze and stray puncta lie under
+a truth that is known in full."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import ndimage
+
+from spinenet.config import MorphologyConfig, OpticsConfig
+from spinenet.models.inputs import denormalise, normalise
+from spinenet.synthetic.optics import blur, draw_microscope
+from spinenet.synthetic.paint import paint
+from spinenet.synthetic.patches import scorable_spines
+from spinenet.synthetic.scenes import draw_scene
+from spinenet.training.implant import PLAIN, photon_share
+from spinenet.training.targets import KNOWN_ALL, Labelled, forget
+from spinenet.types import IntArray
+
+BRIGHT_SHARE = 0.5
+"""Normalised brightness over the shafts' from which a voxel may be of a dendrite."""
+EMPTY_SHARE = 0.002
+"""Of such voxels in an empty part: a few puncta, no dendrite."""
+STEP_VOX = (2, 16, 16)
+BRIGHTNESS = (0.6, 1.6)
+"""Of the simulated shafts over the stack's own."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A real stack and its empty parts."""
+
+    labelled: Labelled
+    corners_vox: IntArray
+    """(N, 3) first voxels of empty parts."""
+    shaft_light: float
+    photon_share: float
+    top_light: float
+    """Where the detector saturates."""
+
+
+def find_ground(labelled: Labelled, shape: tuple[int, int, int]) -> Ground | None:
+    """The parts of `shape` without a dendrite; None where there is none, or no shaft is known."""
+    on = labelled.labels == 1
+    if not on.any() or any(n < s for n, s in zip(labelled.shape, shape, strict=True)):
+        return None
+    level = float(np.median(labelled.image[on]))
+    bright = ndimage.gaussian_filter(labelled.image, (0, 1, 1)) > BRIGHT_SHARE * level
+    # sums over boxes from the running sum of the whole stack
+    total = np.pad((bright | on).astype(np.int64), [(1, 0)] * 3).cumsum(0).cumsum(1).cumsum(2)
+    for axis, n in enumerate(shape):
+        high, low = (
+            np.take(total, np.arange(start, total.shape[axis] - n + start), axis=axis)
+            for start in (n, 0)
+        )
+        total = high - low
+    every = tuple(slice(None, None, step) for step in STEP_VOX)
+    corners = np.argwhere(total[every] < EMPTY_SHARE * np.prod(shape)) * np.array(STEP_VOX)
+    if not len(corners):
+        return None
+    light = denormalise(labelled.image)
+    return Ground(
+        labelled,
+        corners,
+        float(np.median(light[on])),
+        photon_share(light, on),
+        float(light.max()),
+    )
+
+
+def underlay(
+    ground: Ground,
+    shape: tuple[int, int, int],
+    morphology: MorphologyConfig,
+    optics: OpticsConfig,
+    rng: np.random.Generator,
+) -> Labelled:
+    """A simulated dendrite or two in an empty part of a real stack."""
+    low = ground.corners_vox[rng.integers(len(ground.corners_vox))]
+    window = tuple(slice(a, a + n) for a, n in zip(low, shape, strict=True))
+    light = denormalise(ground.labelled.image[window])
+    voxel = ground.labelled.voxel_um
+    extent = (np.array(shape) - 1) * np.array(voxel)
+    none = (0.0, 0.0)
+    bare = replace(morphology, axons=none, puncta=none, clouds=none, blobs=none)
+    scene = draw_scene(rng, bare, extent, int(rng.integers(1, 3)))
+    painted = paint(scene, shape, voxel)
+    added = blur(painted.density, painted.fold, voxel, draw_microscope(rng, optics))
+    on = painted.labels == 1
+    own = float(np.median(added[on])) if on.any() else 1.0
+    added *= ground.shaft_light * rng.uniform(*BRIGHTNESS) / max(own, 1e-3)
+    noise = np.sqrt(np.clip(added, 0, None) * ground.photon_share)
+    light += added + noise * rng.standard_normal(shape, dtype=np.float32)
+    centres_um, scorable = scorable_spines(scene, extent)
+    return forget(
+        Labelled(
+            normalise(np.minimum(light, ground.top_light), PLAIN),
+            painted.labels,
+            np.full(shape, KNOWN_ALL, np.uint8),
+            centres_um / np.array(voxel),
+            scorable,
+            voxel,
+        )
+    )
