@@ -1,0 +1,41 @@
+"""Every setting and its default, once. Frozen; unknown keys are refused where they are read.
+
+A YAML in `configs/` lists only what differs from these defaults.
+"""
+
+from spinenet.config.infer import (
+    AnalyzeConfig,
+    InferConfig,
+    MatchConfig,
+    MeasureConfig,
+    SegmentConfig,
+    WeightsConfig,
+)
+from spinenet.config.simulate import MorphologyConfig, OpticsConfig, SimulateConfig, TurnoverConfig
+from spinenet.config.train import (
+    AnnotatedConfig,
+    Device,
+    NetConfig,
+    PointKind,
+    TrainerConfig,
+    TrainSegmentConfig,
+)
+
+__all__ = [
+    "AnalyzeConfig",
+    "AnnotatedConfig",
+    "Device",
+    "InferConfig",
+    "MatchConfig",
+    "MeasureConfig",
+    "MorphologyConfig",
+    "NetConfig",
+    "OpticsConfig",
+    "PointKind",
+    "SegmentConfig",
+    "SimulateConfig",
+    "TrainSegmentConfig",
+    "TrainerConfig",
+    "TurnoverConfig",
+    "WeightsConfig",
+]

@@ -1,0 +1,111 @@
+"""Settings of `spinenet infer` and of the rooms that it walks through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class WeightsConfig:
+    """Which weights to use; a name from weights/manifest.json or a path to a .safetensors file."""
+
+    segment: str = "default"
+
+
+@dataclass(frozen=True)
+class SegmentConfig:
+    """How probabilities become shafts and spines. None takes the value stored with the weights.
+
+    Parameters
+    ----------
+    shaft_threshold: probability from which a voxel is shaft
+    spine_threshold: probability from which a voxel belongs to a spine
+    centre_threshold: height of a centre peak from which it is a spine
+    tile_mvox: largest tile, in millions of voxels; halved when memory runs out
+    """
+
+    shaft_threshold: float | None = None
+    spine_threshold: float | None = None
+    centre_threshold: float | None = None
+    tile_mvox: float = 5.0
+
+
+@dataclass(frozen=True)
+class MeasureConfig:
+    """How spines and dendrites are measured.
+
+    Parameters
+    ----------
+    min_dendrite_um: shorter pieces of skeleton are not dendrites
+    spur_um: side branches of the skeleton up to this long are spines or roughness, not dendrites
+    node_um: distance between nodes of a centreline
+    edge_um: spines nearer to the border of the stack touch the edge
+    reach_um: a spine's centre lies at most this far from the shaft's surface
+    min_length_um: shortest protrusion beyond the shaft that counts as a spine
+    """
+
+    min_dendrite_um: float = 8.0
+    spur_um: float = 4.0
+    node_um: float = 0.5
+    edge_um: float = 1.0
+    reach_um: float = 3.0
+    min_length_um: float = 0.2
+
+
+@dataclass(frozen=True)
+class MatchConfig:
+    """How sessions are aligned and spines linked.
+
+    Parameters
+    ----------
+    max_shift_um: largest shift between sessions that is searched
+    max_rotation_deg: largest rotation about z that is searched
+    gate_um: two spines farther apart than this along the dendrite, after alignment, are not one
+    min_link_p: links less sure than this, rivals left aside, are not made
+    sure_share: over three or more sessions a spine counts if it was once seen at this multiple of
+        the centre threshold: among many looks, a false alarm passes the threshold itself too easily
+    lookback_share: a spine missed at first is found again from this share of the centre threshold
+    min_snr: a shaft dimmer than this, over its noise, cannot show that a spine is absent
+    """
+
+    max_shift_um: float = 20.0
+    max_rotation_deg: float = 6.0
+    gate_um: float = 2.0
+    min_link_p: float = 0.2
+    sure_share: float = 1.4
+    lookback_share: float = 0.7
+    min_snr: float = 4.0
+
+
+@dataclass(frozen=True)
+class AnalyzeConfig:
+    """The readings of the cluster and persistence analysis; stated in the report.
+
+    Parameters
+    ----------
+    window: first and last day in which new spines may appear; None takes all after the first
+    d_um: distance of the rule within_d
+    resolution_um: closer new spines are one unresolved site
+    landmark_day: days after the first session at which survivors start to be followed
+    n_shuffles: shuffles of the null
+    max_gap: absences between two presences that are filled
+    """
+
+    window: tuple[float, float] | None = None
+    d_um: float = 5.0
+    resolution_um: float = 0.5
+    landmark_day: float = 4.0
+    n_shuffles: int = 10_000
+    max_gap: int = 1
+
+
+@dataclass(frozen=True)
+class InferConfig:
+    """Everything `spinenet infer` can be told."""
+
+    weights: WeightsConfig = field(default_factory=WeightsConfig)
+    segment: SegmentConfig = field(default_factory=SegmentConfig)
+    measure: MeasureConfig = field(default_factory=MeasureConfig)
+    match: MatchConfig = field(default_factory=MatchConfig)
+    analyze: AnalyzeConfig = field(default_factory=AnalyzeConfig)
+    seed: int = 0

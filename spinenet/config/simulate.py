@@ -1,0 +1,143 @@
+"""Settings of the simulator: a microscope, what it looks at, and what becomes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from spinenet.types import InputError
+
+
+@dataclass(frozen=True)
+class OpticsConfig:
+    """A two-photon microscope, as ranges from which each stack or session draws.
+
+    Full widths at half maximum of the point spread function are those of two-photon microscopes
+    at NA 0.8-1.0 in tissue (0.325 um lateral at best; out of tissue depth it widens). The default
+    ranges of brightness, background and structure were set beside the real stacks in
+    benchmarks/simulator_statistics.py.
+
+    Parameters
+    ----------
+    lateral_fwhm_um, axial_fwhm_um: core of the point spread function
+    halo_share: share of light in the wide tail (haze of out-of-focus neurites)
+    photons: expected photons at the brightest shaft voxel
+    background_photons: photons from tissue everywhere
+    read_noise: standard deviation of the detector, photons
+    line_noise: correlation of the noise of neighbours along a line, up to 0.7
+    shading: relative standard deviation of slow brightness changes (depth, vessels)
+    shadow_chance: chance of one vessel shadow in a stack
+    jitter_um: standard deviation of the shift of a slice by motion
+    clip_8bit_chance: chance of a zero-clipped, saturating 8-bit detector setting
+    """
+
+    lateral_fwhm_um: tuple[float, float] = (0.35, 0.5)
+    axial_fwhm_um: tuple[float, float] = (1.5, 3.0)
+    halo_share: tuple[float, float] = (0.02, 0.25)
+    photons: tuple[float, float] = (10.0, 100.0)
+    background_photons: tuple[float, float] = (0.02, 0.6)
+    read_noise: tuple[float, float] = (0.1, 1.0)
+    line_noise: tuple[float, float] = (0.0, 0.68)
+    shading: float = 0.25
+    shadow_chance: float = 0.15
+    jitter_um: tuple[float, float] = (0.0, 0.12)
+    clip_8bit_chance: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.line_noise[0] <= self.line_noise[1] <= 0.7:
+            raise InputError(
+                f"line_noise {self.line_noise}: a correlation between 0 and 0.7 was expected; "
+                "three neighbours on a line cannot be more alike. Give a smaller one."
+            )
+
+
+@dataclass(frozen=True)
+class MorphologyConfig:
+    """Dendrites, spines and what lies between them.
+
+    Parameters
+    ----------
+    spines_per_um: density along each dendrite (0.3-0.5 in L5 apical dendrites, Shao 2021)
+    shaft_radius_um: radius at the base of a dendrite
+    head_volume_um3: median of the log-normal head volume
+    head_volume_log_sd: its standard deviation in log (log-normal sizes: Loewenstein 2011)
+    filopodia_share: share of long protrusions without a head
+    stubby_share: share without a neck
+    axons: axons with boutons per 1000 um2 of field
+    puncta: stray bright puncta per 1000 um2 of field
+    clouds: loose heaps of dim puncta (out-of-focus neuropil, debris) per 1000 um2 of field
+    blobs: large dim autofluorescent bodies per 1000 um2 of field
+    """
+
+    spines_per_um: tuple[float, float] = (0.2, 0.7)
+    shaft_radius_um: tuple[float, float] = (0.25, 0.8)
+    head_volume_um3: float = 0.06
+    head_volume_log_sd: float = 0.7
+    filopodia_share: float = 0.04
+    stubby_share: float = 0.15
+    axons: tuple[float, float] = (0.0, 3.0)
+    puncta: tuple[float, float] = (0.0, 8.0)
+    clouds: tuple[float, float] = (0.0, 5.0)
+    blobs: tuple[float, float] = (0.0, 0.6)
+
+
+@dataclass(frozen=True)
+class TurnoverConfig:
+    """How spines come and go between sessions.
+
+    Parameters
+    ----------
+    days: day of each session
+    formation_per_day, elimination_per_day: share of the spines present at the start
+    clustered_share: share of new spines planted next to an earlier new one
+    new_loss_per_day: hazard of loss of new spines; clustered ones divide it by `protection`
+    protection: how many times rarer the loss of clustered new spines is
+    size_log_sd: standard deviation of the change of log head volume per 4 days
+    recurrent_share: share of lost spines that return
+    """
+
+    days: tuple[float, ...] = (0.0, 2.0, 4.0, 8.0, 16.0)
+    formation_per_day: float = 0.025
+    elimination_per_day: float = 0.012
+    clustered_share: float = 0.3
+    new_loss_per_day: float = 0.06
+    protection: float = 2.5
+    size_log_sd: float = 0.25
+    recurrent_share: float = 0.02
+
+
+@dataclass(frozen=True)
+class SimulateConfig:
+    """A simulated experiment: animals x regions x sessions with exact truth.
+
+    Parameters
+    ----------
+    shape: voxels of each stack, z, y, x
+    voxel_um: voxel size, z, y, x
+    snr: good, fair or poor (60, 25, 10 photons at the shaft), or any for the whole range
+    shift_um: standard deviation of the shift between sessions; half of it in z
+    rotation_deg: standard deviation of the rotation about z between sessions
+    tilt_deg: standard deviation of the window's tilt about y and about x between sessions
+    warp_um: standard deviation of the smooth deformation between sessions
+    roll_deg: standard deviation of a dendrite's roll about its axis, and of each spine's besides
+    arc_jitter_um: standard deviation of a spine's move along its dendrite between sessions
+    neck_log_sd: standard deviation of the log of a neck's length between sessions
+    """
+
+    animals: int = 2
+    regions: int = 1
+    dendrites: int = 2
+    shape: tuple[int, int, int] = (28, 256, 448)
+    voxel_um: tuple[float, float, float] = (0.8, 0.12, 0.12)
+    snr: Literal["good", "fair", "poor", "any"] = "good"
+    shift_um: float = 1.5
+    rotation_deg: float = 1.0
+    tilt_deg: float = 1.0
+    warp_um: float = 0.4
+    roll_deg: float = 8.0
+    arc_jitter_um: float = 0.1
+    neck_log_sd: float = 0.2
+    optics: OpticsConfig = field(default_factory=OpticsConfig)
+    morphology: MorphologyConfig = field(default_factory=MorphologyConfig)
+    turnover: TurnoverConfig = field(default_factory=TurnoverConfig)
+    seed: int = 0

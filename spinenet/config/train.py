@@ -1,0 +1,107 @@
+"""Settings of the training of a net."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from spinenet.config.simulate import MorphologyConfig, OpticsConfig
+from spinenet.types import InputError
+
+Device = Literal["auto", "cpu", "cuda"]
+PointKind = Literal["", "tip", "head"]
+
+
+@dataclass(frozen=True)
+class NetConfig:
+    """The U-Net. `channels` per level; z is pooled from the third level on."""
+
+    channels: tuple[int, ...] = (16, 32, 64, 128)
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """How Lightning runs the training.
+
+    Parameters
+    ----------
+    devices: cards to train on; with more than one each takes `batch` patches a step
+    log_every: steps between lines of the logs (CSV and TensorBoard, in `log/` of the run)
+    """
+
+    devices: int = 1
+    log_every: int = 25
+
+
+@dataclass(frozen=True)
+class AnnotatedConfig:
+    """How a lab's annotated stacks (`--data`) are used in training.
+
+    Parameters
+    ----------
+    share: share of the patches that come from them; the simulator gives the rest
+    implant_share: share of those in which simulated spines are grown on a traced dendrite
+    underlay_share: share of the simulated scenes that lie over an empty part of a real stack
+    point: what the places in spines.csv are where the table does not say: tip or head
+    reach_um: this far from a traced dendrite (z squeezed by 2.5) its spines are taken to be marked
+    hold_out: dendrite_ids whose spines are not shown to the net, to be tested on later
+    """
+
+    share: float = 0.5
+    implant_share: float = 0.25
+    underlay_share: float = 0.3
+    point: PointKind = ""
+    reach_um: float = 3.0
+    hold_out: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrainSegmentConfig:
+    """Training of the segmentation net on simulated and annotated patches.
+
+    Parameters
+    ----------
+    steps: optimiser steps in all
+    batch: patches per step, on each card
+    patch: voxels of a training patch, z, y, x
+    crops_per_scene: patches cut from each simulated scene
+    learning_rate: peak of a warm-up + cosine schedule
+    ema: decay of the averaged weights that are shipped
+    freeze_norm: keep the statistics of the normalisation, as fine-tuning on few stacks needs
+    workers: processes that simulate while the net trains
+    validation_stacks: simulated stacks on which thresholds are fitted, never trained on
+    save_every: steps between checkpoints and pictures of validation crops
+    """
+
+    net: NetConfig = field(default_factory=NetConfig)
+    optics: OpticsConfig = field(default_factory=OpticsConfig)
+    morphology: MorphologyConfig = field(default_factory=MorphologyConfig)
+    annotated: AnnotatedConfig = field(default_factory=AnnotatedConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    steps: int = 6000
+    batch: int = 4
+    patch: tuple[int, int, int] = (16, 96, 96)
+    crops_per_scene: int = 2
+    learning_rate: float = 2e-3
+    ema: float = 0.998
+    freeze_norm: bool = False
+    workers: int = 1
+    validation_stacks: int = 12
+    save_every: int = 250
+    seed: int = 0
+    device: Device = "auto"
+
+    def __post_init__(self) -> None:
+        z, y, x = self.patch
+        if z % 2 or y % 8 or y != x or min(self.patch) < 2:
+            raise InputError(
+                f"patch {list(self.patch)}: z must be even, y and x the same multiple of 8; the "
+                "net halves them on its way down, and patches are turned. Give for example "
+                "[16, 96, 96]."
+            )
+        if len(self.net.channels) != 4:
+            raise InputError(f"net.channels {list(self.net.channels)}: four levels were expected.")
+        if self.validation_stacks < 1:
+            raise InputError(
+                f"validation_stacks {self.validation_stacks}: at least one is needed, to fit masks."
+            )
