@@ -17,6 +17,7 @@ import pandas as pd
 
 FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.integer]
+BoolArray = npt.NDArray[np.bool_]
 Um3 = tuple[float, float, float]
 
 

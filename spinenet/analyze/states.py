@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spinenet.types import FloatArray, InputError, IntArray, Presence, Tracks
+from spinenet.types import BoolArray, FloatArray, InputError, IntArray, Presence, Tracks
 
 SEEN, GONE, UNKNOWN = 1, 0, -1
 NEVER = -1
+CODES = {Presence.PRESENT: SEEN, Presence.ABSENT: GONE}
+KINDS = ("spine", "filopodium")
 
 
 @dataclass(frozen=True)
@@ -26,41 +28,48 @@ class Histories:
     days: FloatArray
     track_ids: IntArray
     arc_um: FloatArray
-    filopodium: npt.NDArray[np.bool_]
+    filopodium: BoolArray
+    told: npt.NDArray[np.int8]
+    """(S, T) SEEN, GONE or UNKNOWN (out of view, not scorable), as in tracks.csv."""
     seen: npt.NDArray[np.int8]
-    """(S, T) SEEN, GONE or UNKNOWN (out of view, not scorable); gaps filled."""
+    """(S, T) the same, gaps filled."""
     birth: IntArray
     """(S,) position of the session of a new spine's first sighting; NEVER for all others."""
+    p_present: FloatArray
+    """(S, T) probability that the spine was there; nan where tracks.csv does not say."""
+    p_link: FloatArray
+    """(S, T) probability of the link to its last sighting; nan where there is none."""
 
     def window(self, days: tuple[float, float] | None) -> list[int]:
         """Positions of the sessions in which a spine can be new: all but the first, or in days."""
         after = range(1, len(self.days))
         return [t for t in after if days is None or days[0] <= self.days[t] <= days[1]]
 
-    def is_new(self, days: tuple[float, float] | None) -> npt.NDArray[np.bool_]:
+    def is_new(self, days: tuple[float, float] | None) -> BoolArray:
         """(S,) spines born in the window."""
-        return np.isin(self.birth, self.window(days))
+        new: BoolArray = np.isin(self.birth, self.window(days))
+        return new
+
+    def retold(self, told: npt.NDArray[np.int8], max_gap: int) -> Histories:
+        """The same spines with other sightings."""
+        seen = fill_gaps(told, max_gap)
+        return replace(self, told=told, seen=seen, birth=births(seen))
 
 
 def histories(tracks: Tracks, max_gap: int) -> list[Histories]:
     """One `Histories` per dendrite, in the order of animals, regions and dendrites.
 
     A spine is new at its first sighting if some earlier session showed that it was absent. Of up
-    to `max_gap` absences between two sightings the spine is taken to have been missed.
+    to `max_gap` absences between two sightings the spine is taken to have been missed. A session
+    in which nothing of a dendrite could be scored is no session of that dendrite.
+
+    Raises
+    ------
+    InputError
+        If the table contradicts itself.
     """
     frame = tracks.frame
-    known = {str(p) for p in Presence}
-    odd = frame[~frame["presence"].isin(known)]
-    if len(odd):
-        raise InputError(
-            f"tracks.csv: presence {odd['presence'].iloc[0]!r} is not one of "
-            f"{', '.join(sorted(known))}. A 1/0 table needs present and absent instead."
-        )
-    groups = frame.groupby("animal")["group"].nunique()
-    if (groups > 1).any():
-        raise InputError(
-            f"tracks.csv: animal {groups.idxmax()!r} is in several groups; one was expected."
-        )
+    _check(frame)
     out = []
     for (animal, region), part in frame.groupby(["animal", "region"], sort=True):
         days = part.drop_duplicates("session").set_index("session")["day"].sort_index()
@@ -70,33 +79,92 @@ def histories(tracks: Tracks, max_gap: int) -> list[Histories]:
                 "with the session. Correct the columns session and day."
             )
         for dendrite, mine in part.groupby("dendrite_id", sort=True):
-            out.append(_history(str(animal), str(region), int(dendrite), mine, days, max_gap))
+            if mine["presence"].isin([str(p) for p in CODES]).any():
+                out.append(_history(str(animal), str(region), int(dendrite), mine, days, max_gap))
     return out
+
+
+def _check(frame: pd.DataFrame) -> None:
+    known = {str(p) for p in Presence}
+    odd = frame[~frame["presence"].isin(known)]
+    if len(odd):
+        raise InputError(
+            f"tracks.csv: presence {odd['presence'].iloc[0]!r} is not one of "
+            f"{', '.join(sorted(known))}. A 1/0 table needs present and absent instead."
+        )
+    odd = frame[~frame["kind"].isin([*KINDS, ""])]
+    if len(odd):
+        raise InputError(
+            f"tracks.csv: kind {odd['kind'].iloc[0]!r} is not one of {', '.join(KINDS)}. Leave it "
+            "blank where it is not known; blank means spine."
+        )
+    for column in ("day", "arc_length_um"):
+        odd = frame[~np.isfinite(frame[column])]
+        if len(odd):
+            raise InputError(
+                f"tracks.csv, line {int(odd.index[0]) + 2}: {column} is blank or not a finite "
+                "number. Every row needs it, absent ones too: without it nobody can tell when or "
+                "where the spine was looked for."
+            )
+    _one_each(frame, ["animal"], "group", "animal {0!r} is in several groups")
+    _one_each(
+        frame,
+        ["animal", "region", "track_id"],
+        "dendrite_id",
+        "track {2} of animal {0!r}, region {1!r} lies on several dendrites",
+    )
+    _one_each(
+        frame,
+        ["animal", "region", "session"],
+        "day",
+        "session {2} of animal {0!r}, region {1!r} has several days",
+    )
+
+
+def _one_each(frame: pd.DataFrame, keys: list[str], column: str, message: str) -> None:
+    several = frame.groupby(keys)[column].nunique()
+    several = several[several > 1]
+    if len(several):
+        which = several.index[0]
+        which = which if isinstance(which, tuple) else (which,)
+        raise InputError(
+            f"tracks.csv: {message.format(*which)}; one was expected. A mistyped identifier is "
+            "the usual cause."
+        )
 
 
 def _history(
     animal: str, region: str, dendrite: int, rows: pd.DataFrame, days: pd.Series, max_gap: int
 ) -> Histories:
-    code = {Presence.PRESENT: SEEN, Presence.ABSENT: GONE}
-    values = rows.assign(code=[code.get(Presence(p), UNKNOWN) for p in rows["presence"]])
-    matrix = values.pivot(index="track_id", columns="session", values="code")
-    matrix = matrix.reindex(columns=days.index).fillna(UNKNOWN)
+    values = rows.assign(code=[CODES.get(Presence(p), UNKNOWN) for p in rows["presence"]])
+
+    def table(column: str) -> pd.DataFrame:
+        wide = values.pivot(index="track_id", columns="session", values=column)
+        return wide.reindex(columns=days.index)
+
+    matrix = table("code").fillna(UNKNOWN)
     arc = rows.groupby("track_id")["arc_length_um"].mean().reindex(matrix.index)
     order = np.lexsort((matrix.index.to_numpy(), arc.to_numpy()))
     kinds = rows.groupby("track_id")["kind"].agg(lambda k: k.iloc[0]).reindex(matrix.index)
-    seen = fill_gaps(matrix.to_numpy(np.int8)[order], max_gap)
+    told = matrix.to_numpy(np.int8)[order]
+    scored = (told != UNKNOWN).any(axis=0)
+    told = told[:, scored]
+    seen = fill_gaps(told, max_gap)
     return Histories(
         animal,
         str(rows["group"].iloc[0]),
         region,
         dendrite,
-        days.index.to_numpy(np.int64),
-        days.to_numpy(float),
+        days.index.to_numpy(np.int64)[scored],
+        days.to_numpy(float)[scored],
         matrix.index.to_numpy(np.int64)[order],
         arc.to_numpy(float)[order],
         (kinds == "filopodium").to_numpy()[order],
+        told,
         seen,
         births(seen),
+        table("p_present").to_numpy(float)[order][:, scored],
+        table("p_link").to_numpy(float)[order][:, scored],
     )
 
 
@@ -106,8 +174,15 @@ def fill_gaps(seen: npt.NDArray[np.int8], max_gap: int) -> npt.NDArray[np.int8]:
     What is unknown stays unknown: filled between survivors alone, it would hide losses.
     """
     out = seen.copy()
-    for row in out:
-        at = np.flatnonzero(row == SEEN)
+    if not max_gap:
+        return out
+    here = seen == SEEN
+    # only rows with an absence between two sightings
+    later = np.cumsum(here[:, ::-1], axis=1)[:, ::-1] > 0
+    earlier = np.cumsum(here, axis=1) > 0
+    for i in np.flatnonzero(((seen == GONE) & later & earlier).any(axis=1)):
+        row = out[i]
+        at = np.flatnonzero(here[i])
         for a, b in zip(at[:-1], at[1:], strict=True):
             between = row[a + 1 : b]
             if (between == GONE).sum() <= max_gap:
@@ -117,21 +192,23 @@ def fill_gaps(seen: npt.NDArray[np.int8], max_gap: int) -> npt.NDArray[np.int8]:
 
 def births(seen: npt.NDArray[np.int8]) -> IntArray:
     """(S,) first sighting of the spines that were absent before; NEVER for the others."""
-    out = np.full(len(seen), NEVER)
-    for i, row in enumerate(seen):
-        at = np.flatnonzero(row == SEEN)
-        if len(at) and (row[: at[0]] == GONE).any():
-            out[i] = at[0]
-    return out
+    here = seen == SEEN
+    first = here.argmax(axis=1)
+    before = np.cumsum(seen == GONE, axis=1)[np.arange(len(seen)), first] > 0
+    born: IntArray = np.where(here.any(axis=1) & before, first, NEVER)
+    return born
 
 
-def miss_rate(tracks: Tracks) -> tuple[float, int]:
-    """Share of sightings missed between two others, n(101) / (n(101) + n(111)), and its n."""
-    gaps = full = 0
-    for h in histories(tracks, 0):
-        for t in range(1, h.seen.shape[1] - 1):
-            flank = (h.seen[:, t - 1] == SEEN) & (h.seen[:, t + 1] == SEEN)
-            gaps += int((flank & (h.seen[:, t] == GONE)).sum())
-            full += int((flank & (h.seen[:, t] == SEEN)).sum())
-    n = gaps + full
-    return (gaps / n if n else float("nan")), n
+def returned(seen: npt.NDArray[np.int8]) -> BoolArray:
+    """(S, T) which spines were seen, then gone, then back by then: recurrent."""
+    was = np.cumsum(seen == SEEN, axis=1) > 0
+    lost = np.cumsum((seen == GONE) & was, axis=1) > 0
+    back: BoolArray = np.cumsum((seen == SEEN) & lost, axis=1) > 0
+    return back
+
+
+def miss_counts(h: Histories) -> tuple[int, int]:
+    """Sightings missed between two others, n(101), and those made there, n(111)."""
+    before, now, after = h.told[:, :-2], h.told[:, 1:-1], h.told[:, 2:]
+    flank = (before == SEEN) & (after == SEEN)
+    return int((flank & (now == GONE)).sum()), int((flank & (now == SEEN)).sum())

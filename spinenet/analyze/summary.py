@@ -8,7 +8,7 @@ from scipy import stats
 
 from spinenet.analyze.clusters import RULES, cluster_table
 from spinenet.analyze.nulls import candidates, clustered, p_value, shuffled_counts
-from spinenet.analyze.states import Histories, histories, miss_rate
+from spinenet.analyze.states import Histories, histories, miss_counts
 from spinenet.analyze.survival import survival
 from spinenet.analyze.turnover import intervals
 from spinenet.config import AnalyzeConfig
@@ -53,8 +53,9 @@ def analyze(
             nulls[f"{row['name']}|{group}"] = null
         rows += _cluster_counts(group, mine, clusters)
         rows += _survivals(group, len({h.animal for h in mine}), curves)
-        own = tracks.frame[tracks.frame["group"] == group]
-        q, n = miss_rate(Tracks(own))
+        gaps, full = np.sum([miss_counts(h) for h in mine], axis=0)
+        n = int(gaps + full)
+        q = gaps / n if n else float("nan")
         rows.append(_row("miss_rate_q", group, q, n_spines=n, test="n(101)/(n(101)+n(111))"))
     return Analysis(spans, clusters, curves, STATISTICS.frame(rows), nulls)
 

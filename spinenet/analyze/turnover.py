@@ -2,23 +2,56 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
-from spinenet.analyze.states import GONE, SEEN, Histories
+from spinenet.analyze.states import GONE, SEEN, Histories, returned
 from spinenet.tables import INTERVALS
+from spinenet.types import FloatArray, IntArray
 
 COUNTS = ["n_before", "n_after", "n_new", "n_lost", "n_stable"]
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Counts (T - 1,) of one dendrite between its consecutive sessions."""
+
+    n_before: IntArray
+    n_after: IntArray
+    n_new: IntArray
+    n_lost: IntArray
+    n_stable: IntArray
+    n_seen: IntArray
+    """Seen in the second session, at risk or not."""
+
+
+def flow(h: Histories) -> Flow:
+    """A spine is at risk if it is seen at one end and scorable at the other.
+
+    A spine that returns after it was lost is neither new nor stable.
+    """
+    before, after = h.seen[:, :-1], h.seen[:, 1:]
+    fair = (before >= GONE) & (after >= GONE)
+    back = returned(h.seen)[:, 1:]
+    there, then = fair & (before == SEEN), fair & (after == SEEN)
+    return Flow(
+        n_before=there.sum(axis=0),
+        n_after=then.sum(axis=0),
+        n_new=(then & (before == GONE) & ~back).sum(axis=0),
+        n_lost=(there & (after == GONE)).sum(axis=0),
+        n_stable=(there & then & ~back).sum(axis=0),
+        n_seen=(after == SEEN).sum(axis=0),
+    )
 
 
 def intervals(all_histories: list[Histories], coverage: pd.DataFrame | None) -> pd.DataFrame:
     """`intervals.csv`: consecutive sessions per dendrite, and summed per animal and group.
 
-    A spine is at risk if it is seen at one end and scorable at the other. A spine that returns
-    after it was lost is neither new nor stable. Density needs `coverage`; it is nan without.
+    Density needs `coverage`; it is nan without.
     """
-    rows = [row for h in all_histories for row in _of_dendrite(h, coverage)]
-    frame = pd.DataFrame(rows)
+    frame = pd.DataFrame([row for h in all_histories for row in _of_dendrite(h, coverage)])
     if frame.empty:
         return INTERVALS.frame()
     parts = [frame]
@@ -33,13 +66,10 @@ def intervals(all_histories: list[Histories], coverage: pd.DataFrame | None) -> 
         )
         parts.append(sums.assign(level=level))
     out = pd.concat(parts, ignore_index=True)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        out["formation"] = _ratio(out["n_new"], out["n_before"])
-        out["elimination"] = _ratio(out["n_lost"], out["n_before"])
-        out["turnover_ratio"] = _ratio(
-            out["n_new"] + out["n_lost"], out["n_before"] + out["n_after"]
-        )
-        out["density_per_um"] = _ratio(out["n_seen"], out["length_um"])
+    out["formation"] = _ratio(out["n_new"], out["n_before"])
+    out["elimination"] = _ratio(out["n_lost"], out["n_before"])
+    out["turnover_ratio"] = _ratio(out["n_new"] + out["n_lost"], out["n_before"] + out["n_after"])
+    out["density_per_um"] = _ratio(out["n_seen"], out["length_um"])
     for name in ("animal", "group", "region"):
         out[name] = out[name].fillna("")
     return INTERVALS.conform(out.drop(columns=["n_seen", "length_um"]))
@@ -50,51 +80,37 @@ def _sum_or_nan(values: pd.Series) -> float:
 
 
 def _ratio(a: pd.Series, b: pd.Series) -> pd.Series:
-    return (a.astype(float) / b.astype(float)).where(b > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (a.astype(float) / b.astype(float)).where(b > 0)
 
 
 def _of_dendrite(h: Histories, coverage: pd.DataFrame | None) -> list[dict[str, object]]:
-    rows = []
-    for t in range(1, len(h.sessions)):
-        before, after = h.seen[:, t - 1], h.seen[:, t]
-        fair = (before >= GONE) & (after >= GONE)
-        recurrent = np.array([returned_by(r, t) for r in h.seen], bool)
-        scorable, length = _lengths(h, t, coverage)
-        rows.append(
-            {
-                "level": "dendrite",
-                "animal": h.animal,
-                "group": h.group,
-                "region": h.region,
-                "dendrite_id": h.dendrite_id,
-                "session_from": int(h.sessions[t - 1]),
-                "session_to": int(h.sessions[t]),
-                "day_from": h.days[t - 1],
-                "day_to": h.days[t],
-                "n_before": int((fair & (before == SEEN)).sum()),
-                "n_after": int((fair & (after == SEEN)).sum()),
-                "n_new": int((fair & (before == GONE) & (after == SEEN) & ~recurrent).sum()),
-                "n_lost": int((fair & (before == SEEN) & (after == GONE)).sum()),
-                "n_stable": int((fair & (before == SEEN) & (after == SEEN) & ~recurrent).sum()),
-                "n_seen": int((after == SEEN).sum()),
-                "scorable_um": scorable,
-                "length_um": length,
-            }
-        )
-    return rows
+    counts = flow(h)
+    both, second = lengths(h, coverage)
+    return [
+        {
+            "level": "dendrite",
+            "animal": h.animal,
+            "group": h.group,
+            "region": h.region,
+            "dendrite_id": h.dendrite_id,
+            "session_from": int(h.sessions[t]),
+            "session_to": int(h.sessions[t + 1]),
+            "day_from": h.days[t],
+            "day_to": h.days[t + 1],
+            **{name: int(getattr(counts, name)[t]) for name in [*COUNTS, "n_seen"]},
+            "scorable_um": both[t],
+            "length_um": second[t],
+        }
+        for t in range(len(h.sessions) - 1)
+    ]
 
 
-def returned_by(row: np.ndarray, t: int) -> bool:
-    """Seen, then gone, then back, all by session t: recurrent."""
-    known = row[: t + 1][row[: t + 1] >= GONE]
-    steps = np.diff(known)
-    return bool((steps == -1).any() and (steps[int(np.argmax(steps == -1)) :] == 1).any())
-
-
-def _lengths(h: Histories, t: int, coverage: pd.DataFrame | None) -> tuple[float, float]:
-    """Length scorable in both sessions of an interval, and in the second one, um."""
+def lengths(h: Histories, coverage: pd.DataFrame | None) -> tuple[FloatArray, FloatArray]:
+    """(T - 1,) length scorable in both sessions of an interval, and in the second one, um."""
+    n = max(len(h.sessions) - 1, 0)
     if coverage is None:
-        return float("nan"), float("nan")
+        return np.full(n, np.nan), np.full(n, np.nan)
     mine = coverage[
         (coverage["animal"] == h.animal)
         & (coverage["region"] == h.region)
@@ -102,8 +118,11 @@ def _lengths(h: Histories, t: int, coverage: pd.DataFrame | None) -> tuple[float
         & coverage["usable"]
     ]
     spans = [
-        mine.loc[mine["session"] == s, ["start_um", "end_um"]].to_numpy(float)
-        for s in h.sessions[[t - 1, t]]
+        mine.loc[mine["session"] == s, ["start_um", "end_um"]].to_numpy(float) for s in h.sessions
     ]
-    both = sum(max(0.0, min(a[1], b[1]) - max(a[0], b[0])) for a in spans[0] for b in spans[1])
-    return float(both), float(np.diff(spans[1], axis=1).sum()) if len(spans[1]) else 0.0
+    both = [
+        float(sum(max(0.0, min(a[1], b[1]) - max(a[0], b[0])) for a in first for b in then))
+        for first, then in zip(spans[:-1], spans[1:], strict=True)
+    ]
+    second = [float(np.diff(then, axis=1).sum()) if len(then) else 0.0 for then in spans[1:]]
+    return np.array(both), np.array(second)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from spinenet.analyze.clusters import count_sites, find_clusters
 from spinenet.analyze.nulls import clustered, expected_contiguous, p_value, shuffled_counts
-from spinenet.analyze.states import births, fill_gaps, histories, miss_rate
+from spinenet.analyze.states import births, fill_gaps, histories, miss_counts
 from spinenet.analyze.summary import analyze
 from spinenet.analyze.survival import survival
 from spinenet.analyze.turnover import intervals
@@ -80,8 +80,7 @@ def test_no_spines_is_nan_not_zero():
 
 
 def test_miss_rate_counts_101():
-    q, n = miss_rate(tracks_of({1: "101", 2: "111", 3: "111", 4: "110"}))
-    assert (q, n) == (1 / 3, 3)
+    assert miss_counts(one({1: "101", 2: "111", 3: "111", 4: "110"})) == (1, 2)
 
 
 # E = existing, N = new; arc lengths 1, 2, 3, ...
@@ -246,12 +245,18 @@ def test_renaming_tracks_changes_no_number():
     )
 
 
+def test_an_unusable_session_is_bridged():
+    assert counts({1: "1?1", 2: "1?0", 3: "0?1", 4: "1?1"}) == [[3, 3, 1, 1, 2]]
+
+
 def test_an_unusable_session_makes_no_new_and_no_lost_spines():
     tracks = cohort()
     frame = tracks.frame.copy()
     frame.loc[frame["session"] == 1, "presence"] = "not_scorable"
-    spans = analyze(Tracks(frame), FAST).intervals
-    assert spans[["n_new", "n_lost", "n_before"]].to_numpy().sum() == 0
+    whole, less = (analyze(t, FAST).intervals for t in (tracks, Tracks(frame)))
+    for name in ("n_new", "n_lost"):
+        of = [s.loc[s["level"] == "dendrite", name].sum() for s in (whole, less)]
+        assert of[1] <= of[0]
 
 
 def test_one_animal_gives_no_interval_over_animals():
