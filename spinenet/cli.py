@@ -7,6 +7,7 @@ import sys
 import traceback
 from argparse import Namespace
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,23 +135,33 @@ def _add_analyze(parser: ArgumentParser) -> None:
     from spinenet.config import AnalyzeConfig
 
     parser.add_argument("tracks", type=str, help="tracks.csv, one row per (track, session)")
-    parser.add_argument("--coverage", type=str | None, default=None, help="coverage.csv")
+    parser.add_argument("--coverage", type=str | None, default=None, help="coverage.csv: density")
+    parser.add_argument("--spines", type=str | None, default=None, help="spines.csv: strength")
+    parser.add_argument("--links", type=str | None, default=None, help="links.csv: machine errors")
     parser.add_argument("--out", type=str, required=True, help="folder for the results")
+    parser.add_argument(
+        "--window", type=float, nargs=2, default=None, help="first and last day of new spines"
+    )
     parser.add_class_arguments(AnalyzeConfig, "analyze")
     parser.add_argument("--seed", type=int, default=0)
 
 
 def _analyze(args: Namespace) -> int:
+    from spinenet.analyze.summary import Evidence
     from spinenet.config import InferConfig
     from spinenet.io.table import read_table
     from spinenet.pipeline import analyze_tracks
-    from spinenet.tables import COVERAGE, TRACKS
+    from spinenet.tables import COVERAGE, LINKS, SPINES, TRACKS
     from spinenet.types import Tracks
 
     tracks = Tracks(read_table(Path(args.tracks), TRACKS))
-    coverage = read_table(Path(args.coverage), COVERAGE) if args.coverage else None
-    config = InferConfig(analyze=args.analyze, seed=args.seed)
-    _print_numbers(analyze_tracks(tracks, Path(args.out), config, coverage))
+    given = ((args.coverage, COVERAGE), (args.spines, SPINES), (args.links, LINKS))
+    evidence = Evidence(*(read_table(Path(p), t) if p else None for p, t in given))
+    settings = args.analyze
+    if args.window:
+        settings = replace(settings, window=(args.window[0], args.window[1]))
+    config = InferConfig(analyze=settings, seed=args.seed)
+    _print_numbers(analyze_tracks(tracks, Path(args.out), config, evidence))
     return DONE
 
 

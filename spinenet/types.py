@@ -269,3 +269,5 @@ class Analysis:
     statistics: pd.DataFrame
     nulls: Mapping[str, FloatArray] = field(default_factory=dict)
     """(B,) shuffled values of a statistic, by `statistic|group`."""
+    verdict: str = ""
+    """Whether the data allow a finding of clusters, in words."""

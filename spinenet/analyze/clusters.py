@@ -78,6 +78,36 @@ def count_sites(arc_um: FloatArray, resolution_um: float) -> int:
     return 1 + int((np.diff(np.sort(arc_um)) >= resolution_um).sum()) if len(arc_um) else 0
 
 
+@dataclass(frozen=True)
+class Roles:
+    """What each spine of a dendrite is among the new ones of the contiguous clusters."""
+
+    names: tuple[str, ...]
+    """non_clustered, first, succedent or simultaneous; blank for spines that are not new."""
+    arrivals: dict[int, frozenset[int]]
+    """For each first spine the sessions in which succedent ones of its cluster were born."""
+
+
+def find_roles(h: Histories, config: AnalyzeConfig) -> Roles:
+    """The earliest member of a cluster is first and later ones are succedent; where several are
+    earliest nobody can tell which was first: they are simultaneous."""
+    new = h.is_new(config.window) & ~h.filopodium
+    names = ["non_clustered" if n else "" for n in new]
+    arrivals: dict[int, frozenset[int]] = {}
+    for cluster in find_clusters(h, "contiguous", config):
+        members = list(cluster.members)
+        birth = h.birth[members]
+        earliest = [k for k in members if h.birth[k] == birth.min()]
+        for k in members:
+            names[k] = "simultaneous" if len(earliest) > 1 else "first"
+            if h.birth[k] > birth.min():
+                names[k] = "succedent"
+        if len(earliest) == 1:
+            later = frozenset(int(b) for b in birth if b > birth.min())
+            arrivals[earliest[0]] = arrivals.get(earliest[0], frozenset()) | later
+    return Roles(tuple(names), arrivals)
+
+
 def cluster_table(all_histories: list[Histories], config: AnalyzeConfig) -> pd.DataFrame:
     """`clusters.csv`: all clusters by both rules."""
     rows: list[dict[str, object]] = []

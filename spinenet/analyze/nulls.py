@@ -1,7 +1,10 @@
-"""Is it more than chance? Which of the spines are the new ones is shuffled within each dendrite.
+"""Is it more than chance? Four ways of dealing the new spines out anew, each within its animal.
 
-Positions, the number of new spines and in which sessions each place was occupied stay as they are
-(the null `label`). Closed form for one session: `expected_contiguous`.
+- `label`: which of a dendrite's spines are the new ones; places, numbers and the sessions in which
+  each place was occupied stay (closed form for one session: `expected_contiguous`).
+- `uniform`: new spines anywhere on the dendrite but within the exclusion zone of another spine.
+- `segment`: new spines on any of the animal's dendrites, by their numbers of spines.
+- `group`: which animals belong to which group (`groups.compare`).
 """
 
 from __future__ import annotations
@@ -9,18 +12,16 @@ from __future__ import annotations
 from math import comb
 
 import numpy as np
-import numpy.typing as npt
 
+from spinenet.analyze.clusters import RULES
 from spinenet.analyze.states import SEEN, Histories
 from spinenet.config import AnalyzeConfig
-from spinenet.types import FloatArray
+from spinenet.types import BoolArray, FloatArray, IntArray
 
 BATCH = 2000
 
 
-def clustered(
-    h: Histories, new: npt.NDArray[np.bool_], rule: str, config: AnalyzeConfig
-) -> npt.NDArray[np.bool_]:
+def clustered(h: Histories, new: BoolArray, rule: str, config: AnalyzeConfig) -> BoolArray:
     """(B, S) which spines are members of a cluster, for B labellings `new` (B, S)."""
     out = np.zeros_like(new)
     for t in h.window(config.window):
@@ -44,33 +45,101 @@ def clustered(
     return out
 
 
-def candidates(h: Histories, rule: str, config: AnalyzeConfig) -> npt.NDArray[np.bool_]:
+def candidates(h: Histories, rule: str, config: AnalyzeConfig) -> BoolArray:
     """(S,) spines whose label is shuffled: seen in the window; filopodia only by `within_d`."""
     seen = (h.seen[:, h.window(config.window)] == SEEN).any(axis=1)
     return seen & (~h.filopodium if rule == "contiguous" else True)
 
 
 def shuffled_counts(
-    h: Histories, rule: str, config: AnalyzeConfig, rng: np.random.Generator
-) -> FloatArray:
-    """(B,) clustered new spines of one dendrite when the labels are shuffled."""
-    pool = np.flatnonzero(candidates(h, rule, config))
-    k = int(h.is_new(config.window)[pool].sum())
-    counts = np.zeros(config.n_shuffles)
-    if k < 2:
+    h: Histories, config: AnalyzeConfig, rng: np.random.Generator
+) -> dict[str, FloatArray]:
+    """(B,) clustered new spines of one dendrite by each rule, labels shuffled among its spines and
+    among its filopodia; the same shuffles for all rules, so that their largest can be judged."""
+    pool = candidates(h, "within_d", config)
+    new = h.is_new(config.window) & pool
+    counts: dict[str, FloatArray] = {rule: np.zeros(config.n_shuffles) for rule in RULES}
+    if new.sum() < 2:
         return counts
+    kinds = h.filopodium[pool].astype(int)
     for start in range(0, config.n_shuffles, BATCH):
         n = min(BATCH, config.n_shuffles - start)
-        first = np.argpartition(rng.random((n, len(pool))), k - 1, axis=1)[:, :k]
         labels = np.zeros((n, len(h.arc_um)), bool)
-        labels[np.arange(n)[:, None], pool[first]] = True
-        counts[start : start + n] = clustered(h, labels, rule, config).sum(axis=1)
+        labels[:, pool] = shuffle_within(new[pool], kinds, n, rng)
+        for rule in RULES:
+            mine = labels & candidates(h, rule, config)
+            counts[rule][start : start + n] = clustered(h, mine, rule, config).sum(axis=1)
     return counts
 
 
-def p_value(observed: float, null: FloatArray) -> float:
-    """One-sided P with the add-one rule: (1 + shuffles at least as large) / (B + 1)."""
-    return float((1 + (null >= observed - 1e-12).sum()) / (len(null) + 1))
+def shuffle_within(
+    flags: BoolArray, whose: IntArray, n: int, rng: np.random.Generator
+) -> BoolArray:
+    """(B, N) the flags (N,) dealt out anew among those of the same owner (N,)."""
+    out = np.zeros((n, len(flags)), bool)
+    for owner in np.unique(whose):
+        mine = np.flatnonzero(whose == owner)
+        k = int(flags[mine].sum())
+        if k == len(mine):
+            out[:, mine] = True
+        elif k:
+            first = np.argpartition(rng.random((n, len(mine))), k - 1, axis=1)[:, :k]
+            out[np.arange(n)[:, None], mine[first]] = True
+    return out
+
+
+def uniform_counts(
+    h: Histories, span_um: tuple[float, float], config: AnalyzeConfig, rng: np.random.Generator
+) -> FloatArray:
+    """(B,) new spines within `d_um` of another that coexists with it, places dealt out anew.
+
+    Parameters
+    ----------
+    span_um: first and last arc length on which spines could be scored
+    """
+    new = np.flatnonzero(h.is_new(config.window) & candidates(h, "within_d", config))
+    counts = np.zeros(config.n_shuffles)
+    others = np.setdiff1d(np.flatnonzero((h.seen == SEEN).any(axis=1)), new)
+    starts, widths = free_stretches(h.arc_um[others], span_um, config.exclusion_um)
+    if len(new) < 2 or not widths.sum() > 0:
+        return counts
+    there = h.seen[new][:, h.window(config.window)] == SEEN
+    together = (there[:, None] & there[None]).any(axis=2)
+    ends = np.cumsum(widths)
+    for first in range(0, config.n_shuffles, BATCH):
+        n = min(BATCH, config.n_shuffles - first)
+        along = rng.random((n, len(new))) * ends[-1]
+        part = np.minimum(np.searchsorted(ends, along, side="right"), len(ends) - 1)
+        place = starts[part] + along - (ends - widths)[part]
+        gap = np.abs(place[:, :, None] - place[:, None])
+        near = together & (gap <= config.d_um) & (gap >= config.resolution_um)
+        counts[first : first + n] = near.any(axis=2).sum(axis=1)
+    return counts
+
+
+def free_stretches(
+    arc_um: FloatArray, span_um: tuple[float, float], exclusion_um: float
+) -> tuple[FloatArray, FloatArray]:
+    """Starts and lengths (N,) of what is left of a span farther than that from every spine."""
+    edges = np.sort(arc_um)
+    starts = np.maximum(np.r_[span_um[0], edges + exclusion_um], span_um[0])
+    ends = np.minimum(np.r_[edges - exclusion_um, span_um[1]], span_um[1])
+    return starts, np.maximum(ends - starts, 0.0)
+
+
+def segment_dispersion(
+    n_new: IntArray, n_spines: IntArray, n: int, rng: np.random.Generator
+) -> tuple[float, FloatArray]:
+    """Variance over mean of one animal's new spines per dendrite, about their shares of all spines;
+    and (B,) the same with the new spines dealt out by those shares."""
+    share = n_spines / n_spines.sum()
+    expected = n_new.sum() * share
+    drawn = rng.multinomial(int(n_new.sum()), share, size=n)
+
+    def spread(counts: IntArray) -> FloatArray:
+        return ((counts - expected) ** 2 / expected).sum(axis=-1) / (len(share) - 1)
+
+    return float(spread(n_new)), spread(drawn)
 
 
 def expected_contiguous(n: int, k: int) -> float:

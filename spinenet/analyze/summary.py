@@ -1,171 +1,188 @@
-"""From tracks to every table of the analysis; the numbers that matter, each with its null."""
+"""From tracks to every table of the analysis; the numbers that matter, each with its doubts."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from spinenet.analyze.clusters import RULES, cluster_table
-from spinenet.analyze.nulls import candidates, clustered, p_value, shuffled_counts
-from spinenet.analyze.states import Histories, histories, miss_counts
-from spinenet.analyze.survival import survival
+from spinenet.analyze.animals import UNBOUNDED, pooled, ratios_of_animals
+from spinenet.analyze.chance import chance_rows, chances, segment_row, uniform_row
+from spinenet.analyze.clusters import cluster_table
+from spinenet.analyze.errors import doubts
+from spinenet.analyze.groups import (
+    FEWEST_FOR_ROBUST,
+    compare,
+    hierarchical_bootstrap,
+    mean_of_animals,
+)
+from spinenet.analyze.hazard import hazard_rows
+from spinenet.analyze.machine import Redrawn, difference_with_machine, redraw, with_machine
+from spinenet.analyze.quality import judge_quality
+from spinenet.analyze.rows import Row, difference_row, mean_row, row
+from spinenet.analyze.spacing import flanked, spacing_rows
+from spinenet.analyze.states import Histories, histories
+from spinenet.analyze.strength import changes, strength_rows
+from spinenet.analyze.survival import NEW, Cohort, corrected_share, follow, survival
 from spinenet.analyze.turnover import intervals
 from spinenet.config import AnalyzeConfig
 from spinenet.tables import STATISTICS
 from spinenet.types import Analysis, FloatArray, Tracks
 
-RATES = ("formation", "elimination", "turnover_ratio", "density_per_um")
+Values = dict[str, FloatArray]
+"""(A,) each animal's own value by statistic."""
+BOOTSTRAP_DRAWS = 2000
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known besides the tracks; None where it was not given."""
+
+    coverage: pd.DataFrame | None = None
+    """`coverage.csv`: densities, where spines could be scored, SNR."""
+    spines: pd.DataFrame | None = None
+    """`spines.csv`: strength."""
+    links: pd.DataFrame | None = None
+    """`links.csv`: what the machine was unsure of."""
 
 
 def analyze(
-    tracks: Tracks, config: AnalyzeConfig, coverage: pd.DataFrame | None = None, seed: int = 0
+    tracks: Tracks, config: AnalyzeConfig, evidence: Evidence | None = None, seed: int = 0
 ) -> Analysis:
-    """Turnover, clusters, survival and statistics of all animals.
+    """Turnover, clusters, spacing, strength, persistence and comparisons of groups.
+
+    The unit is the animal: estimates are means over animals of their own ratios, intervals are t
+    intervals over them and nan below two animals. Where the machine's probabilities are known,
+    `machine_*` and the total interval hold its mistakes.
 
     Parameters
     ----------
-    coverage: `coverage.csv`, for densities; without it they are nan
-    seed: of the shuffles
+    seed: of the shuffles and of the draws
 
-    The unit is the animal: estimates are means over animals, intervals are t intervals over them
-    and nan below two animals. The machine's own mistakes are not yet part of the intervals.
+    Raises
+    ------
+    InputError
+        If the tracks contradict themselves.
     """
-    if tracks.frame.empty:
-        return Analysis(
-            intervals([], coverage),
-            cluster_table([], config),
-            survival([], config),
-            STATISTICS.frame(),
-        )
-    hs = histories(tracks, config.max_gap)
-    spans = intervals(hs, coverage)
+    known = evidence or Evidence()
+    hs = histories(tracks, config.max_gap) if len(tracks.frame) else []
+    cohort = follow(hs, config)
     clusters = cluster_table(hs, config)
-    curves = survival(hs, config)
-    rows: list[dict[str, object]] = []
+    quality = judge_quality(hs, known.coverage, seed)
+    strength = changes(hs, known.spines, config) if known.spines is not None else None
+    doubt = doubts(hs, tracks.frame, known.links)
+    rows: list[Row] = []
+    values: dict[str, Values] = {}
     nulls: dict[str, FloatArray] = {}
+    machine: dict[str, Redrawn] = {}
     for number, group in enumerate(sorted({h.group for h in hs})):
-        mine = [h for h in hs if h.group == group]
-        rows += _rates(group, spans)
-        for rule in RULES:
-            row, null = _clustering(group, mine, rule, config, [seed, number])
-            rows.append(row)
-            nulls[f"{row['name']}|{group}"] = null
-        rows += _cluster_counts(group, mine, clusters)
-        rows += _survivals(group, len({h.animal for h in mine}), curves)
-        gaps, full = np.sum([miss_counts(h) for h in mine], axis=0)
-        n = int(gaps + full)
-        q = gaps / n if n else float("nan")
-        rows.append(_row("miss_rate_q", group, q, n_spines=n, test="n(101)/(n(101)+n(111))"))
-    return Analysis(spans, clusters, curves, STATISTICS.frame(rows), nulls)
-
-
-def _row(name: str, group: str, estimate: float, **more: object) -> dict[str, object]:
-    return {"name": name, "group": group, "group_b": "", "estimate": estimate, **more}
-
-
-def _over_animals(values: FloatArray, highest: float = np.inf) -> dict[str, object]:
-    """Mean over animals and its t interval, cut at 0 and at the highest possible value.
-
-    nan where one animal cannot tell.
-    """
-    values = values[np.isfinite(values)]
-    n = len(values)
-    out: dict[str, object] = {"n_animals": n, "test": "mean of animals, t interval"}
-    if n < 2:
-        return out | {"test": "fewer than two animals: no interval"}
-    half = stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n)
-    low, high = max(values.mean() - half, 0.0), min(values.mean() + half, highest)
-    return out | {"ci_low": low, "ci_high": high, "sampling_low": low, "sampling_high": high}
-
-
-def _rates(group: str, spans: pd.DataFrame) -> list[dict[str, object]]:
-    """Rates per animal over all intervals, then over animals."""
-    mine = spans[(spans["level"] == "animal") & (spans["group"] == group)]
-    total = mine.groupby("animal")[["n_before", "n_after", "n_new", "n_lost"]].sum()
-    before = total["n_before"].where(total["n_before"] > 0)
-    values = {
-        "formation": total["n_new"] / before,
-        "elimination": total["n_lost"] / before,
-        "turnover_ratio": (total["n_new"] + total["n_lost"]) / (before + total["n_after"]),
-        "density_per_um": mine.groupby("animal")["density_per_um"].mean(),
-    }
-    return [
-        _row(
-            name,
-            group,
-            float(values[name].mean()),
-            n_spines=int(total["n_before"].sum()),
-            **_over_animals(values[name].to_numpy(float)),
-        )
-        for name in RATES
-    ]
-
-
-def _clustering(
-    group: str, hs: list[Histories], rule: str, config: AnalyzeConfig, seed: list[int]
-) -> tuple[dict[str, object], FloatArray]:
-    """Clustered share of new spines, per animal and then over animals, against shuffled labels."""
-    animals = sorted({h.animal for h in hs})
-    streams = np.random.SeedSequence([*seed, RULES.index(rule)]).spawn(len(hs))
-    n_new = dict.fromkeys(animals, 0)
-    hits = dict.fromkeys(animals, 0)
-    shuffled = {a: np.zeros(config.n_shuffles) for a in animals}
-    for h, stream in zip(hs, streams, strict=True):
-        new = h.is_new(config.window) & candidates(h, rule, config)
-        n_new[h.animal] += int(new.sum())
-        hits[h.animal] += int(clustered(h, new[None], rule, config).sum())
-        shuffled[h.animal] += shuffled_counts(h, rule, config, np.random.default_rng(stream))
-    scored = [a for a in animals if n_new[a]]
-    name = f"clustered_fraction_{rule}"
-    if not scored:
-        return _row(name, group, float("nan"), test="no new spines"), np.zeros(0)
-    share = np.array([hits[a] / n_new[a] for a in scored])
-    null = np.mean([shuffled[a] / n_new[a] for a in scored], axis=0)
-    row = _row(
-        name,
-        group,
-        float(share.mean()),
-        null_mean=float(null.mean()),
-        p_value=p_value(float(share.mean()), null),
-        n_spines=sum(n_new.values()),
-        **_over_animals(share, highest=1.0),
+        at = [i for i, h in enumerate(hs) if h.group == group]
+        mine = [hs[i] for i in at]
+        streams = [np.random.default_rng([seed, number, k]) for k in range(6)]
+        by_rule = chances(mine, sorted({h.animal for h in mine}), config, [seed, number, 10])
+        found, values[group] = _ratio_rows(mine, known.coverage, config, streams[0])
+        values[group] |= {f"clustered_excess_{rule}": c.excess for rule, c in by_rule.items()}
+        found += chance_rows(group, by_rule, config)
+        found.append(uniform_row(group, mine, known.coverage, config, [seed, number, 11]))
+        found.append(segment_row(group, mine, config, streams[1]))
+        found += _cluster_counts(group, mine, clusters)
+        found += hazard_rows(group, cohort, config, streams[2])
+        found += _corrected(group, cohort, found)
+        found += spacing_rows(group, flanked(mine, config), config, streams[3])
+        found += strength_rows(group, strength, config, streams[4])
+        machine[group] = redraw(mine, [doubt[i] for i in at], known.coverage, config, streams[5])
+        rows += [with_machine(r, machine[group]) for r in found]
+        nulls |= {f"clustered_fraction_{rule}|{group}": c.null for rule, c in by_rule.items()}
+    rows += _comparisons(values, machine, np.random.default_rng([seed, 7]))
+    if hs:
+        rows.append(row("quality_reasons", "", len(quality.reasons), test=quality.verdict))
+    return Analysis(
+        intervals(hs, known.coverage),
+        clusters,
+        survival(cohort),
+        STATISTICS.frame(rows),
+        nulls,
+        quality.verdict if hs else "",
     )
-    row["test"] = f"{row['test']}; labels shuffled within dendrites, {config.n_shuffles} times"
-    return row, null
 
 
-def _cluster_counts(
-    group: str, hs: list[Histories], clusters: pd.DataFrame
-) -> list[dict[str, object]]:
+def _ratio_rows(
+    hs: list[Histories],
+    coverage: pd.DataFrame | None,
+    config: AnalyzeConfig,
+    rng: np.random.Generator,
+) -> tuple[list[Row], Values]:
+    """Means over animals of what is a ratio, and the ratios of the sums over all animals.
+
+    The means of clustered fractions, which have a chance level, come from `chance_rows`.
+    """
+    group = hs[0].group
+    values, parts = ratios_of_animals(hs, config, coverage)
+    rows = []
+    for name, of_animals in values.items():
+        n = {}
+        if name in parts:
+            above, below = np.sum([np.sum(p, axis=0) for p in parts[name]], axis=0)
+            n = {"n_spines": int(above if name == "density_per_um" else below)}
+            rows.append(_pooled_row(name, group, parts[name], rng) | n)
+        if not name.startswith("clustered_fraction"):
+            highest = np.inf if name in UNBOUNDED else 1.0
+            rows.append(mean_row(name, group, mean_of_animals(of_animals, 0.0, highest), **n))
+    if coverage is None:
+        rows.append(row("density_per_um", group, np.nan, test="needs coverage.csv"))
+    return rows, values
+
+
+def _pooled_row(
+    name: str, group: str, parts: list[list[FloatArray]], rng: np.random.Generator
+) -> Row:
+    """All animals' spines in one pot; many spines of few animals are few observations."""
+    value, n = pooled(parts), len(parts)
+    found = row(f"{name}_pooled", group, value, n_animals=n)
+    if n < FEWEST_FOR_ROBUST:
+        why = f"pooled; an interval by bootstrap needs {FEWEST_FOR_ROBUST} animals, with {n} it is "
+        return found | {"test": why + "far too narrow"}
+    drawn = hierarchical_bootstrap(parts, BOOTSTRAP_DRAWS, rng)
+    low, high = np.nanpercentile(drawn, [2.5, 97.5])
+    test = "pooled; animals and their dendrites drawn anew"
+    spread = {"sampling_low": low, "sampling_high": high, "ci_low": low, "ci_high": high}
+    return found | spread | {"test": test}
+
+
+def _cluster_counts(group: str, hs: list[Histories], clusters: pd.DataFrame) -> list[Row]:
     mine = clusters[(clusters["group"] == group) & (clusters["rule"] == "contiguous")]
-    pairs = float((mine["size"] == 2).mean()) if len(mine) else float("nan")
-    animals = len({h.animal for h in hs})
-    more = {"n_animals": animals, "n_spines": int(mine["size"].sum()), "test": "count"}
+    pairs = float((mine["size"] == 2).mean()) if len(mine) else np.nan
+    n = {"n_animals": len({h.animal for h in hs}), "n_spines": int(mine["size"].sum())}
     return [
-        _row("cluster_count_contiguous", group, float(len(mine)), **more),
-        _row("cluster_pairs_share", group, pairs, **more),
+        row("cluster_count_contiguous", group, float(len(mine)), test="count", **n),
+        row("cluster_pairs_share", group, pairs, test="of all clusters", **n),
     ]
 
 
-def _survivals(group: str, n_animals: int, curves: pd.DataFrame) -> list[dict[str, object]]:
+def _corrected(group: str, cohort: Cohort, found: list[Row]) -> list[Row]:
+    """Survival if the sightings at the last session were missed as often as those between two."""
+    q = next(float(r["estimate"]) for r in found if r["name"] == "miss_rate_q")
     rows = []
-    for kind in ("clustered", "non_clustered"):
-        mine = curves[(curves["group"] == group) & (curves["class"] == kind)]
-        if mine.empty:
-            rows.append(_row(f"survival_{kind}", group, float("nan"), test="nobody to follow"))
-            continue
-        last = mine.iloc[-1]
-        rows.append(
-            _row(
-                f"survival_{kind}",
-                group,
-                float(last["survival"]),
-                ci_low=float(last["ci_low"]),
-                ci_high=float(last["ci_high"]),
-                n_animals=n_animals,
-                n_spines=int(mine["at_risk"].max()),
-                test=f"Kaplan-Meier, {last['day']:g} days after the landmark",
-            )
-        )
+    for kind in NEW:
+        lives = cohort.lives
+        mine = lives[(lives["group"] == group) & (lives["class"] == kind)]
+        value = corrected_share(mine, q if np.isfinite(q) else 0.0)
+        n = {"n_animals": mine["animal"].nunique(), "n_spines": len(mine)}
+        test = "share of the landmark cohort seen at the last session over 1 - miss_rate_q; pooled"
+        rows.append(row(f"survival_{kind}_corrected", group, value, test=test, **n))
+    return rows
+
+
+def _comparisons(
+    values: dict[str, Values], machine: dict[str, Redrawn], rng: np.random.Generator
+) -> list[Row]:
+    """Every pair of groups: the first minus the second, animals' labels permuted."""
+    rows = []
+    for a, b in combinations(sorted(values), 2):
+        for name in values[a]:
+            difference = compare(values[a][name], values[b][name], rng)
+            found = difference_row(name, a, b, difference)
+            rows.append(difference_with_machine(found, machine[a], machine[b]))
     return rows

@@ -1,10 +1,16 @@
-"""Do new spines persist? Landmark cohorts and Kaplan-Meier curves.
+"""Do new spines persist? Landmark cohorts, Kaplan-Meier curves and a discrete-time hazard.
 
 Only spines alive at the landmark are followed, with the class they have by then: a spine that must
 live until its partner appears would otherwise count as a long-lived clustered one (immortal time).
+A loss is known to lie between the last sighting and the first absence, so time is in intervals
+between sessions; the hazard of an interval is modelled by the complementary log-log, whose
+coefficient is the log of the hazard ratio of the times between (Prentice & Gloeckler 1978).
 """
 
 from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -14,15 +20,85 @@ from spinenet.analyze.clusters import find_clusters
 from spinenet.analyze.states import GONE, SEEN, UNKNOWN, Histories
 from spinenet.config import AnalyzeConfig
 from spinenet.tables import SURVIVAL
+from spinenet.types import FloatArray
+
+NEW = ("clustered", "non_clustered")
+LIFE = ("animal", "group", "class", "days", "last_seen_days", "lost", "seen_at_end")
+PERIOD = ("animal", "group", "class", "spine", "from_days", "to_days", "lost")
 
 
-def survival(all_histories: list[Histories], config: AnalyzeConfig) -> pd.DataFrame:
-    """`survival.csv`: curves per group and class, days counted from the landmark session."""
-    lives = pd.DataFrame(
-        [row for h in all_histories for row in _follow(h, config)],
-        columns=["group", "class", "days", "lost"],
+@dataclass(frozen=True)
+class Cohort:
+    """Everything that was alive at the landmark, followed."""
+
+    lives: pd.DataFrame
+    """A row per spine: animal, group, class, days (from the landmark to the first absence, or to
+    the last look), last_seen_days, lost, seen_at_end (at its dendrite's last session; nan if it
+    could not be scored there)."""
+    periods: pd.DataFrame
+    """A row per spine and interval at risk: animal, group, class, spine, from_days, to_days,
+    lost."""
+
+
+def follow(all_histories: list[Histories], config: AnalyzeConfig) -> Cohort:
+    """The landmark cohort: new spines by class, and those there from the start (stable)."""
+    lives: list[tuple[object, ...]] = []
+    periods: list[tuple[object, ...]] = []
+    for h in all_histories:
+        late = np.flatnonzero(h.days - h.days[0] >= config.landmark_day)
+        if not len(late) or late[0] == len(h.days) - 1:
+            continue
+        landmark = int(late[0])
+        days = h.days[landmark:] - h.days[landmark]
+        for k, kind in _classes(h, landmark, config).items():
+            seen = h.seen[k, landmark:]
+            known = np.flatnonzero(seen != UNKNOWN)
+            if len(known) < 2:
+                continue
+            gone = np.flatnonzero(seen == GONE)
+            end = int(gone[0]) if len(gone) else int(known[-1])
+            at = known[known <= end]
+            who = (h.animal, h.group, kind)
+            last = h.told[k, -1]
+            lives.append(
+                (
+                    *who,
+                    float(days[end]),
+                    float(days[at[-2] if len(gone) else end]),
+                    bool(len(gone)),
+                    np.nan if last == UNKNOWN else float(last == SEEN),
+                )
+            )
+            spine = len(lives)
+            for a, b in zip(at[:-1], at[1:], strict=True):
+                periods.append((*who, spine, float(days[a]), float(days[b]), seen[b] == GONE))
+    return Cohort(
+        pd.DataFrame(lives, columns=list(LIFE)), pd.DataFrame(periods, columns=list(PERIOD))
     )
-    both = lives[lives["class"].isin(["clustered", "non_clustered"])].assign(**{"class": "all_new"})
+
+
+def _classes(h: Histories, landmark: int, config: AnalyzeConfig) -> dict[int, str]:
+    """What the spines alive at the landmark are by then."""
+    new = h.is_new(config.window)
+    members = {
+        i
+        for c in find_clusters(h, "contiguous", config)
+        for i in c.members
+        if (h.birth[list(c.members)] <= landmark).sum() >= 2
+    }
+    out = {}
+    for k in np.flatnonzero(h.seen[:, landmark] == SEEN):
+        if new[k] and h.birth[k] <= landmark:
+            out[int(k)] = "clustered" if k in members else "non_clustered"
+        elif not new[k] and h.seen[k, 0] == SEEN:
+            out[int(k)] = "stable"
+    return out
+
+
+def survival(cohort: Cohort) -> pd.DataFrame:
+    """`survival.csv`: curves per group and class, days counted from the landmark session."""
+    lives = cohort.lives
+    both = lives[lives["class"].isin(NEW)].assign(**{"class": "all_new"})
     rows: list[dict[str, object]] = []
     for (group, kind), part in pd.concat([lives, both]).groupby(["group", "class"], sort=True):
         fit = KaplanMeierFitter().fit(part["days"], part["lost"])
@@ -46,30 +122,30 @@ def survival(all_histories: list[Histories], config: AnalyzeConfig) -> pd.DataFr
     return SURVIVAL.frame(rows)
 
 
-def _follow(h: Histories, config: AnalyzeConfig) -> list[tuple[str, str, float, bool]]:
-    """(group, class, days followed, lost) of the spines alive at the landmark session."""
-    late = np.flatnonzero(h.days - h.days[0] >= config.landmark_day)
-    if not len(late) or late[0] == len(h.days) - 1:
-        return []
-    landmark = int(late[0])
-    new = h.is_new(config.window)
-    members = {
-        i
-        for c in find_clusters(h, "contiguous", config)
-        for i in c.members
-        if (h.birth[list(c.members)] <= landmark).sum() >= 2
-    }
-    rows = []
-    for i in np.flatnonzero(h.seen[:, landmark] == SEEN):
-        later = h.seen[i, landmark + 1 :]
-        days = h.days[landmark + 1 :] - h.days[landmark]
-        known = later != UNKNOWN
-        if not known.any() or (new[i] and h.birth[i] > landmark):
-            continue
-        if not new[i] and h.seen[i, 0] != SEEN:
-            continue  # neither new nor there from the start
-        gone = np.flatnonzero(later == GONE)
-        kind = "stable" if not new[i] else "clustered" if i in members else "non_clustered"
-        end = days[gone[0]] if len(gone) else days[known][-1]
-        rows.append((h.group, kind, float(end), bool(len(gone))))
-    return rows
+def turnbull(last_seen: FloatArray, first_absent: FloatArray) -> pd.Series:
+    """Share still there by day when animals were not looked at on the same days.
+
+    The estimate for interval-censored times (Turnbull 1976).
+
+    Parameters
+    ----------
+    last_seen: (N,) day of the last sighting
+    first_absent: (N,) day of the first absence; inf for those never seen absent
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says that its intervals are not yet confidence bands
+        fit = KaplanMeierFitter().fit_interval_censoring(last_seen, first_absent)
+    curve: pd.Series = fit.survival_function_.iloc[:, 0]
+    return curve
+
+
+def corrected_share(lives: pd.DataFrame, miss_rate: float) -> float:
+    """Share of a cohort still there at the last session, if one sighting in so many is missed.
+
+    Of S survivors 1 - q are seen there: S = seen / (1 - q), at most 1. The plain curve instead
+    takes every first absence for a loss.
+    """
+    seen = lives["seen_at_end"].dropna()
+    if not len(seen) or not miss_rate < 1:
+        return float("nan")
+    return float(min(seen.mean() / (1 - miss_rate), 1.0))

@@ -86,16 +86,20 @@ class AnalyzeConfig:
     window: first and last day in which new spines may appear; None takes all after the first
     d_um: distance of the rule within_d
     resolution_um: closer new spines are one unresolved site
+    exclusion_um: two spines closer than this cannot be told apart, so no new one is seen there
     landmark_day: days after the first session at which survivors start to be followed
     n_shuffles: shuffles of the null
+    n_draws: histories drawn from what the machine is unsure of
     max_gap: absences between two presences that are filled
     """
 
     window: tuple[float, float] | None = None
     d_um: float = 5.0
     resolution_um: float = 0.5
+    exclusion_um: float = 0.3
     landmark_day: float = 4.0
     n_shuffles: int = 10_000
+    n_draws: int = 50
     max_gap: int = 1
 
 

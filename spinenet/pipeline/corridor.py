@@ -10,7 +10,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from spinenet import __version__
-from spinenet.analyze.summary import analyze
+from spinenet.analyze.summary import Evidence, analyze
 from spinenet.config import Device, InferConfig
 from spinenet.io.atomic import sweep
 from spinenet.io.sessions import StackFile
@@ -152,9 +152,8 @@ def _infer(
         bar.step()
     joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
     with log.timed("analyze"):
-        analysis = analyze(
-            Tracks(joined["tracks"]), config.analyze, joined["coverage"], config.seed
-        )
+        evidence = Evidence(joined["coverage"], joined["spines"], joined["links"])
+        analysis = analyze(Tracks(joined["tracks"]), config.analyze, evidence, config.seed)
     with log.timed("report"):
         written = write_tables(out, joined, analysis)
         maps = [map_of(title, group, key, d, written) for title, group, key, d in strips]
@@ -188,10 +187,10 @@ def _infer(
 
 
 def analyze_tracks(
-    tracks: Tracks, out: Path, config: InferConfig, coverage: pd.DataFrame | None
+    tracks: Tracks, out: Path, config: InferConfig, evidence: Evidence
 ) -> Outcome:
     """The analysis alone, of tracks from anywhere: tables and a page without images."""
-    analysis = analyze(tracks, config.analyze, coverage, config.seed)
+    analysis = analyze(tracks, config.analyze, evidence, config.seed)
     tables = {
         TRACKS: tracks.frame,
         INTERVALS: analysis.intervals,

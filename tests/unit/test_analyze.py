@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spinenet.analyze.clusters import count_sites, find_clusters
-from spinenet.analyze.nulls import clustered, expected_contiguous, p_value, shuffled_counts
+from spinenet.analyze.nulls import clustered, expected_contiguous, shuffled_counts
+from spinenet.analyze.rows import p_value
 from spinenet.analyze.states import births, fill_gaps, histories, miss_counts
 from spinenet.analyze.summary import analyze
-from spinenet.analyze.survival import survival
+from spinenet.analyze.survival import follow, survival
 from spinenet.analyze.turnover import intervals
 from spinenet.config import AnalyzeConfig
 from spinenet.tables import COVERAGE
@@ -150,7 +151,7 @@ def test_closed_form_of_the_label_null(n, k, expected):
 def test_shuffles_agree_with_the_closed_form(n, k):
     h = one(row_of("N" * k + "E" * (n - k)))
     config = AnalyzeConfig(n_shuffles=20_000)
-    null = shuffled_counts(h, "contiguous", config, np.random.default_rng(0)) / k
+    null = shuffled_counts(h, config, np.random.default_rng(0))["contiguous"] / k
     error = null.std() / np.sqrt(len(null))
     assert abs(null.mean() - expected_contiguous(n, k)) < 4 * error + 1e-12
 
@@ -188,9 +189,8 @@ def test_survival_from_the_landmark():
         7: "0100" + "0",
     }
     days = (0.0, 2.0, 4.0, 8.0, 16.0)
-    curves = survival(
-        [one(lives, days=days, arcs={1: 1, 2: 2, 3: 3, 4: 4, 5: 9, 6: 8, 7: 20})], FAST
-    )
+    h = one(lives, days=days, arcs={1: 1, 2: 2, 3: 3, 4: 4, 5: 9, 6: 8, 7: 20})
+    curves = survival(follow([h], FAST))
     last = curves.groupby("class").last()
     assert last.loc["clustered", "survival"] == 0.5
     assert last.loc["non_clustered", "survival"] == 1.0
@@ -199,7 +199,7 @@ def test_survival_from_the_landmark():
 
 
 def test_nobody_to_follow_without_a_later_session():
-    assert survival([one({1: "01", 2: "11"})], FAST).empty
+    assert survival(follow([one({1: "01", 2: "11"})], FAST)).empty
 
 
 def cohort(seed=0, animals=3):
@@ -283,7 +283,7 @@ def test_faulty_tracks_are_explained():
 
 def test_with_nobody_left_the_interval_is_unknown():
     tracks = tracks_of({1: "0110", 2: "0110", 3: "1111"}, {1: 1, 2: 5, 3: 9}, days=(0, 4, 8, 12))
-    curves = survival(histories(tracks, 1), AnalyzeConfig(landmark_day=4))
+    curves = survival(follow(histories(tracks, 1), AnalyzeConfig(landmark_day=4)))
     last = curves[curves["class"] == "clustered"].iloc[-1]
     assert last["survival"] == 0
     assert np.isnan(last["ci_low"])

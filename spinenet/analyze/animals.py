@@ -1,0 +1,101 @@
+"""What is counted on every dendrite, and each animal's own ratio of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from spinenet.analyze.clusters import RULES, find_clusters
+from spinenet.analyze.nulls import candidates, clustered
+from spinenet.analyze.spacing import flanked
+from spinenet.analyze.states import Histories, miss_counts
+from spinenet.analyze.survival import NEW, follow
+from spinenet.analyze.turnover import flow, lengths
+from spinenet.config import AnalyzeConfig
+from spinenet.types import FloatArray
+
+UNBOUNDED = ("formation", "density_per_um")
+"""Ratios that may exceed 1."""
+
+
+def counted(
+    h: Histories, config: AnalyzeConfig, coverage: pd.DataFrame | None
+) -> dict[str, tuple[float, float]]:
+    """Numerator and denominator of each ratio on one dendrite, its intervals added up."""
+    f = flow(h)
+    new, lost, before, after = (int(v.sum()) for v in (f.n_new, f.n_lost, f.n_before, f.n_after))
+    out: dict[str, tuple[float, float]] = {
+        "formation": (new, before),
+        "elimination": (lost, before),
+        "turnover_ratio": (new + lost, before + after),
+        "turnover_ratio_first": (new + lost, 2 * before),
+    }
+    if coverage is not None:
+        _, second = lengths(h, coverage)
+        out["density_per_um"] = (int(f.n_seen.sum()), float(second.sum()))
+    for rule in RULES:
+        mine = h.is_new(config.window) & candidates(h, rule, config)
+        hits = clustered(h, mine[None], rule, config) if mine.any() else np.zeros(1)
+        out[f"clustered_fraction_{rule}"] = (int(hits.sum()), int(mine.sum()))
+    found = find_clusters(h, "contiguous", config)
+    staggered = sum(len({int(b) for b in h.birth[list(c.members)]}) > 1 for c in found)
+    out["succedent_share"] = (staggered, len(found))
+    gaps, full = miss_counts(h)
+    out["miss_rate_q"] = (gaps, gaps + full)
+    return out
+
+
+def ratios_of_animals(
+    hs: list[Histories], config: AnalyzeConfig, coverage: pd.DataFrame | None
+) -> tuple[dict[str, FloatArray], dict[str, list[list[FloatArray]]]]:
+    """Each animal's own ratios, in the order of their names, nan where undefined; and the parts.
+
+    Returns
+    -------
+    (A,) by statistic; and by statistic, animal and dendrite the numerator and denominator.
+    """
+    animals = sorted({h.animal for h in hs})
+    parts: dict[str, list[list[FloatArray]]] = {}
+    for h in hs:
+        for name, pair in counted(h, config, coverage).items():
+            of = parts.setdefault(name, [[] for _ in animals])
+            of[animals.index(h.animal)].append(np.array(pair, float))
+    values = {}
+    for name, of_animals in parts.items():
+        sums = np.array([np.sum(p, axis=0) for p in of_animals])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values[name] = np.where(sums[:, 1] > 0, sums[:, 0] / sums[:, 1], np.nan)
+    values |= _survival(hs, animals, config)
+    relative = flanked(hs, config)
+    mean = relative.relative(config.exclusion_um).groupby(relative.frame["animal"]).mean()
+    values["spacing_u"] = mean.reindex(animals).to_numpy(float)
+    return values, parts
+
+
+def pooled(parts: list[list[FloatArray]]) -> float:
+    """The ratio of the sums over all animals."""
+    total = np.sum([np.sum(p, axis=0) for p in parts], axis=0)
+    return float(total[0] / total[1]) if total[1] > 0 else float("nan")
+
+
+def _survival(
+    hs: list[Histories], animals: list[str], config: AnalyzeConfig
+) -> dict[str, FloatArray]:
+    lives = follow(hs, config).lives
+    out = {}
+    for kind in NEW:
+        mine = lives[lives["class"] == kind]
+        of = {a: share_left(p) for a, p in mine.groupby("animal")}
+        out[f"survival_{kind}"] = np.array([of.get(a, np.nan) for a in animals])
+    return out
+
+
+def share_left(lives: pd.DataFrame) -> float:
+    """Kaplan-Meier estimate at the last day; nan of nobody."""
+    if lives.empty:
+        return float("nan")
+    days, lost = lives["days"].to_numpy(float), lives["lost"].to_numpy(bool)
+    left = 1.0
+    for day in np.unique(days[lost]):
+        left *= 1 - (lost & (days == day)).sum() / (days >= day).sum()
+    return float(left)

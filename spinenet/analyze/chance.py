@@ -1,0 +1,201 @@
+"""Clustered shares of new spines beside what chance alone gives, by group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from spinenet.analyze.clusters import RULES
+from spinenet.analyze.groups import mean_of_animals
+from spinenet.analyze.nulls import (
+    candidates,
+    clustered,
+    segment_dispersion,
+    shuffled_counts,
+    uniform_counts,
+)
+from spinenet.analyze.rows import Row, mean_row, p_value, row
+from spinenet.analyze.states import SEEN, Histories
+from spinenet.config import AnalyzeConfig
+from spinenet.types import FloatArray
+
+
+@dataclass(frozen=True)
+class Chance:
+    """One group's clustered shares by a rule, and B shuffles of them."""
+
+    share: FloatArray
+    """(A,) of each animal; nan without new spines."""
+    shuffled: FloatArray
+    """(A, B) the same with the labels shuffled."""
+    n_new: int
+
+    @property
+    def scored(self) -> np.ndarray:
+        return np.isfinite(self.share)
+
+    @property
+    def estimate(self) -> float:
+        return float(self.share[self.scored].mean()) if self.scored.any() else float("nan")
+
+    @property
+    def null(self) -> FloatArray:
+        """(B,) of the mean over animals."""
+        null: FloatArray = (
+            self.shuffled[self.scored].mean(axis=0) if self.scored.any() else np.zeros(0)
+        )
+        return null
+
+    @property
+    def excess(self) -> FloatArray:
+        """(A,) of each animal over its own chance."""
+        return self.share - self.shuffled.mean(axis=1)
+
+
+def chances(
+    hs: list[Histories], animals: list[str], config: AnalyzeConfig, seed: list[int]
+) -> dict[str, Chance]:
+    """By rule; dendrites have random streams of their own, so that one more changes no other."""
+    streams = np.random.SeedSequence(seed).spawn(len(hs))
+    hits = {rule: np.zeros(len(animals)) for rule in RULES}
+    n_new = {rule: np.zeros(len(animals)) for rule in RULES}
+    shuffled = {rule: np.zeros((len(animals), config.n_shuffles)) for rule in RULES}
+    for h, stream in zip(hs, streams, strict=True):
+        a = animals.index(h.animal)
+        counts = shuffled_counts(h, config, np.random.default_rng(stream))
+        for rule in RULES:
+            new = h.is_new(config.window) & candidates(h, rule, config)
+            n_new[rule][a] += new.sum()
+            if new.any():
+                hits[rule][a] += clustered(h, new[None], rule, config).sum()
+            shuffled[rule][a] += counts[rule]
+    out = {}
+    for rule in RULES:
+        n = np.where(n_new[rule] > 0, n_new[rule], np.nan)
+        out[rule] = Chance(hits[rule] / n, shuffled[rule] / n[:, None], int(n_new[rule].sum()))
+    return out
+
+
+def chance_rows(group: str, by_rule: dict[str, Chance], config: AnalyzeConfig) -> list[Row]:
+    """`clustered_fraction_*` and `clustered_excess_*`, and the P of the larger of both rules."""
+    rows, above = [], []
+    for rule, c in by_rule.items():
+        name, excess = f"clustered_fraction_{rule}", f"clustered_excess_{rule}"
+        if not c.scored.any():
+            rows += [row(n, group, np.nan, test="no new spines") for n in (name, excess)]
+            continue
+        mean = mean_of_animals(c.share, 0.0, 1.0)
+        p = p_value(c.estimate, c.null)
+        how = f"labels shuffled within dendrites, {config.n_shuffles} times"
+        more = {"p_value": p, "n_spines": c.n_new}
+        chance = float(c.null.mean())
+        rows.append(
+            mean_row(name, group, mean, null_mean=chance, test=f"{mean.test}; {how}", **more)
+        )
+        over = mean_of_animals(c.excess, -1.0, 1.0)
+        rows.append(
+            mean_row(excess, group, over, null_mean=0.0, test=f"{over.test}; {how}", **more)
+        )
+        above.append((c.estimate, c.null))
+    name = "clustered_fraction_either_rule"
+    if len(above) < len(RULES):
+        return [*rows, row(name, group, np.nan, test="no new spines")]
+    scale = [max(float(null.std()), 1e-12) for _, null in above]
+    null = np.max([(n - n.mean()) / s for (_, n), s in zip(above, scale, strict=True)], axis=0)
+    most = max((e - n.mean()) / s for (e, n), s in zip(above, scale, strict=True))
+    rows.append(
+        row(
+            name,
+            group,
+            most,
+            null_mean=float(null.mean()),
+            p_value=p_value(most, null),
+            test="the larger excess of both rules in standard deviations of its null",
+        )
+    )
+    return rows
+
+
+def uniform_row(
+    group: str,
+    hs: list[Histories],
+    coverage: pd.DataFrame | None,
+    config: AnalyzeConfig,
+    seed: list[int],
+) -> Row:
+    """New spines within d of another against places dealt out along the dendrite."""
+    name = "clustered_fraction_within_d_uniform"
+    animals = sorted({h.animal for h in hs})
+    hits, n_new = np.zeros(len(animals)), np.zeros(len(animals))
+    shuffled = np.zeros((len(animals), config.n_shuffles))
+    for h, stream in zip(hs, np.random.SeedSequence(seed).spawn(len(hs)), strict=True):
+        a = animals.index(h.animal)
+        new = h.is_new(config.window) & candidates(h, "within_d", config)
+        n_new[a] += new.sum()
+        if new.any():
+            hits[a] += clustered(h, new[None], "within_d", config).sum()
+            rng = np.random.default_rng(stream)
+            shuffled[a] += uniform_counts(h, _span(h, coverage), config, rng)
+    scored = n_new > 0
+    if not scored.any():
+        return row(name, group, np.nan, test="no new spines")
+    share = np.where(scored, hits / np.maximum(n_new, 1), np.nan)
+    null = (shuffled[scored] / n_new[scored, None]).mean(axis=0)
+    mean = mean_of_animals(share, 0.0, 1.0)
+    return mean_row(
+        name,
+        group,
+        mean,
+        null_mean=float(null.mean()),
+        p_value=p_value(mean.value, null),
+        n_spines=int(n_new.sum()),
+        test=f"{mean.test}; new spines anywhere on the dendrite but within "
+        f"{config.exclusion_um:g} um of another spine",
+    )
+
+
+def _span(h: Histories, coverage: pd.DataFrame | None) -> tuple[float, float]:
+    """Where spines of the dendrite could be scored; without coverage.csv from the first to the
+    last."""
+    if coverage is not None:
+        mine = coverage[
+            (coverage["animal"] == h.animal)
+            & (coverage["region"] == h.region)
+            & (coverage["dendrite_id"] == h.dendrite_id)
+            & coverage["usable"]
+        ]
+        if len(mine):
+            return float(mine["start_um"].min()), float(mine["end_um"].max())
+    return float(h.arc_um.min()), float(h.arc_um.max())
+
+
+def segment_row(
+    group: str, hs: list[Histories], config: AnalyzeConfig, rng: np.random.Generator
+) -> Row:
+    """Do new spines gather on some of an animal's dendrites?"""
+    name = "new_per_dendrite_dispersion"
+    found, nulls = [], []
+    for animal in sorted({h.animal for h in hs}):
+        mine = [h for h in hs if h.animal == animal]
+        new = np.array([int(h.is_new(config.window).sum()) for h in mine])
+        spines = np.array([int((h.seen == SEEN).any(axis=1).sum()) for h in mine])
+        new, spines = new[spines > 0], spines[spines > 0]
+        if len(new) > 1 and new.sum():
+            value, null = segment_dispersion(new, spines, config.n_shuffles, rng)
+            found.append(value)
+            nulls.append(null)
+    if not found:
+        return row(name, group, np.nan, test="no animal has new spines and two dendrites")
+    mean = mean_of_animals(np.array(found), 0.0, np.inf)
+    null = np.mean(nulls, axis=0)
+    return mean_row(
+        name,
+        group,
+        mean,
+        null_mean=float(null.mean()),
+        p_value=p_value(mean.value, null),
+        test=f"{mean.test}; variance over mean of new spines per dendrite; new spines dealt out "
+        "by the dendrites' numbers of spines",
+    )

@@ -1,0 +1,114 @@
+"""Rows of `statistics.csv` with the machine's own mistakes in their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from spinenet.analyze.animals import pooled, ratios_of_animals
+from spinenet.analyze.errors import Doubt, combine, draw
+from spinenet.analyze.groups import LEVEL, mean_of_animals
+from spinenet.analyze.hazard import log_hazard_ratio
+from spinenet.analyze.rows import Row
+from spinenet.analyze.states import Histories
+from spinenet.analyze.survival import NEW, follow
+from spinenet.config import AnalyzeConfig
+from spinenet.types import FloatArray
+
+HAZARD = "hazard_ratio_clustered"
+
+
+@dataclass(frozen=True)
+class Redrawn:
+    """What a group's statistics were in D drawn histories; nothing where nothing is unsure."""
+
+    means: Mapping[str, FloatArray] = field(default_factory=dict)
+    """(D,) by statistic; the hazard ratio as its logarithm."""
+    variances: Mapping[str, FloatArray] = field(default_factory=dict)
+    """(D,) of those means over animals."""
+
+
+def redraw(
+    hs: list[Histories],
+    doubt: list[Doubt],
+    coverage: pd.DataFrame | None,
+    config: AnalyzeConfig,
+    rng: np.random.Generator,
+) -> Redrawn:
+    """Draw a group's histories anew and measure them, `config.n_draws` times."""
+    unsure = any(np.isfinite(p).any() for h in hs for p in (h.p_present, h.p_link))
+    if not unsure or config.n_draws < 2:
+        return Redrawn()
+    means: dict[str, list[float]] = {}
+    variances: dict[str, list[float]] = {}
+    for _ in range(config.n_draws):
+        drawn = [draw(h, d, config.max_gap, rng) for h, d in zip(hs, doubt, strict=True)]
+        values, parts = ratios_of_animals(drawn, config, coverage)
+        for name, of_animals in values.items():
+            mean = mean_of_animals(of_animals, -np.inf, np.inf)
+            means.setdefault(name, []).append(mean.value)
+            variances.setdefault(name, []).append(mean.variance)
+        for name, of in parts.items():
+            means.setdefault(f"{name}_pooled", []).append(pooled(of))
+        means.setdefault(HAZARD, []).append(_log_hazard(drawn, config))
+    return Redrawn(
+        {k: np.array(v) for k, v in means.items()}, {k: np.array(v) for k, v in variances.items()}
+    )
+
+
+def _log_hazard(hs: list[Histories], config: AnalyzeConfig) -> float:
+    periods = follow(hs, config).periods
+    periods = periods[periods["class"].isin(NEW)]
+    exposed = (periods["class"] == "clustered").to_numpy(float)
+    return log_hazard_ratio(periods, exposed) if len(periods) else float("nan")
+
+
+def with_machine(row: Row, redrawn: Redrawn) -> Row:
+    """The row with the machine's interval and the total one."""
+    name = str(row["name"])
+    if name not in redrawn.means:
+        return row
+    n = int(row["n_animals"])
+    means = redrawn.means[name]
+    if name == HAZARD:
+        variance = _variance(np.log(_bounds(row)), n)
+        found = combine(means, np.full(len(means), variance), n)
+        low, high, machine_low, machine_high = np.exp(
+            [found.low, found.high, found.machine_low, found.machine_high]
+        )
+    else:
+        of = redrawn.variances.get(name, np.full(len(means), _variance(_bounds(row), n)))
+        found = combine(means, of, n)
+        low, high = found.low, found.high
+        machine_low, machine_high = found.machine_low, found.machine_high
+    total = {"ci_low": low, "ci_high": high} if np.isfinite(low) else {}
+    return row | {"machine_low": machine_low, "machine_high": machine_high} | total
+
+
+def _bounds(row: Row) -> FloatArray:
+    return np.array([row.get("sampling_low", np.nan), row.get("sampling_high", np.nan)], float)
+
+
+def _variance(bounds: FloatArray, n: int) -> float:
+    """Of a mean over n animals, from its t interval."""
+    if n < 2:
+        return float("nan")
+    return float((np.ptp(bounds) / 2 / stats.t.ppf(1 - LEVEL / 2, n - 1)) ** 2)
+
+
+def difference_with_machine(row: Row, a: Redrawn, b: Redrawn) -> Row:
+    """The same for one group's mean minus another's."""
+    name = str(row["name"])
+    if name not in a.variances or name not in b.variances:
+        return row
+    found = combine(
+        a.means[name] - b.means[name],
+        a.variances[name] + b.variances[name],
+        int(row["n_animals"]) - 1,
+    )
+    total = {"ci_low": found.low, "ci_high": found.high} if np.isfinite(found.low) else {}
+    return row | {"machine_low": found.machine_low, "machine_high": found.machine_high} | total

@@ -1,0 +1,151 @@
+"""When a finding of clusters must not be believed: the verdict on the data, in words.
+
+Missed spines come back as new ones. Spread evenly, 5 % of them double the formation; missed in a
+stretch, 2 % of them imitate Fu's clusters, and no shuffling within dendrites protects from that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from spinenet.analyze.nulls import shuffle_within
+from spinenet.analyze.rows import p_value
+from spinenet.analyze.states import GONE, SEEN, Histories, miss_counts
+from spinenet.types import BoolArray, IntArray
+
+MOST_MISSED = 0.02
+"""Share of sightings missed between two others from which false new spines rival true ones."""
+FEWEST = 20
+"""Sightings between two others, below which a session's share of missed ones is not judged."""
+TIMES_THE_OTHERS = 2.0
+SNR_RATIO = 1.5
+LEVEL = 0.01
+SHUFFLES = 2000
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Reasons for doubt; none where the data pass."""
+
+    reasons: tuple[str, ...]
+
+    @property
+    def verdict(self) -> str:
+        if not self.reasons:
+            return "No reason was found to doubt clusters: few spines were missed, and evenly."
+        return (
+            "Do not believe a finding of clusters before these are settled: "
+            + "; ".join(self.reasons)
+            + "."
+        )
+
+
+def judge_quality(hs: list[Histories], coverage: pd.DataFrame | None, seed: int) -> Quality:
+    """All reasons for doubt in all animals' dendrites."""
+    rng = np.random.default_rng([seed, 71])
+    reasons = [*_missed(hs), *_blurred_sessions(hs), *_runs_of_misses(hs, rng)]
+    if coverage is not None:
+        reasons += [*_snr(coverage), *_slips(coverage)]
+    return Quality(tuple(reasons))
+
+
+def _missed(hs: list[Histories]) -> list[str]:
+    gaps, full = np.sum([miss_counts(h) for h in hs], axis=0) if hs else (0, 0)
+    n = int(gaps + full)
+    if n < FEWEST or gaps / n <= MOST_MISSED:
+        return []
+    return [
+        f"{100 * gaps / n:.1f} % of sightings between two others were missed ({gaps} of {n}; "
+        f"{100 * MOST_MISSED:g} % are tolerable), and a spine missed at first counts as new later"
+    ]
+
+
+def _blurred_sessions(hs: list[Histories]) -> list[str]:
+    """Sessions in which far more was missed than in the others of the same region."""
+    counts: dict[tuple[str, str, int], np.ndarray] = {}
+    for h in hs:
+        for t in range(1, len(h.sessions) - 1):
+            flank = (h.told[:, t - 1] == SEEN) & (h.told[:, t + 1] == SEEN)
+            gaps, full = (int((flank & (h.told[:, t] == c)).sum()) for c in (GONE, SEEN))
+            key = (h.animal, h.region, int(h.sessions[t]))
+            counts[key] = counts.get(key, np.zeros(2, int)) + [gaps, full]
+    out = []
+    for (animal, region, session), (gaps, full) in counts.items():
+        n = gaps + full
+        others = [v for k, v in counts.items() if k[:2] == (animal, region) and k[2] != session]
+        rest = np.sum(others, axis=0) if others else np.zeros(2)
+        usual = rest[0] / rest.sum() if rest.sum() else 0.0
+        if n >= FEWEST and gaps / n > max(MOST_MISSED, TIMES_THE_OTHERS * usual):
+            out.append(
+                f"session {session} of {animal}, {region}: {100 * gaps / n:.1f} % of sightings "
+                f"were missed there and {100 * usual:.1f} % in its other sessions; blurred or dim? "
+                "Set usable to 0 in sessions.csv and analyse again"
+            )
+    return out
+
+
+def _runs_of_misses(hs: list[Histories], rng: np.random.Generator) -> list[str]:
+    """Misses side by side on one dendrite in one session, against misses dealt out anew."""
+    missed: list[BoolArray] = []
+    neighbours: list[IntArray] = []
+    start = 0
+    for h in hs:
+        for t in range(1, len(h.sessions) - 1):
+            flank = (h.told[:, t - 1] == SEEN) & (h.told[:, t + 1] == SEEN)
+            here = (h.told[flank, t] == GONE)[h.told[flank, t] >= GONE]
+            if len(here) > 1:
+                missed.append(here)
+                neighbours.append(start + np.arange(len(here) - 1))
+                start += len(here)
+    if not missed:
+        return []
+    flags, left = np.concatenate(missed), np.concatenate(neighbours)
+    pairs = int((flags[left] & flags[left + 1]).sum())
+    # over the whole experiment: a blurred stretch gives one dendrite many
+    mixed = shuffle_within(flags, np.zeros(len(flags), int), SHUFFLES, rng)
+    null = (mixed[:, left] & mixed[:, left + 1]).sum(axis=1)
+    p = p_value(float(pairs), null)
+    if pairs < 2 or p > LEVEL:
+        return []
+    return [
+        f"missed spines lie side by side ({pairs} neighbouring pairs; {null.mean():.1f} by chance, "
+        f"P = {p:.2g}), which makes false clusters: look for a blurred or shaded stretch"
+    ]
+
+
+def _snr(coverage: pd.DataFrame) -> list[str]:
+    seen = coverage[coverage["usable"] & np.isfinite(coverage["snr"])]
+    out: list[str] = []
+    if seen.empty:
+        return out
+    sessions = seen.groupby(["animal", "region", "session"])["snr"].median()
+    for (animal, region), mine in sessions.groupby(level=[0, 1]):
+        low, high = float(mine.min()), float(mine.max())
+        if high > SNR_RATIO * low:
+            session = mine.idxmin()[2]
+            out.append(
+                f"the shafts' SNR of {animal}, {region} is {low:.1f} in session {session} and "
+                f"{high:.1f} in its best one"
+            )
+    groups = seen.groupby("group")["snr"].median()
+    if len(groups) > 1 and groups.max() > SNR_RATIO * groups.min():
+        out.append(
+            f"the shafts' SNR differs between groups ({groups.idxmin() or 'no name'}: "
+            f"{groups.min():.1f}, {groups.idxmax() or 'no name'}: {groups.max():.1f})"
+        )
+    return out
+
+
+def _slips(coverage: pd.DataFrame) -> list[str]:
+    bad = coverage[coverage["slip_ambiguous"]]
+    where = bad.drop_duplicates(["animal", "region", "dendrite_id"])
+    if where.empty:
+        return []
+    names = [f"{r.animal}, {r.region}, dendrite {r.dendrite_id}" for r in where.itertuples()]
+    return [
+        f"sessions of {len(names)} dendrites fit as well shifted by one spine ({names[0]}"
+        + (", ...)" if len(names) > 1 else ")")
+    ]

@@ -1,0 +1,134 @@
+"""Does the first spine of a cluster grow when the second one arrives? (Fu et al. 2012, Fig. 2)
+
+Compared are non-clustered new spines of the same age over the same span, so that both have survived
+as long. Sizes are compared as logarithms; what was small grows and what was large shrinks by chance
+alone (regression to the mean), so the model holds the size at the start too.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+
+from spinenet.analyze.clusters import find_roles
+from spinenet.analyze.groups import Mean, mean_of_animals
+from spinenet.analyze.nulls import shuffle_within
+from spinenet.analyze.rows import Row, mean_row, p_two_sided, row
+from spinenet.analyze.states import SEEN, Histories
+from spinenet.config import AnalyzeConfig
+from spinenet.types import FloatArray
+
+COLUMNS = ("animal", "group", "track_id", "first", "age_days", "span_days", "log_before", "change")
+FEWEST_ANIMALS, FEWEST_SPINES = 3, 10
+
+
+def sizes(h: Histories, spines: pd.DataFrame) -> FloatArray:
+    """(S, T) strength of each sighting; nan where the spine was not seen or not measured."""
+    mine = spines[
+        (spines["animal"] == h.animal)
+        & (spines["region"] == h.region)
+        & spines["track_id"].isin(h.track_ids)
+        & (spines["strength"] > 0)
+    ]
+    wide = mine.pivot_table(index="track_id", columns="session", values="strength", aggfunc="first")
+    table: FloatArray = wide.reindex(index=h.track_ids, columns=h.sessions).to_numpy(float)
+    return np.where(h.told == SEEN, table, np.nan)
+
+
+def changes(
+    all_histories: list[Histories], spines: pd.DataFrame, config: AnalyzeConfig
+) -> pd.DataFrame:
+    """Changes of log strength between two sessions: of first members as a succedent one arrives,
+    and of non-clustered new spines at the same age over the same span."""
+    rows = [row for h in all_histories for row in _of_dendrite(h, sizes(h, spines), config)]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    of_first = frame.loc[frame["first"].astype(bool), ["group", "age_days", "span_days"]]
+    return frame.merge(of_first.drop_duplicates(), on=["group", "age_days", "span_days"])
+
+
+def _of_dendrite(h: Histories, size: FloatArray, config: AnalyzeConfig) -> list[tuple[object, ...]]:
+    role = find_roles(h, config)
+    out: list[tuple[object, ...]] = []
+    for k, mine in enumerate(role.names):
+        if mine not in ("first", "non_clustered"):
+            continue
+        known = np.flatnonzero(np.isfinite(size[k]))
+        for before, after in zip(known[:-1], known[1:], strict=True):
+            if mine == "first" and after not in role.arrivals[k]:
+                continue
+            start, end = np.log(size[k, [before, after]])
+            age, span = h.days[before] - h.days[h.birth[k]], h.days[after] - h.days[before]
+            who = (h.animal, h.group, int(h.track_ids[k]), mine == "first")
+            out.append((*who, float(age), float(span), float(start), float(end - start)))
+    return out
+
+
+def strength_rows(
+    group: str, all_changes: pd.DataFrame | None, config: AnalyzeConfig, rng: np.random.Generator
+) -> list[Row]:
+    """`strength_change_first`, and its difference to other new spines by a mixed model."""
+    name = "strength_change_first"
+    if all_changes is None:
+        return [row(name, group, np.nan, test="needs spines.csv")]
+    mine = all_changes[all_changes["group"] == group].reset_index(drop=True)
+    first = mine["first"].to_numpy(bool)
+    if not first.any():
+        why = "no first spine of a cluster was measured before and after a succedent one arrived"
+        return [row(name, group, np.nan, test=why), _model(group, mine)]
+    change = mine["change"].to_numpy(float)
+    mean = _of_animals(mine[first])
+    others = _of_animals(mine[~first])
+    strata = mine.groupby(["animal", "age_days", "span_days"]).ngroup().to_numpy()
+    p = np.nan
+    if not first.all():
+        mixed = shuffle_within(first, strata, config.n_shuffles, rng)
+        null = mixed @ change / first.sum() - ~mixed @ change / (~first).sum()
+        observed = float(change[first].mean() - change[~first].mean())
+        p = p_two_sided(observed, null)
+    found = mean_row(
+        name,
+        group,
+        mean,
+        null_mean=others.value,
+        p_value=p,
+        n_spines=int(first.sum()),
+        test=f"{mean.test}; against non-clustered new spines of the same age, shuffled within "
+        "animal and age",
+    )
+    return [found, _model(group, mine)]
+
+
+def _of_animals(mine: pd.DataFrame) -> Mean:
+    means = mine.groupby("animal")["change"].mean().to_numpy(float)
+    return mean_of_animals(means, -np.inf, np.inf)
+
+
+def _model(group: str, mine: pd.DataFrame) -> Row:
+    """Mixed model: change ~ first + log size before, a random intercept per animal."""
+    name = "strength_change_difference"
+    n = {"n_animals": mine["animal"].nunique(), "n_spines": len(mine)}
+    few = mine["first"].sum() < 2 or len(mine) < FEWEST_SPINES
+    if few or n["n_animals"] < FEWEST_ANIMALS or mine["first"].all():
+        why = f"a mixed model needs {FEWEST_ANIMALS} animals and {FEWEST_SPINES} spines"
+        return row(name, group, np.nan, test=why, **n)
+    import statsmodels.formula.api as smf
+
+    data = mine.assign(first=mine["first"].astype(float))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a variance of animals at zero is a finding, not a fault
+        fit = smf.mixedlm("change ~ first + log_before", data, groups=data["animal"]).fit()
+    low, high = fit.conf_int().loc["first"]
+    return row(
+        name,
+        group,
+        float(fit.params["first"]),
+        ci_low=float(low),
+        ci_high=float(high),
+        sampling_low=float(low),
+        sampling_high=float(high),
+        p_value=float(fit.pvalues["first"]),
+        test="mixed model: change ~ first + log strength before, animal random",
+        **n,
+    )
