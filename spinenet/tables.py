@@ -63,8 +63,8 @@ class Table:
                 "exactly: rename the column, or save the table as comma-separated text."
             )
         out = {c.name: _cast(frame, c, where) for c in self.columns}
-        rest = {n: frame[n] for n in frame.columns if n not in out}
-        return pd.DataFrame({**out, **rest}).reset_index(drop=True)
+        rest = frame[[n for n in frame.columns if n not in out]].reset_index(drop=True)
+        return pd.DataFrame({**out, **rest})
 
 
 def _cast(frame: pd.DataFrame, column: Column, where: str) -> pd.Series:

@@ -269,5 +269,9 @@ class Analysis:
     statistics: pd.DataFrame
     nulls: Mapping[str, FloatArray] = field(default_factory=dict)
     """(B,) shuffled values of a statistic, by `statistic|group`."""
+    spacing: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """New spines between stable ones (`analyze.spacing.Flanked`), with u' as `relative`."""
+    strength: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Changes of strength (`analyze.strength.changes`)."""
     verdict: str = ""
     """Whether the data allow a finding of clusters, in words."""

@@ -4,7 +4,7 @@ Every sighting may be a false alarm and every absence a miss, with the probabili
 every link may be wrong, with the probability in `p_link`, and links that would slip together do so
 together: taken one by one, wrong links would spread evenly, and the neighbouring false "new" spines
 that look like a cluster would never be drawn. The statistics of at least 50 such histories are put
-together by the rules for imputed data (Rubin 1987; Barnard & Rubin 1999 for few animals).
+together by the rules for imputed data (Rubin 1987).
 """
 
 from __future__ import annotations
@@ -184,8 +184,9 @@ def _both(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def combine(means: FloatArray, variances: FloatArray, n_animals: int) -> Interval:
     """95 % intervals from D draws: (D,) means over animals and (D,) the variances of those means.
 
-    Total variance W + (1 + 1 / D) B of the mean within (W) and the variance between draws (B), with
-    Barnard and Rubin's degrees of freedom for a complete-data n - 1.
+    Total variance W + (1 + 1 / D) B of the mean within (W) and the variance between draws (B). W is
+    known with n - 1 and B with D - 1 degrees of freedom, their sum by Satterthwaite's rule: Barnard
+    and Rubin's is made for many more observations than there are animals.
     """
     good = np.isfinite(means)
     if good.sum() < 2:
@@ -199,10 +200,7 @@ def combine(means: FloatArray, variances: FloatArray, n_animals: int) -> Interva
     total = within + (1 + 1 / d) * between
     if total == 0:
         return Interval(centre, centre, *machine)
-    share = (1 + 1 / d) * between / total
-    complete = n_animals - 1
-    observed = (complete + 1) / (complete + 3) * complete * (1 - share)
-    old = (d - 1) / share**2 if share > 0 else np.inf
-    freedom = 1 / (1 / old + 1 / observed) if observed > 0 else 1.0
+    drawn = (1 + 1 / d) * between
+    freedom = total**2 / (within**2 / (n_animals - 1) + drawn**2 / (d - 1))
     half = float(stats.t.ppf(1 - LEVEL / 2, freedom)) * total**0.5
     return Interval(centre - half, centre + half, *machine)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from spinenet.analyze.animals import pooled, ratios_of_animals
+from spinenet.analyze.animals import UNBOUNDED, pooled, ratios_of_animals
 from spinenet.analyze.errors import Doubt, combine, draw
 from spinenet.analyze.groups import LEVEL, mean_of_animals
 from spinenet.analyze.hazard import log_hazard_ratio
@@ -48,6 +48,7 @@ def redraw(
     for _ in range(config.n_draws):
         drawn = [draw(h, d, config.max_gap, rng) for h, d in zip(hs, doubt, strict=True)]
         values, parts = ratios_of_animals(drawn, config, coverage)
+        del values["miss_rate_q"], parts["miss_rate_q"]  # counted on what was seen, not redrawn
         for name, of_animals in values.items():
             mean = mean_of_animals(of_animals, -np.inf, np.inf)
             means.setdefault(name, []).append(mean.value)
@@ -83,7 +84,8 @@ def with_machine(row: Row, redrawn: Redrawn) -> Row:
     else:
         of = redrawn.variances.get(name, np.full(len(means), _variance(_bounds(row), n)))
         found = combine(means, of, n)
-        low, high = found.low, found.high
+        highest = np.inf if name in UNBOUNDED else 1.0
+        low, high = np.clip([found.low, found.high], 0.0, highest)
         machine_low, machine_high = found.machine_low, found.machine_high
     total = {"ci_low": low, "ci_high": high} if np.isfinite(low) else {}
     return row | {"machine_low": machine_low, "machine_high": machine_high} | total

@@ -72,6 +72,7 @@ def analyze(
     clusters = cluster_table(hs, config)
     quality = judge_quality(hs, known.coverage, seed)
     strength = changes(hs, known.spines, config) if known.spines is not None else None
+    places = flanked(hs, config)
     doubt = doubts(hs, tracks.frame, known.links)
     rows: list[Row] = []
     values: dict[str, Values] = {}
@@ -90,7 +91,7 @@ def analyze(
         found += _cluster_counts(group, mine, clusters)
         found += hazard_rows(group, cohort, config, streams[2])
         found += _corrected(group, cohort, found)
-        found += spacing_rows(group, flanked(mine, config), config, streams[3])
+        found += spacing_rows(group, places, config, streams[3])
         found += strength_rows(group, strength, config, streams[4])
         machine[group] = redraw(mine, [doubt[i] for i in at], known.coverage, config, streams[5])
         rows += [with_machine(r, machine[group]) for r in found]
@@ -104,6 +105,8 @@ def analyze(
         survival(cohort),
         STATISTICS.frame(rows),
         nulls,
+        places.frame.assign(relative=places.relative(config.exclusion_um)),
+        strength if strength is not None else pd.DataFrame(),
         quality.verdict if hs else "",
     )
 
@@ -116,7 +119,7 @@ def _ratio_rows(
 ) -> tuple[list[Row], Values]:
     """Means over animals of what is a ratio, and the ratios of the sums over all animals.
 
-    The means of clustered fractions, which have a chance level, come from `chance_rows`.
+    The means of clustered fractions and of u', which have a chance level, get their rows elsewhere.
     """
     group = hs[0].group
     values, parts = ratios_of_animals(hs, config, coverage)
@@ -127,7 +130,7 @@ def _ratio_rows(
             above, below = np.sum([np.sum(p, axis=0) for p in parts[name]], axis=0)
             n = {"n_spines": int(above if name == "density_per_um" else below)}
             rows.append(_pooled_row(name, group, parts[name], rng) | n)
-        if not name.startswith("clustered_fraction"):
+        if not name.startswith(("clustered_fraction", "spacing_u")):
             highest = np.inf if name in UNBOUNDED else 1.0
             rows.append(mean_row(name, group, mean_of_animals(of_animals, 0.0, highest), **n))
     if coverage is None:

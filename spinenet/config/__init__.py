@@ -11,7 +11,13 @@ from spinenet.config.infer import (
     SegmentConfig,
     WeightsConfig,
 )
-from spinenet.config.simulate import MorphologyConfig, OpticsConfig, SimulateConfig, TurnoverConfig
+from spinenet.config.simulate import (
+    CohortConfig,
+    MorphologyConfig,
+    OpticsConfig,
+    SimulateConfig,
+    TurnoverConfig,
+)
 from spinenet.config.train import (
     AnnotatedConfig,
     Device,
@@ -24,6 +30,7 @@ from spinenet.config.train import (
 __all__ = [
     "AnalyzeConfig",
     "AnnotatedConfig",
+    "CohortConfig",
     "Device",
     "InferConfig",
     "MatchConfig",

@@ -141,3 +141,34 @@ class SimulateConfig:
     morphology: MorphologyConfig = field(default_factory=MorphologyConfig)
     turnover: TurnoverConfig = field(default_factory=TurnoverConfig)
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class CohortConfig:
+    """One group of animals, as tracks without images.
+
+    Parameters
+    ----------
+    length_um: of each dendrite
+    days: day of each session
+    formation, elimination: shares of the spines per interval between sessions
+    clustered_share: share of the new spines planted next to an earlier new one
+    new_loss: share of the new spines lost per interval; clustered ones divide it by `protection`
+    animal_log_sd: standard deviation, over animals, of the log of formation and elimination
+    miss_rate: share of sightings that the machine misses
+    link_error: share of its links that join a lost spine to a new one at its place
+    """
+
+    animals: int = 5
+    dendrites: int = 6
+    length_um: float = 60.0
+    spines_per_um: float = 0.45
+    days: tuple[float, ...] = (0.0, 2.0, 4.0, 8.0, 16.0)
+    formation: float = 0.06
+    elimination: float = 0.05
+    clustered_share: float = 0.0
+    new_loss: float = 0.3
+    protection: float = 1.0
+    animal_log_sd: float = 0.3
+    miss_rate: float = 0.0
+    link_error: float = 0.0

@@ -44,6 +44,13 @@ def write_text(path: Path, text: str) -> Path:
     return path
 
 
+def write_bytes(path: Path, content: bytes) -> Path:
+    """Any file whose bytes are ready."""
+    with published(path) as aside:
+        aside.write_bytes(content)
+    return path
+
+
 def write_json(path: Path, content: object) -> Path:
     """Indented JSON with sorted keys."""
     return write_text(path, json.dumps(content, indent=1, sort_keys=True, default=str) + "\n")

@@ -18,7 +18,6 @@ from spinenet.io.traces import Traces
 from spinenet.io.weights import load_segment_weights
 from spinenet.io.write import (
     write_json,
-    write_table,
     write_text,
 )
 from spinenet.match.region import link_region
@@ -36,15 +35,8 @@ from spinenet.pipeline.sessions import region_views
 from spinenet.pipeline.stacks import RunLog, Stack, segment_stack, thresholds_of
 from spinenet.progress import Stages
 from spinenet.report import figures
-from spinenet.report.page import five_numbers, make_page, methods_text
+from spinenet.report.page import five_numbers
 from spinenet.segment.predict import pick_device
-from spinenet.tables import (
-    CLUSTERS,
-    INTERVALS,
-    STATISTICS,
-    SURVIVAL,
-    TRACKS,
-)
 from spinenet.types import (
     InputError,
     Tracks,
@@ -156,8 +148,9 @@ def _infer(
         analysis = analyze(Tracks(joined["tracks"]), config.analyze, evidence, config.seed)
     with log.timed("report"):
         written = write_tables(out, joined, analysis)
+        drawn = analysis_figures(out, analysis)
         maps = [map_of(title, group, key, d, written) for title, group, key, d in strips]
-        page = page_of(analysis, written, maps, weights, config, log, traces)
+        page = page_of(analysis, written, (drawn, maps), weights, config, log, traces)
         report = write_text(out / "report.html", page)
     write_json(
         out / "run.json",
@@ -184,30 +177,3 @@ def _infer(
         },
     )
     return Outcome(report, five_numbers(analysis), failed)
-
-
-def analyze_tracks(
-    tracks: Tracks, out: Path, config: InferConfig, evidence: Evidence
-) -> Outcome:
-    """The analysis alone, of tracks from anywhere: tables and a page without images."""
-    analysis = analyze(tracks, config.analyze, evidence, config.seed)
-    tables = {
-        TRACKS: tracks.frame,
-        INTERVALS: analysis.intervals,
-        CLUSTERS: analysis.clusters,
-        SURVIVAL: analysis.survival,
-        STATISTICS: analysis.statistics,
-    }
-    for table, frame in tables.items():
-        if table is not TRACKS:
-            write_table(out, table, frame)
-    methods = methods_text(__version__, "none: tracks were given", config.analyze)
-    page = make_page(
-        "Dendritic spines over time",
-        f"{tracks.frame['animal'].nunique()} animals. spinenet {__version__}.",
-        analysis,
-        {t.file: f for t, f in tables.items()},
-        (analysis_figures(analysis), []),
-        ([], methods[1:]),
-    )
-    return Outcome(write_text(out / "report.html", page), five_numbers(analysis), {})

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from matplotlib.figure import Figure
 
 from spinenet import __version__
 from spinenet.config import InferConfig
 from spinenet.io.traces import Traces
 from spinenet.io.weights import SegmentWeights
 from spinenet.io.write import (
+    write_bytes,
     write_rois,
     write_stack,
     write_swc,
@@ -22,7 +25,7 @@ from spinenet.match.record import LinkedRegion
 from spinenet.match.view import SessionView
 from spinenet.measure.straighten import SIDE_UM, STEP_UM, straighten
 from spinenet.pipeline.stacks import RunLog, Stack
-from spinenet.report import figures
+from spinenet.report import figures, study
 from spinenet.report.page import DendriteMap, make_page, methods_text
 from spinenet.tables import (
     CLUSTERS,
@@ -39,6 +42,8 @@ from spinenet.types import (
     Analysis,
     Segmentation,
 )
+
+FIGURE_KINDS: tuple[Literal["svg", "pdf", "png"], ...] = ("svg", "pdf", "png")
 
 
 def node_table(views: list[SessionView], linked: LinkedRegion) -> pd.DataFrame:
@@ -156,7 +161,7 @@ def write_tables(
 def page_of(
     analysis: Analysis,
     tables: dict[str, pd.DataFrame],
-    maps: list[DendriteMap],
+    pictures: tuple[dict[str, str], list[DendriteMap]],
     weights: SegmentWeights,
     config: InferConfig,
     log: RunLog,
@@ -171,7 +176,6 @@ def page_of(
         f"seen, {len(tracks.drop_duplicates(['animal', 'region', 'track_id']))} "
         f"followed. spinenet {__version__}."
     )
-    pictures = analysis_figures(analysis)
     methods = methods_text(__version__, f"{weights.name}, {weights.sha256[:12]}", config.analyze)
     methods.append(
         "Over three or more sessions a spine was counted if one of its sightings reached "
@@ -184,20 +188,33 @@ def page_of(
         subtitle,
         analysis,
         tables,
-        (pictures, maps),
+        pictures,
         (log.warnings, methods),
     )
 
 
-def analysis_figures(analysis: Analysis) -> dict[str, str]:
-    """The figures that tracks alone allow, by title."""
-    pictures = {}
+def analysis_figures(out: Path, analysis: Analysis) -> dict[str, str]:
+    """The figures that the data allow, written as PDF, SVG and PNG; SVG by title for the page."""
+    drawn: dict[tuple[str, str], Figure] = {}
     if len(analysis.intervals):
-        pictures["Turnover"] = figures.as_svg(figures.rates(analysis.intervals))
+        drawn["turnover", "Turnover"] = study.rates(analysis.intervals)
     if len(analysis.statistics):
-        pictures["Clustered share of new spines, and chance"] = figures.as_svg(
-            figures.clustering(analysis)
-        )
+        title = "Clustered share of new spines, and chance"
+        drawn["clustered_share", title] = study.clustering(analysis)
+    if (analysis.clusters["rule"] == "contiguous").any():
+        drawn["cluster_sizes", "Sizes of clusters"] = study.cluster_sizes(analysis.clusters)
+        title = "When the members of a cluster formed"
+        drawn["cluster_births", title] = study.births(analysis.clusters)
     if len(analysis.survival):
-        pictures["Survival from the landmark"] = figures.as_svg(figures.survival(analysis.survival))
-    return pictures
+        title = "Survival from the landmark"
+        drawn["survival", title] = study.survival(analysis.survival)
+    if len(analysis.spacing):
+        title = "New spines between their stable neighbours"
+        drawn["spacing", title] = study.spacing(analysis.spacing)
+    if len(analysis.strength):
+        title = "Strength as a second spine arrives"
+        drawn["strength", title] = study.strength(analysis.strength)
+    for (name, _), figure in drawn.items():
+        for kind in FIGURE_KINDS:
+            write_bytes(out / "figures" / f"{name}.{kind}", figures.as_bytes(figure, kind))
+    return {title: figures.as_svg(figure) for (_, title), figure in drawn.items()}

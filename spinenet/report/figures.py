@@ -1,9 +1,10 @@
-"""The figures of the page, as SVG text that is the same on every run."""
+"""Pictures of single dendrites, and every figure as bytes that are the same on every run."""
 
 from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from spinenet.types import Analysis, FloatArray, Presence
+from spinenet.types import FloatArray, Presence
 
 FATE_COLOURS = {
     "stable": "#4aa3ff",
@@ -42,12 +43,18 @@ class Strip:
     """Half height of the picture."""
 
 
-def as_svg(figure: Figure) -> str:
-    """SVG text without date, from the first tag on."""
-    out = io.StringIO()
+def as_bytes(figure: Figure, kind: Literal["svg", "pdf", "png"]) -> bytes:
+    """A picture file, without the time at which it was made."""
+    out = io.BytesIO()
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": None}
     with mpl.rc_context(STYLE):
-        figure.savefig(out, format="svg", metadata={"Date": None}, bbox_inches="tight", dpi=110)
-    text = out.getvalue()
+        figure.savefig(out, format=kind, metadata=undated[kind], bbox_inches="tight", dpi=200)
+    return out.getvalue()
+
+
+def as_svg(figure: Figure) -> str:
+    """SVG for the page, from the first tag on."""
+    text = as_bytes(figure, "svg").decode("utf-8")
     return text[text.index("<svg") :]
 
 
@@ -115,78 +122,4 @@ def dendrite_map(
         axis.set_ylabel(f"day {strip.day:g}", rotation=0, ha="right", va="center")
         axis.spines[["left", "bottom"]].set_visible(False)
     axes[-1].set_xlabel("arc length (µm)")
-    return figure
-
-
-def clustering(analysis: Analysis) -> Figure:
-    """Clustered share of new spines by group, and what shuffling gives (95 % band and mean)."""
-    rows = analysis.statistics[analysis.statistics["name"].str.startswith("clustered_fraction")]
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(1.6 + 1.1 * len(rows), 2.8))
-        axis = figure.subplots()
-    labels = []
-    for x, row in enumerate(rows.to_dict("records")):
-        null = analysis.nulls.get(f"{row['name']}|{row['group']}", np.zeros(0))
-        if len(null):
-            low, high = np.percentile(null, [2.5, 97.5])
-            axis.fill_between([x - 0.35, x + 0.35], low, high, color="#cccccc", lw=0)
-            axis.plot([x - 0.35, x + 0.35], [null.mean()] * 2, color="#777777", lw=1)
-        axis.plot(x, row["estimate"], "o", color="#ff9f1c")
-        if np.isfinite(row["ci_low"]):
-            ends = np.clip([row["ci_low"], row["ci_high"]], 0, 1)
-            axis.plot([x, x], ends, color="#ff9f1c")
-        rule = row["name"].removeprefix("clustered_fraction_").replace("_", " ")
-        labels.append(f"{row['group'] or 'all'}\n{rule}")
-    axis.set_xticks(range(len(labels)), labels)
-    axis.set_ylim(0, 1)
-    axis.set_ylabel("clustered share of new spines")
-    return figure
-
-
-def rates(intervals: pd.DataFrame) -> Figure:
-    """Formation and elimination per interval, one line per animal."""
-    mine = intervals[intervals["level"] == "animal"]
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.5, 2.6))
-        axes = figure.subplots(1, 2, sharey=True)
-    for axis, name in zip(axes, ("formation", "elimination"), strict=True):
-        for (animal, region), part in mine.groupby(["animal", "region"]):
-            label = animal if animal == region else f"{animal}, {region}"
-            axis.plot(part["day_to"], 100 * part[name], "o-", ms=3, lw=1, label=label)
-        axis.set_xlabel("day")
-        axis.set_title(name)
-    axes[0].set_ylabel("% of spines per interval")
-    if 1 < len(mine.groupby(["animal", "region"])) <= 8:
-        axes[1].legend(frameon=False, fontsize=7)
-    return figure
-
-
-def survival(curves: pd.DataFrame) -> Figure:
-    """Kaplan-Meier curves with 95 % bands and the numbers at risk."""
-    colours = {"clustered": "#ff9f1c", "non_clustered": "#3ddc64", "stable": "#4aa3ff"}
-    groups = sorted(curves["group"].unique())
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(1.2 + 3.6 * len(groups), 3.0))
-        axes = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
-    for axis, group in zip(axes, groups, strict=True):
-        for kind, colour in colours.items():
-            part = curves[(curves["group"] == group) & (curves["class"] == kind)]
-            if part.empty:
-                continue
-            label = f"{kind.replace('_', '-')} (n = {part['at_risk'].max()})"
-            axis.step(part["day"], part["survival"], where="post", color=colour, label=label)
-            axis.fill_between(
-                part["day"],
-                part["ci_low"],
-                part["ci_high"],
-                step="post",
-                color=colour,
-                alpha=0.15,
-                lw=0,
-            )
-        axis.set_ylim(0, 1.02)
-        axis.set_xlabel("days after the landmark")
-        axis.set_title(group or "all animals")
-        axis.legend(frameon=False, fontsize=7, loc="lower left")
-    axes[0].set_ylabel("share still present")
     return figure

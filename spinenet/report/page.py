@@ -37,11 +37,13 @@ TEMPLATE = """<!doctype html>
  th{position:sticky;top:0;background:#fff;text-align:right} td.text,th.text{text-align:left}
  svg{max-width:100%;height:auto} .legend span{margin-right:16px} .dot{display:inline-block;width:10px;height:10px;
  border-radius:50%;margin-right:5px} .warn{background:#fff4e0;border-left:4px solid #ff9f1c;padding:8px 14px;margin:8px 0}
+ .fine{background:#e9f7ee;border-left:4px solid #2a9d4a;padding:8px 14px;margin:8px 0}
  details{margin:6px 0} summary{cursor:pointer} p.small{color:#5a6875;font-size:13px}
 </style></head><body>
 <h1>{{ title }}</h1>
 <p class="small">{{ subtitle }}</p>
 <div class="numbers">{% for n in numbers %}<div class="number"><b>{{ n.value }}</b>{{ n.name }}<br><span>{{ n.note }}</span></div>{% endfor %}</div>
+{% if verdict %}<div class="{{ 'warn' if doubtful else 'fine' }}">{{ verdict }}</div>{% endif %}
 {% for w in warnings %}<div class="warn">{{ w }}</div>{% endfor %}
 {% if maps %}<h2>Dendrites</h2>
 <p class="small legend">{% for name, colour in fates.items() %}<span><i class="dot" style="background:{{ colour }}"></i>{{ name }}</span>{% endfor %}
@@ -86,6 +88,8 @@ def make_page(
         title=title,
         subtitle=subtitle,
         numbers=five_numbers(analysis),
+        verdict=analysis.verdict,
+        doubtful=_doubtful(analysis),
         warnings=warnings,
         fates=FATE_COLOURS,
         maps=maps,
@@ -97,12 +101,18 @@ def make_page(
     )
 
 
+def _doubtful(analysis: Analysis) -> bool:
+    stats = analysis.statistics
+    return bool((stats.loc[stats["name"] == "quality_reasons", "estimate"] > 0).any())
+
+
 def five_numbers(analysis: Analysis) -> list[dict[str, str]]:
     """The numbers that matter, per group: spines, formation, elimination, clusters, survival."""
     out = []
     stats = analysis.statistics
-    for group in sorted(stats["group"].unique()):
-        of = stats[stats["group"] == group].set_index("name")
+    alone = stats[stats["group_b"] == ""]
+    for group in sorted(alone.loc[alone["name"] == "formation", "group"].unique()):
+        of = alone[alone["group"] == group].set_index("name")
         suffix = f" ({group})" if group else ""
         for name, label in (
             ("formation", "formed per interval"),
@@ -169,9 +179,16 @@ def methods_text(version: str, weights: str, config: AnalyzeConfig) -> list[str]
         "the next (within_d, filopodia included); members coexist in at least one session, and "
         f"those closer than {config.resolution_um:g} um are one site (definitions: Fu, Yu, Lu & "
         "Zuo, Nature 483:92, 2012). Chance: which spines are new was shuffled within dendrites "
-        f"{config.n_shuffles} times. Survival: Kaplan-Meier from a landmark "
-        f"{config.landmark_day:g} days after the first session.",
-        "Intervals are over animals. They do not yet hold the machine's own mistakes (missed "
-        "spines and wrong links), which can imitate clustered formation: look at miss_rate_q and "
-        "at the dendrites above before you believe a cluster.",
+        f"{config.n_shuffles} times; P has the add-one rule. Persistence: new spines alive "
+        f"{config.landmark_day:g} days after the first session were followed from there, their "
+        "class fixed there (no immortal time), by Kaplan-Meier curves and by a complementary "
+        "log-log hazard. Spacing: u' between stable neighbours with an exclusion zone of "
+        f"{config.exclusion_um:g} um. Groups: the animals' labels were permuted.",
+        "The unit is the animal: estimates are means over animals of their own ratios, sampling "
+        "intervals are t intervals over them, and none is given from one animal. Where sightings "
+        f"and links carry probabilities, {config.n_draws} histories were drawn from them, links "
+        "that would slip together drawn together, measured again and combined by Rubin's rules: "
+        "machine_low and machine_high are the machine's part, ci_low and ci_high the whole. Where "
+        "tracks carry no probabilities the machine's columns are blank and the intervals are of "
+        "sampling alone.",
     ]

@@ -1,0 +1,57 @@
+"""The analysis alone, of tracks from anywhere: also of a table scored by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from spinenet import __version__
+from spinenet.analyze.summary import Evidence, analyze
+from spinenet.config import InferConfig
+from spinenet.io.write import write_table, write_text
+from spinenet.pipeline.corridor import Outcome
+from spinenet.pipeline.results import analysis_figures
+from spinenet.report.figures import as_svg
+from spinenet.report.page import DendriteMap, five_numbers, make_page, methods_text
+from spinenet.report.study import straight_map
+from spinenet.tables import CLUSTERS, INTERVALS, STATISTICS, SURVIVAL, TRACKS
+from spinenet.types import Analysis, Tracks
+
+
+def analyze_tracks(tracks: Tracks, out: Path, config: InferConfig, evidence: Evidence) -> Outcome:
+    """The analysis alone, of tracks from anywhere: tables and a page without images."""
+    analysis = analyze(tracks, config.analyze, evidence, config.seed)
+    tables = {
+        TRACKS: tracks.frame,
+        INTERVALS: analysis.intervals,
+        CLUSTERS: analysis.clusters,
+        SURVIVAL: analysis.survival,
+        STATISTICS: analysis.statistics,
+    }
+    for table, frame in tables.items():
+        if table is not TRACKS:
+            write_table(out, table, frame)
+    methods = methods_text(__version__, "none: tracks were given", config.analyze)
+    page = make_page(
+        "Dendritic spines over time",
+        f"{tracks.frame['animal'].nunique()} animals. spinenet {__version__}.",
+        analysis,
+        {t.file: f for t, f in tables.items()},
+        (analysis_figures(out, analysis), _straight_maps(tracks.frame, analysis)),
+        ([], methods[1:]),
+    )
+    return Outcome(write_text(out / "report.html", page), five_numbers(analysis), {})
+
+
+def _straight_maps(tracks: pd.DataFrame, analysis: Analysis) -> list[DendriteMap]:
+    """Every dendrite over its sessions, without images."""
+    maps = []
+    for (animal, region), of_region in tracks.groupby(["animal", "region"]):
+        clusters = analysis.clusters
+        mine = clusters[(clusters["animal"] == animal) & (clusters["region"] == region)]
+        for dendrite, part in of_region.groupby("dendrite_id"):
+            figure = straight_map(part, mine)
+            title = f"{animal}, {region}, dendrite {dendrite}: {part['track_id'].nunique()} spines"
+            maps.append(DendriteMap(title, as_svg(figure)))
+    return maps
