@@ -22,6 +22,7 @@ from spinenet.config import AnalyzeConfig
 from spinenet.tables import SURVIVAL
 from spinenet.types import FloatArray
 
+HAIR = 1e-6
 NEW = ("clustered", "non_clustered")
 LIFE = ("animal", "group", "class", "days", "last_seen_days", "lost", "seen_at_end")
 PERIOD = ("animal", "group", "class", "spine", "from_days", "to_days", "lost")
@@ -96,17 +97,26 @@ def _classes(h: Histories, landmark: int, config: AnalyzeConfig) -> dict[int, st
 
 
 def survival(cohort: Cohort) -> pd.DataFrame:
-    """`survival.csv`: curves per group and class, days counted from the landmark session."""
+    """`survival.csv`: curves per group and class, days counted from the landmark session.
+
+    Kaplan-Meier at the sessions; where the animals of a group were looked at on different days,
+    Turnbull's estimate, without intervals.
+    """
     lives = cohort.lives
     both = lives[lives["class"].isin(NEW)].assign(**{"class": "all_new"})
     rows: list[dict[str, object]] = []
     for (group, kind), part in pd.concat([lives, both]).groupby(["group", "class"], sort=True):
         fit = KaplanMeierFitter().fit(part["days"], part["lost"])
-        bounds = fit.confidence_interval_
+        bounds, left_at = fit.confidence_interval_, fit.survival_function_.iloc[:, 0]
+        uneven = _looked_unevenly(cohort.periods, str(group))
+        if uneven:
+            days = left_at.index.to_numpy(float)
+            left_at = pd.Series(turnbull(part, days), left_at.index)
         for day, row in fit.event_table.iterrows():
-            left = float(fit.survival_function_.loc[day].iloc[0])
+            left = float(left_at.loc[day])
             # with nobody left the variance is 0 / 0, which is no certainty
-            low, high = bounds.loc[day] if left > 0 else (float("nan"), float("nan"))
+            told = left > 0 and not uneven
+            low, high = bounds.loc[day] if told else (float("nan"), float("nan"))
             rows.append(
                 {
                     "group": group,
@@ -122,21 +132,27 @@ def survival(cohort: Cohort) -> pd.DataFrame:
     return SURVIVAL.frame(rows)
 
 
-def turnbull(last_seen: FloatArray, first_absent: FloatArray) -> pd.Series:
-    """Share still there by day when animals were not looked at on the same days.
+def _looked_unevenly(periods: pd.DataFrame, group: str) -> bool:
+    mine = periods[periods["group"] == group]
+    return len({frozenset(p["to_days"]) for _, p in mine.groupby("animal")}) > 1
 
-    The estimate for interval-censored times (Turnbull 1976).
 
-    Parameters
-    ----------
-    last_seen: (N,) day of the last sighting
-    first_absent: (N,) day of the first absence; inf for those never seen absent
-    """
+def turnbull(lives: pd.DataFrame, days: FloatArray) -> FloatArray:
+    """(D,) share still there after each day when animals were not looked at on the same days: the
+    estimate for interval-censored times (Turnbull 1976)."""
+    lost = lives["lost"].to_numpy(bool)
+    first_absent = np.where(lost, lives["days"], np.inf)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it says that its intervals are not yet confidence bands
-        fit = KaplanMeierFitter().fit_interval_censoring(last_seen, first_absent)
-    curve: pd.Series = fit.survival_function_.iloc[:, 0]
-    return curve
+        warnings.simplefilter("ignore")  # it says that it gives no confidence bands
+        # lost after the last sighting, not at it: its intervals are closed
+        fit = KaplanMeierFitter().fit_interval_censoring(
+            lives["last_seen_days"] + HAIR, first_absent
+        )
+    curve = fit.survival_function_["NPMLE_estimate_lower"]
+    times = curve.index.to_numpy(float)
+    last = np.searchsorted(times, days + HAIR, side="right") - 1
+    out: FloatArray = np.where(last >= 0, curve.to_numpy(float)[np.maximum(last, 0)], 1.0)
+    return out
 
 
 def corrected_share(lives: pd.DataFrame, miss_rate: float) -> float:
