@@ -88,7 +88,7 @@ def chance_rows(group: str, by_rule: dict[str, Chance], config: AnalyzeConfig) -
             continue
         mean = mean_of_animals(c.share, 0.0, 1.0)
         p = p_value(c.estimate, c.null)
-        how = f"labels shuffled within dendrites, {config.n_shuffles} times"
+        how = f"places of spines shuffled within dendrites, {config.n_shuffles} times"
         more = {"p_value": p, "n_spines": c.n_new}
         chance = float(c.null.mean())
         rows.append(

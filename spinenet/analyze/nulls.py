@@ -1,7 +1,7 @@
 """Is it more than chance? Four ways of dealing the new spines out anew, each within its animal.
 
-- `label`: which of a dendrite's spines are the new ones; places, numbers and the sessions in which
-  each place was occupied stay (closed form for one session: `expected_contiguous`).
+- `label`: which of a dendrite's places are those of the new spines; places stay, and every spine
+  keeps the sessions in which it was there (closed form for one session: `expected_contiguous`).
 - `uniform`: new spines anywhere on the dendrite but within the exclusion zone of another spine.
 - `segment`: new spines on any of the animal's dendrites, by their numbers of spines.
 - `group`: which animals belong to which group (`groups.compare`).
@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import comb
 
 import numpy as np
@@ -18,7 +19,7 @@ from spinenet.analyze.states import SEEN, Histories
 from spinenet.config import AnalyzeConfig
 from spinenet.types import BoolArray, FloatArray, IntArray
 
-BATCH = 2000
+BATCH = 10_000
 
 
 def clustered(h: Histories, new: BoolArray, rule: str, config: AnalyzeConfig) -> BoolArray:
@@ -54,22 +55,85 @@ def candidates(h: Histories, rule: str, config: AnalyzeConfig) -> BoolArray:
 def shuffled_counts(
     h: Histories, config: AnalyzeConfig, rng: np.random.Generator
 ) -> dict[str, FloatArray]:
-    """(B,) clustered new spines of one dendrite by each rule, labels shuffled among its spines and
-    among its filopodia; the same shuffles for all rules, so that their largest can be judged."""
+    """(B,) clustered new spines of one dendrite by each rule, lives dealt out anew to the places.
+
+    A life keeps its sessions: new spines are often short-lived, and a label given to a spine that
+    stays would meet others more often than it should. The shuffles are the same for all rules.
+    """
     pool = candidates(h, "within_d", config)
-    new = h.is_new(config.window) & pool
+    new = (h.is_new(config.window) & pool)[pool]
     counts: dict[str, FloatArray] = {rule: np.zeros(config.n_shuffles) for rule in RULES}
     if new.sum() < 2:
         return counts
-    kinds = h.filopodium[pool].astype(int)
+    # new lives first
+    order = np.argsort(~new, kind="stable")
+    there = h.seen[pool][order][:, h.window(config.window)] == SEEN
+    lives = _Lives(int(new.sum()), there, h.filopodium[pool][order], h.arc_um[pool])
     for start in range(0, config.n_shuffles, BATCH):
         n = min(BATCH, config.n_shuffles - start)
-        labels = np.zeros((n, len(h.arc_um)), bool)
-        labels[:, pool] = shuffle_within(new[pool], kinds, n, rng)
-        for rule in RULES:
-            mine = labels & candidates(h, rule, config)
-            counts[rule][start : start + n] = clustered(h, mine, rule, config).sum(axis=1)
+        place = permutations(len(new), n, rng)
+        for rule, found in zip(RULES, _dealt_out(lives, place, config), strict=True):
+            counts[rule][start : start + n] = found
     return counts
+
+
+@dataclass(frozen=True)
+class _Lives:
+    """The spines of a dendrite in the window, the new ones first."""
+
+    n_new: int
+    there: BoolArray
+    """(S, T)"""
+    filopodium: BoolArray
+    arc_um: FloatArray
+    """(S,) of the places, in order: of no life in particular."""
+
+
+def permutations(size: int, n: int, rng: np.random.Generator) -> IntArray:
+    """(size, n) a random order of 0..size-1 in each column: random numbers sorted with the index in
+    their lowest bits, six times as fast as `Generator.permuted`."""
+    bits = np.uint64(max(size - 1, 1).bit_length())
+    keys = rng.integers(0, 2**63, (n, size), dtype=np.uint64) >> bits << bits
+    keys |= np.arange(size, dtype=np.uint64)
+    keys.sort(axis=1)
+    return np.ascontiguousarray((keys & ((np.uint64(1) << bits) - np.uint64(1))).T.astype(np.int16))
+
+
+def _dealt_out(lives: _Lives, place: IntArray, config: AnalyzeConfig) -> tuple[IntArray, IntArray]:
+    """(B,) members of contiguous clusters, and of clusters within d, in B deals (S, B)."""
+    k, new = lives.n_new, place[: lives.n_new]
+    arc = lives.arc_um[new]
+    others = np.flatnonzero(~lives.filopodium[k:]) + k
+    always = lives.there[others].all(axis=1)
+    # existing spines that stand before each new one: those that stay once, the rest per session
+    before = np.zeros((lives.there.shape[1], *new.shape), np.int16)
+    for e in others[always]:
+        before[0] += place[e] < new
+    before[1:] = before[0]
+    for e in others[~always]:
+        ahead = place[e] < new
+        for t in np.flatnonzero(lives.there[e]):
+            before[t] += ahead
+    member = np.zeros((2, *new.shape), bool)
+    for i in range(k):
+        for j in range(i + 1, k):
+            together = np.flatnonzero(lives.there[i] & lives.there[j])
+            if not len(together):
+                continue
+            gap = np.abs(arc[i] - arc[j])
+            apart = gap >= config.resolution_um
+            near = apart & (gap <= config.d_um)
+            member[1, i] |= near
+            member[1, j] |= near
+            if lives.filopodium[i] or lives.filopodium[j]:
+                continue
+            beside = before[together[0], i] == before[together[0], j]
+            for t in together[1:]:
+                beside |= before[t, i] == before[t, j]
+            beside &= apart
+            member[0, i] |= beside
+            member[0, j] |= beside
+    return member[0].sum(axis=0), member[1].sum(axis=0)
 
 
 def shuffle_within(

@@ -15,7 +15,6 @@ import pandas as pd
 
 from spinenet.analyze.clusters import find_roles
 from spinenet.analyze.groups import LEVEL, mean_of_animals
-from spinenet.analyze.nulls import shuffle_within
 from spinenet.analyze.rows import Row, mean_row, p_two_sided, row
 from spinenet.analyze.states import GONE, SEEN, Histories
 from spinenet.config import AnalyzeConfig
@@ -56,8 +55,8 @@ def stable_at(h: Histories, t: int) -> BoolArray:
 def spacing_rows(
     group: str, all_flanked: Flanked, config: AnalyzeConfig, rng: np.random.Generator
 ) -> list[Row]:
-    """u' of the new spines against one half, over a sweep of exclusion zones; and, for succedent
-    spines, how far the next stable spine is against that of non-clustered new ones."""
+    """u' of the new spines against one half, over a sweep of exclusion zones; and how far succedent
+    spines stand from the nearest stable one."""
     frame = all_flanked.frame
     mine = frame[frame["group"] == group].reset_index(drop=True)
     here = Flanked(mine)
@@ -117,26 +116,26 @@ def _uniform_means(weight: FloatArray, n: int, rng: np.random.Generator) -> Floa
 def _near_of_succedent(
     group: str, mine: pd.DataFrame, config: AnalyzeConfig, rng: np.random.Generator
 ) -> Row:
-    """Mean distance to the nearer stable spine, succedent minus non-clustered; the classes are
-    shuffled within animals."""
+    """How far succedent spines stand from the nearer stable one, against places uniform in the same
+    gaps: clusters need wide gaps, so that other new spines are no fair comparison."""
     name = "spacing_near_um_succedent"
-    both = mine[mine["class"].isin(["succedent", "non_clustered"])]
-    near, late = both["near_um"].to_numpy(float), (both["class"] == "succedent").to_numpy()
-    if not late.any() or late.all():
-        return row(name, group, np.nan, test="no succedent spine between stable ones to compare")
-    _, whose = np.unique(both["animal"].to_numpy(str), return_inverse=True)
-    observed = float(near[late].mean() - near[~late].mean())
-    mixed = shuffle_within(late, whose, config.n_shuffles, rng)
-    null = mixed @ near / late.sum() - ~mixed @ near / (~late).sum()
+    late = mine[mine["class"] == "succedent"]
+    room = late["gap_um"].to_numpy(float) / 2 - config.exclusion_um
+    near = late["near_um"].to_numpy(float)
+    good = (room > 0) & (near >= config.exclusion_um)
+    if not good.any():
+        return row(name, group, np.nan, test="no succedent spine between stable ones")
+    drawn = config.exclusion_um + rng.random((config.n_shuffles, int(good.sum()))) * room[good]
+    null, observed = drawn.mean(axis=1), float(near[good].mean())
     return row(
         name,
         group,
         observed,
         null_mean=float(null.mean()),
         p_value=p_two_sided(observed, null),
-        n_animals=int(whose.max()) + 1,
-        n_spines=len(near),
-        test="succedent minus non-clustered; classes shuffled within animals",
+        n_animals=late["animal"].nunique(),
+        n_spines=int(good.sum()),
+        test="places uniform between the same stable neighbours",
     )
 
 

@@ -178,7 +178,7 @@ def methods_text(version: str, weights: str, config: AnalyzeConfig) -> list[str]
         f"existing spine between (contiguous; primary), or new spines within {config.d_um:g} um of "
         "the next (within_d, filopodia included); members coexist in at least one session, and "
         f"those closer than {config.resolution_um:g} um are one site (definitions: Fu, Yu, Lu & "
-        "Zuo, Nature 483:92, 2012). Chance: which spines are new was shuffled within dendrites "
+        "Zuo, Nature 483:92, 2012). Chance: the spines, each with its sessions, were dealt out anew to the places of their dendrite "
         f"{config.n_shuffles} times; P has the add-one rule. Persistence: new spines alive "
         f"{config.landmark_day:g} days after the first session were followed from there, their "
         "class fixed there (no immortal time), by Kaplan-Meier curves and by a complementary "
