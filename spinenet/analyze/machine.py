@@ -73,7 +73,7 @@ def with_machine(row: Row, redrawn: Redrawn) -> Row:
     name = str(row["name"])
     if name not in redrawn.means:
         return row
-    n = int(row["n_animals"])
+    n = int(row.get("n_animals", 0))
     means = redrawn.means[name]
     if name == HAZARD:
         variance = _variance(np.log(_bounds(row)), n)

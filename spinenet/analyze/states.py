@@ -14,6 +14,8 @@ SEEN, GONE, UNKNOWN = 1, 0, -1
 NEVER = -1
 CODES = {Presence.PRESENT: SEEN, Presence.ABSENT: GONE}
 KINDS = ("spine", "filopodium")
+BESIDE_UM = 1.0
+"""A spine may stand so far beyond the last place at which its shaft was scored."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,23 @@ def _check(frame: pd.DataFrame) -> None:
         "day",
         "session {2} of animal {0!r}, region {1!r} has several days",
     )
+
+
+def check_coverage(tracks: Tracks, coverage: pd.DataFrame) -> None:
+    """Raises InputError if a spine is present where its dendrite could not be scored."""
+    keys = ["animal", "region", "session", "dendrite_id"]
+    spans = coverage.groupby(keys).agg(start=("start_um", "min"), end=("end_um", "max"))
+    seen = tracks.frame[tracks.frame["presence"] == Presence.PRESENT].join(spans, on=keys)
+    arc = seen["arc_length_um"]
+    odd = seen[(arc < seen["start"] - BESIDE_UM) | (arc > seen["end"] + BESIDE_UM)]
+    if len(odd):
+        row = odd.iloc[0]
+        raise InputError(
+            f"tracks.csv, line {int(odd.index[0]) + 2}: the spine at {row['arc_length_um']:.1f} um "
+            f"is present outside what could be scored of dendrite {row['dendrite_id']} in session "
+            f"{row['session']} ({row['start']:.1f} to {row['end']:.1f} um in coverage.csv). Tables "
+            "of different runs are the usual cause."
+        )
 
 
 def _one_each(frame: pd.DataFrame, keys: list[str], column: str, message: str) -> None:

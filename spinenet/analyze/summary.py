@@ -23,7 +23,7 @@ from spinenet.analyze.machine import Redrawn, difference_with_machine, redraw, w
 from spinenet.analyze.quality import judge_quality
 from spinenet.analyze.rows import Row, difference_row, mean_row, row
 from spinenet.analyze.spacing import flanked, spacing_rows
-from spinenet.analyze.states import Histories, histories
+from spinenet.analyze.states import Histories, check_coverage, histories
 from spinenet.analyze.strength import changes, strength_rows
 from spinenet.analyze.survival import NEW, Cohort, corrected_share, follow, survival
 from spinenet.analyze.turnover import intervals
@@ -64,9 +64,11 @@ def analyze(
     Raises
     ------
     InputError
-        If the tracks contradict themselves.
+        If the tracks contradict themselves or the coverage.
     """
     known = evidence or Evidence()
+    if known.coverage is not None:
+        check_coverage(tracks, known.coverage)
     hs = histories(tracks, config.max_gap) if len(tracks.frame) else []
     cohort = follow(hs, config)
     clusters = cluster_table(hs, config)
