@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from spinenet.chain import presence
 from spinenet.config import MatchConfig
 from spinenet.geometry import inside
 from spinenet.match.assign import session_pairs
@@ -16,6 +17,10 @@ from spinenet.match.view import SessionView
 from spinenet.match.warp import ArcWarp
 from spinenet.tables import COVERAGE, LINKS, SPINES, TRACKS
 from spinenet.types import FloatArray, Matches, Presence, Tracks
+
+EVEN = 0.5
+USUAL_FORMATION, USUAL_ELIMINATION = 0.06, 0.06
+"""Shares per interval; what a spine's other sessions say of it hardly depends on them."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +148,24 @@ def _track_table(
                 presence, p, arc = life.missing[k, t]
                 row |= {"presence": str(presence), "arc_length_um": arc, "p_present": p}
             rows.append(row)
-    return TRACKS.frame(rows)
+    return with_presence(TRACKS.frame(rows))
+
+
+def with_presence(tracks: pd.DataFrame) -> pd.DataFrame:
+    """`p_present` of single sessions turned into that of all sessions of a track together.
+
+    Taken alone, an even chance of there and not there was behind each.
+    """
+    looked = tracks["p_present"].notna() & (tracks["presence"] != Presence.OUT_OF_VIEW)
+    wide = tracks[looked].pivot(index="track_id", columns="session", values="p_present")
+    wide = wide.reindex(columns=np.sort(tracks["session"].unique()))
+    alone = np.clip(wide.to_numpy(float), 1e-3, 1 - 1e-3)
+    together = presence(alone / (1 - alone), USUAL_FORMATION, USUAL_ELIMINATION, EVEN)
+    table = pd.DataFrame(together, wide.index, wide.columns).stack()
+    keys = pd.MultiIndex.from_frame(tracks.loc[looked, ["track_id", "session"]])
+    out = tracks.copy()
+    out.loc[looked, "p_present"] = table.reindex(keys).to_numpy(float)
+    return out
 
 
 def _stretches(

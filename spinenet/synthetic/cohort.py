@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from spinenet.chain import SURE, presence
 from spinenet.config import CohortConfig
 from spinenet.tables import TRACKS
 from spinenet.types import BoolArray, FloatArray, Presence, Tracks
@@ -59,7 +60,9 @@ def simulate_cohort(config: CohortConfig, group: str, rng: np.random.Generator) 
             seen = spines.there & (rng.random(spines.there.shape) >= config.miss_rate)
             found = seen.any(axis=1)
             frame = _table(who, config, _Spines(spines.arc_um[found], seen[found]))
-            frame["p_present"] = presence_given_sightings(seen[found], config).ravel()
+            ratio = np.where(seen[found], SURE, config.miss_rate)
+            certain = presence(ratio, config.formation, config.elimination, real=1.0)
+            frame["p_present"] = certain.ravel()
             linked = seen[found] & (np.cumsum(seen[found], axis=1) > 1)
             frame["p_link"] = np.where(linked, 1 - config.link_error, np.nan).ravel()
             observed.append(frame)
@@ -161,29 +164,3 @@ def _table(who: Mapping[str, object], config: CohortConfig, spines: _Spines) -> 
             "presence": words,
         }
     )
-
-
-def presence_given_sightings(seen: BoolArray, config: CohortConfig) -> FloatArray:
-    """(S, T) probability that a spine was there, from all its sightings (S, T), by the rates of the
-    simulation: a chain of not yet, there and gone (forward-backward, Rabiner 1989)."""
-    n, n_sessions = seen.shape
-    births = config.formation * (n_sessions - 1)
-    start = np.array([births / (1 + births), 1 / (1 + births), 0.0])
-    likely = np.ones((n, n_sessions, 3))
-    likely[..., 1] = np.where(seen, 1 - config.miss_rate, config.miss_rate)
-    likely[..., [0, 2]] = ~seen[..., None]
-    forward = np.empty((n, n_sessions, 3))
-    backward = np.ones((n, n_sessions, 3))
-    forward[:, 0] = start * likely[:, 0]
-    steps = [
-        np.array(
-            [[1 - born, born, 0], [0, 1 - config.elimination, config.elimination], [0, 0, 1.0]]
-        )
-        for born in 1 / np.arange(n_sessions - 1, 0, -1)
-    ]
-    for t in range(1, n_sessions):
-        forward[:, t] = (forward[:, t - 1] @ steps[t - 1]) * likely[:, t]
-    for t in range(n_sessions - 2, -1, -1):
-        backward[:, t] = (backward[:, t + 1] * likely[:, t + 1]) @ steps[t].T
-    both = forward * backward
-    return both[..., 1] / both.sum(axis=-1)

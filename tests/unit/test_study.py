@@ -24,6 +24,7 @@ from spinenet.analyze.states import histories
 from spinenet.analyze.strength import changes
 from spinenet.analyze.summary import Evidence, analyze
 from spinenet.analyze.survival import corrected_share, turnbull
+from spinenet.chain import presence
 from spinenet.config import AnalyzeConfig, CohortConfig
 from spinenet.synthetic.cohort import simulate_cohort
 from spinenet.tables import COVERAGE, SPINES
@@ -438,3 +439,19 @@ def test_evidence_fills_density_and_strength():
     coverage = COVERAGE.frame([s | {"usable": True, "snr": 20.0} for s in spans])
     stats_ = analyze(tracks, FAST, Evidence(coverage=coverage)).statistics.set_index("name")
     assert stats_.loc["density_per_um", "estimate"] == pytest.approx(0.3)
+
+
+# all sightings of a spine together
+
+
+def test_a_faint_sighting_between_two_sure_ones_was_there():
+    sure, faint = 1e9, 0.3
+    together = presence(np.array([[sure, faint, sure], [0.02, faint, 0.02]]), 0.05, 0.05, 0.5)
+    assert together[0].min() > 0.99
+    assert together[1, 1] < 0.1
+
+
+def test_what_nobody_looked_at_follows_its_neighbours():
+    together = presence(np.array([[1e9, np.nan, 1e9], [1e9, np.nan, 1e-9]]), 0.05, 0.05, 0.5)
+    assert together[0, 1] == pytest.approx(1)
+    assert together[1, 1] == pytest.approx(0.5, abs=0.05)
