@@ -9,6 +9,7 @@ differ in their rates by a log-normal factor of 0.3.
 - *Planted*: one group, a third of the new spines planted beside another one; the machine misses 5 %
   of sightings and 2 % of its links are wrong, and its probabilities say so. Share of cohorts whose
   95 % interval holds the truth (of 400 animals without mistakes).
+- *Power*: what `spinenet power` promises, against whole studies of that size.
 - *Speed*: 10,000 shuffles of 200 dendrites over 5 sessions, beside the same in a plain loop.
 - *rr30a*: one neuron, a person's tracks.
 """
@@ -21,15 +22,17 @@ import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from real import DATA, ROOT
 
 from spinenet.analyze.nulls import shuffled_counts
+from spinenet.analyze.power import plan
 from spinenet.analyze.states import SEEN, Histories, histories
 from spinenet.analyze.summary import analyze
-from spinenet.config import AnalyzeConfig, CohortConfig
+from spinenet.config import AnalyzeConfig, CohortConfig, PowerConfig
 from spinenet.synthetic.cohort import simulate_cohort
 from spinenet.tables import TRACKS
 from spinenet.types import Tracks
@@ -64,6 +67,29 @@ def truth() -> dict[str, float]:
     tracks = simulate_cohort(many, "a", np.random.default_rng(99)).true
     rows = analyze(tracks, AnalyzeConfig(n_shuffles=2, n_draws=0)).statistics.set_index("name")
     return {name: float(rows.loc[name, "estimate"]) for name in COVERED}
+
+
+def study_finds_it(seed: int, dendrites: int, animals: int, plan: PowerConfig) -> bool:
+    rng = np.random.default_rng([seed, 3])
+    groups = []
+    for name, share in (("a", plan.effect), ("b", 0.0)):
+        cohort = replace(plan.cohort, animals=animals, dendrites=dendrites, clustered_share=share)
+        groups.append(simulate_cohort(cohort, name, rng).observed.frame)
+    tracks = Tracks(pd.concat(groups, ignore_index=True))
+    rows = analyze(tracks, AnalyzeConfig(n_shuffles=200, n_draws=0), seed=seed).statistics
+    row = rows[(rows["name"] == "clustered_excess_contiguous") & (rows["group_b"] == "b")]
+    return bool(row["p_value"].iloc[0] <= 0.05)
+
+
+def promised_power(studies: int) -> dict[str, float]:
+    config = PowerConfig(dendrites=(4,), cohort=replace(PLAIN, miss_rate=0.02))
+    (found,) = plan(config, 0)
+    n = found.animals or config.most_animals
+    with ProcessPoolExecutor(2) as pool:
+        hits = list(
+            pool.map(partial(study_finds_it, dendrites=4, animals=n, plan=config), range(studies))
+        )
+    return {"animals": n, "promised": found.by_animals[n], "found": float(np.mean(hits))}
 
 
 def plain_loop(h: Histories, n: int, config: AnalyzeConfig, rng: np.random.Generator) -> list[int]:
@@ -166,6 +192,9 @@ def main() -> None:
         covered[name] = {"truth": true[name], "naive": naive, "total": whole}
         mean = value[:, 0].mean()
         print(f"| {name} | {true[name]:.4f} | {mean:.4f} | {naive:.3f} | {whole:.3f} |")
+    power = promised_power(args.planted)
+    print(f"\npower with {power['animals']} animals a group: promised {power['promised']:.3f}, ")
+    print(f"found in {power['found']:.3f} of {args.planted} studies")
     fast = speed()
     print()
     for name, value in fast.items():
@@ -180,6 +209,7 @@ def main() -> None:
     content = {
         "false positives": false,
         "coverage": covered,
+        "power": power,
         "speed": fast,
         "rr30a": {r.name: [r.estimate, r.null_mean, r.p_value] for r in rows.itertuples()},
         "rr30a verdict": found.verdict,

@@ -258,6 +258,34 @@ def _evaluate(args: Namespace) -> int:
     return DONE
 
 
+def _add_power(parser: ArgumentParser) -> None:
+    from spinenet.config import PowerConfig
+
+    parser.add_class_arguments(PowerConfig, None)
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def _power(args: Namespace) -> int:
+    from spinenet.analyze.power import plan
+    from spinenet.config import PowerConfig
+
+    config = _settings(PowerConfig, args)
+    for found in plan(config, args.seed):
+        top = max(found.by_animals.values())
+        if found.animals is None:
+            print(
+                f"{found.dendrites:3d} dendrites per animal: {config.most_animals} animals per "
+                f"group are not enough (power {top:.2f})"
+            )
+        else:
+            power = found.by_animals[found.animals]
+            print(
+                f"{found.dendrites:3d} dendrites per animal: {found.animals} animals per group "
+                f"(power {power:.2f})"
+            )
+    return DONE
+
+
 def _add_doctor(parser: ArgumentParser) -> None:
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu or cuda")
 
@@ -292,5 +320,6 @@ COMMANDS: dict[str, tuple[Add, Run, str]] = {
     "train": (_add_train, _train, "train the segmentation net"),
     "simulate": (_add_simulate, _simulate, "make stacks with exact truth"),
     "evaluate": (_add_evaluate, _evaluate, "score results against true spines"),
+    "power": (_add_power, _power, "how many animals and dendrites a study needs"),
     "doctor": (_add_doctor, _doctor, "what this machine and installation can do"),
 }

@@ -15,6 +15,7 @@ from spinenet.config.simulate import (
     CohortConfig,
     MorphologyConfig,
     OpticsConfig,
+    PowerConfig,
     SimulateConfig,
     TurnoverConfig,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "NetConfig",
     "OpticsConfig",
     "PointKind",
+    "PowerConfig",
     "SegmentConfig",
     "SimulateConfig",
     "TrainSegmentConfig",

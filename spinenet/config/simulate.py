@@ -172,3 +172,27 @@ class CohortConfig:
     animal_log_sd: float = 0.3
     miss_rate: float = 0.0
     link_error: float = 0.0
+
+
+@dataclass(frozen=True)
+class PowerConfig:
+    """A study that is planned: what is expected, and what is asked for.
+
+    Parameters
+    ----------
+    cohort: the animals without clusters, and the quality of the detector
+    effect: share of new spines planted beside another one in the other group
+    power: share of studies that shall find it
+    dendrites: numbers per animal that are tried
+    most_animals: per group, up to which they are tried
+    pool: animals simulated per group
+    studies: drawn from them for every number of animals
+    """
+
+    cohort: CohortConfig = field(default_factory=CohortConfig)
+    effect: float = 0.3
+    power: float = 0.8
+    dendrites: tuple[int, ...] = (4, 8, 16)
+    most_animals: int = 20
+    pool: int = 150
+    studies: int = 2000

@@ -18,6 +18,7 @@ from spinenet.analyze.nulls import (
     shuffle_within,
     uniform_counts,
 )
+from spinenet.analyze.power import power_of
 from spinenet.analyze.quality import judge_quality
 from spinenet.analyze.spacing import flanked
 from spinenet.analyze.states import histories
@@ -25,6 +26,7 @@ from spinenet.analyze.strength import changes
 from spinenet.analyze.summary import Evidence, analyze
 from spinenet.analyze.survival import corrected_share, turnbull
 from spinenet.chain import presence
+from spinenet.cli import DONE, main
 from spinenet.config import AnalyzeConfig, CohortConfig
 from spinenet.synthetic.cohort import simulate_cohort
 from spinenet.tables import COVERAGE, SPINES
@@ -455,3 +457,20 @@ def test_what_nobody_looked_at_follows_its_neighbours():
     together = presence(np.array([[1e9, np.nan, 1e9], [1e9, np.nan, 1e-9]]), 0.05, 0.05, 0.5)
     assert together[0, 1] == pytest.approx(1)
     assert together[1, 1] == pytest.approx(0.5, abs=0.05)
+
+
+# planning
+
+
+def test_power_of_a_textbook_difference():
+    """Two groups of 20, one standard deviation apart: a t test has 0.87."""
+    rng = np.random.default_rng(0)
+    pools = [rng.normal(1, 1, 4000), rng.normal(0, 1, 4000)]
+    assert power_of(pools, 20, 800, rng) == pytest.approx(0.87, abs=0.05)
+    assert power_of([pools[1], pools[1]], 8, 2000, rng) < 0.07
+
+
+def test_a_plan_is_printed(capsys):
+    how = ["--dendrites", "[3]", "--most_animals", "5", "--pool", "6", "--studies", "50"]
+    assert main(["power", *how]) == DONE
+    assert "3 dendrites per animal" in capsys.readouterr().out

@@ -1,0 +1,88 @@
+"""How many animals, and how many dendrites of each, does a study of clusters need?
+
+Animals are simulated with and without planted clusters, as the detector would report them; studies
+are drawn from them and tested as `groups.compare` does. The measure is each animal's clustered
+share of new spines over its own chance (`clustered_excess_contiguous`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from spinenet.analyze.chance import chances
+from spinenet.analyze.groups import LEVEL, relabellings
+from spinenet.analyze.states import histories
+from spinenet.config import AnalyzeConfig, CohortConfig, PowerConfig
+from spinenet.synthetic.cohort import simulate_cohort
+from spinenet.types import FloatArray
+
+SHUFFLES = 200
+LABELLINGS = 1000
+FEWEST = 4
+"""Animals per group below which no labelling of two groups reaches 5 %."""
+
+
+@dataclass(frozen=True)
+class Power:
+    """Studies of one number of dendrites per animal."""
+
+    dendrites: int
+    by_animals: dict[int, float]
+    """Share of studies with P below 0.05, by animals per group."""
+    animals: int | None
+    """The fewest per group that reach the power asked for; None if none of those tried do."""
+
+
+def plan(config: PowerConfig, seed: int) -> list[Power]:
+    """The power of every number of dendrites and animals asked about."""
+    out = []
+    for dendrites in config.dendrites:
+        rng = np.random.default_rng([seed, dendrites])
+        pools = [
+            excess_of_animals(
+                replace(
+                    config.cohort,
+                    animals=config.pool,
+                    dendrites=dendrites,
+                    clustered_share=share,
+                ),
+                rng,
+            )
+            for share in (config.effect, 0.0)
+        ]
+        powers = {
+            n: power_of(pools, n, config.studies, rng)
+            for n in range(FEWEST, config.most_animals + 1)
+        }
+        enough = [n for n, p in powers.items() if p >= config.power]
+        out.append(Power(dendrites, powers, min(enough) if enough else None))
+    return out
+
+
+def excess_of_animals(cohort: CohortConfig, rng: np.random.Generator) -> FloatArray:
+    """(A,) clustered share over chance of simulated animals; those without new spines have none."""
+    tracks = simulate_cohort(cohort, "", rng).observed
+    config = AnalyzeConfig(n_shuffles=SHUFFLES)
+    hs = histories(tracks, config.max_gap)
+    seed = [int(rng.integers(2**31))]
+    found = chances(hs, sorted({h.animal for h in hs}), config, seed)["contiguous"].excess
+    return found[np.isfinite(found)]
+
+
+def power_of(
+    pools: list[FloatArray], animals: int, studies: int, rng: np.random.Generator
+) -> float:
+    """Share of studies of so many animals a group, drawn from the pools, that reach 5 %."""
+    drawn = np.concatenate([rng.choice(p, (studies, animals)) for p in pools], axis=1)
+    picks = relabellings(animals, animals, rng)
+    if len(picks) > LABELLINGS:
+        picks = picks[rng.choice(len(picks), LABELLINGS, replace=False)]
+    first = np.zeros((2 * animals, len(picks)))
+    np.put_along_axis(first, picks.T, 1.0, axis=0)
+    total = drawn.sum(axis=1, keepdims=True)
+    difference = np.abs(2 * drawn @ first - total)
+    observed = np.abs(2 * drawn[:, :animals].sum(axis=1) - total[:, 0])
+    hits = (difference >= observed[:, None] - 1e-12).sum(axis=1)
+    return float(((hits + 1) / (len(picks) + 1) <= LEVEL).mean())
