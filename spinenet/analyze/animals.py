@@ -6,15 +6,16 @@ import numpy as np
 import pandas as pd
 
 from spinenet.analyze.clusters import RULES, find_clusters
+from spinenet.analyze.network import network_k, segment
 from spinenet.analyze.nulls import candidates, clustered
 from spinenet.analyze.spacing import flanked
 from spinenet.analyze.states import Histories, miss_counts
 from spinenet.analyze.survival import NEW, follow
-from spinenet.analyze.turnover import flow, lengths
+from spinenet.analyze.turnover import flow, lengths, scorable_span
 from spinenet.config import AnalyzeConfig
 from spinenet.types import FloatArray
 
-UNBOUNDED = ("formation", "density_per_um")
+UNBOUNDED = ("formation", "density_per_um", "network_k_new")
 """Ratios that may exceed 1."""
 
 
@@ -40,9 +41,24 @@ def counted(
     found = find_clusters(h, "contiguous", config)
     staggered = sum(len({int(b) for b in h.birth[list(c.members)]}) > 1 for c in found)
     out["succedent_share"] = (staggered, len(found))
+    out["network_k_new"] = _k_of_new(h, config, coverage)
     gaps, full = miss_counts(h)
     out["miss_rate_q"] = (gaps, gaps + full)
     return out
+
+
+def _k_of_new(
+    h: Histories, config: AnalyzeConfig, coverage: pd.DataFrame | None
+) -> tuple[float, float]:
+    """K within `d_um` over its value by chance, of the new spines of one dendrite."""
+    arc = h.arc_um[h.is_new(config.window)]
+    low, high = scorable_span(h, coverage)
+    if len(arc) < 2 or high <= low:
+        return 0.0, 0.0
+    places = np.clip(arc - low, 0.0, high - low)
+    radius = np.array([config.d_um])
+    ((weighed, pairs),) = network_k(segment(high - low), np.zeros(len(arc), int), places, radius)
+    return float(weighed), float(pairs * config.d_um)
 
 
 def ratios_of_animals(

@@ -18,6 +18,7 @@ from spinenet.analyze.nulls import (
 )
 from spinenet.analyze.rows import Row, mean_row, p_value, row
 from spinenet.analyze.states import SEEN, Histories
+from spinenet.analyze.turnover import scorable_span
 from spinenet.config import AnalyzeConfig
 from spinenet.types import FloatArray
 
@@ -137,7 +138,7 @@ def uniform_row(
         if new.any():
             hits[a] += clustered(h, new[None], "within_d", config).sum()
             rng = np.random.default_rng(stream)
-            shuffled[a] += uniform_counts(h, _span(h, coverage), config, rng)
+            shuffled[a] += uniform_counts(h, scorable_span(h, coverage), config, rng)
     scored = n_new > 0
     if not scored.any():
         return row(name, group, np.nan, test="no new spines")
@@ -154,21 +155,6 @@ def uniform_row(
         test=f"{mean.test}; new spines anywhere on the dendrite but within "
         f"{config.exclusion_um:g} um of another spine",
     )
-
-
-def _span(h: Histories, coverage: pd.DataFrame | None) -> tuple[float, float]:
-    """Where spines of the dendrite could be scored; without coverage.csv from the first to the
-    last."""
-    if coverage is not None:
-        mine = coverage[
-            (coverage["animal"] == h.animal)
-            & (coverage["region"] == h.region)
-            & (coverage["dendrite_id"] == h.dendrite_id)
-            & coverage["usable"]
-        ]
-        if len(mine):
-            return float(mine["start_um"].min()), float(mine["end_um"].max())
-    return float(h.arc_um.min()), float(h.arc_um.max())
 
 
 def segment_row(

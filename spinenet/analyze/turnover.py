@@ -126,3 +126,18 @@ def lengths(h: Histories, coverage: pd.DataFrame | None) -> tuple[FloatArray, Fl
     ]
     second = [float(np.diff(then, axis=1).sum()) if len(then) else 0.0 for then in spans[1:]]
     return np.array(both), np.array(second)
+
+
+def scorable_span(h: Histories, coverage: pd.DataFrame | None) -> tuple[float, float]:
+    """Where spines of the dendrite could be scored; without coverage.csv from the first to the
+    last."""
+    if coverage is not None:
+        mine = coverage[
+            (coverage["animal"] == h.animal)
+            & (coverage["region"] == h.region)
+            & (coverage["dendrite_id"] == h.dendrite_id)
+            & coverage["usable"]
+        ]
+        if len(mine):
+            return float(mine["start_um"].min()), float(mine["end_um"].max())
+    return float(h.arc_um.min()), float(h.arc_um.max())

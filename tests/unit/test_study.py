@@ -12,6 +12,7 @@ from spinenet.analyze.clusters import find_roles
 from spinenet.analyze.errors import ALONE, Doubt, Rival, combine, draw
 from spinenet.analyze.groups import compare, hierarchical_bootstrap, mean_of_animals
 from spinenet.analyze.hazard import cloglog, design_of, log_hazard_ratio
+from spinenet.analyze.network import Tree, network_k, segment
 from spinenet.analyze.nulls import (
     free_stretches,
     segment_dispersion,
@@ -410,7 +411,7 @@ def test_a_cohort_with_the_published_counts():
 
 
 @given(st.permutations(range(6)), st.floats(-50, 50))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_names_and_shifts_change_no_number(order, shift):
     cohort = simulate_cohort(
         CohortConfig(animals=2, dendrites=2), "a", np.random.default_rng(5)
@@ -474,3 +475,44 @@ def test_a_plan_is_printed(capsys):
     how = ["--dendrites", "[3]", "--most_animals", "5", "--pool", "6", "--studies", "50"]
     assert main(["power", *how]) == DONE
     assert "3 dendrites per animal" in capsys.readouterr().out
+
+
+# K on a network
+
+
+def scattered(tree, n, rng):
+    along = rng.uniform(0, tree.total_um, n)
+    ends = np.cumsum(tree.length_um)
+    edge = np.searchsorted(ends, along)
+    return edge, along - (ends - tree.length_um)[edge]
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        segment(60.0),
+        Tree(np.array([[0, 1], [1, 2], [1, 3]]), np.array([30.0, 20.0, 25.0])),
+    ],
+    ids=["straight", "branched"],
+)
+def test_k_is_r_where_spines_know_nothing_of_each_other(tree):
+    rng = np.random.default_rng(0)
+    radii = np.array([2.0, 5.0, 10.0])
+    sums = sum(network_k(tree, *scattered(tree, 30, rng), radii) for _ in range(150))
+    assert sums[:, 0] / sums[:, 1] == pytest.approx(radii, rel=0.04)
+
+
+def test_k_by_hand_on_a_branched_dendrite():
+    """Spines 1 um before a fork and 1 um up one arm: two places lie 2 um beyond the fork, and one
+    back along the trunk: each is seen from the first with weight 1/3."""
+    tree = Tree(np.array([[0, 1], [1, 2], [1, 3]]), np.array([10.0, 10.0, 10.0]))
+    found = network_k(tree, np.array([0, 1]), np.array([9.0, 1.0]), np.array([1.0, 3.0]))
+    assert found[:, 0].tolist() == [0.0, pytest.approx(2 / 3)]
+    assert found[:, 1].tolist() == [2 / 30, 2 / 30]
+
+
+def test_paired_spines_raise_k():
+    arc = np.r_[np.arange(5, 60, 10.0), np.arange(6, 60, 10.0)]
+    found = network_k(segment(60.0), np.zeros(len(arc), int), arc, np.array([2.0]))
+    # six pairs, seen from either side, half a weight each: as many places lie on the other side
+    assert found.tolist() == [[pytest.approx(6.0), pytest.approx(12 * 11 / 60)]]
