@@ -46,10 +46,10 @@ def follow(all_histories: list[Histories], config: AnalyzeConfig) -> Cohort:
     lives: list[tuple[object, ...]] = []
     periods: list[tuple[object, ...]] = []
     for h in all_histories:
-        late = np.flatnonzero(h.days - h.days[0] >= config.landmark_day)
-        if not len(late) or late[0] == len(h.days) - 1:
+        early = np.flatnonzero(h.days - h.days[0] <= config.landmark_day)
+        landmark = int(early[-1])
+        if landmark == len(h.days) - 1:
             continue
-        landmark = int(late[0])
         days = h.days[landmark:] - h.days[landmark]
         for k, kind in _classes(h, landmark, config).items():
             seen = h.seen[k, landmark:]

@@ -179,9 +179,9 @@ def methods_text(version: str, weights: str, config: AnalyzeConfig) -> list[str]
         "the next (within_d, filopodia included); members coexist in at least one session, and "
         f"those closer than {config.resolution_um:g} um are one site (definitions: Fu, Yu, Lu & "
         "Zuo, Nature 483:92, 2012). Chance: the spines, each with its sessions, were dealt out anew to the places of their dendrite "
-        f"{config.n_shuffles} times; P has the add-one rule. Persistence: new spines alive "
-        f"{config.landmark_day:g} days after the first session were followed from there, their "
-        "class fixed there (no immortal time), by Kaplan-Meier curves and by a complementary "
+        f"{config.n_shuffles} times; P has the add-one rule. Persistence: new spines alive at "
+        f"the last session up to day {config.landmark_day:g} were followed from there, their class "
+        "fixed there (no immortal time), by Kaplan-Meier curves and by a complementary "
         "log-log hazard. Spacing: u' between stable neighbours with an exclusion zone of "
         f"{config.exclusion_um:g} um. Groups: the animals' labels were permuted.",
         "The unit is the animal: estimates are means over animals of their own ratios, sampling "
