@@ -276,7 +276,7 @@ INTERVALS = Table(
         _c("day_to", "float", "its day"),
         _c("n_before", "int", "spines at risk seen in the first session"),
         _c("n_after", "int", "spines at risk seen in the second session"),
-        _c("n_new", "int", "absent in the first, present in the second"),
+        _c("n_new", "int", "absent in the first, present in the second, not returned"),
         _c("n_lost", "int", "present in the first, absent in the second"),
         _c("n_stable", "int", "present in both"),
         _c("formation", "float", "n_new / n_before"),
@@ -291,7 +291,7 @@ CLUSTERS = Table(
     "cluster",
     (
         *_WHO,
-        _c("rule", "str", "contiguous: no existing spine between; within_d: within 5 um"),
+        _c("rule", "str", "contiguous: no existing spine between; within_d: within d_um"),
         _c("dendrite_id", "int", "dendrite"),
         _c("cluster_id", "int", "cluster within the region"),
         _c("track_ids", "str", "members, ; between"),

@@ -10,12 +10,12 @@ from spinenet.analyze.network import network_k, segment
 from spinenet.analyze.nulls import candidates, clustered
 from spinenet.analyze.spacing import flanked
 from spinenet.analyze.states import Histories, miss_counts
-from spinenet.analyze.survival import NEW, follow
-from spinenet.analyze.turnover import flow, lengths, scorable_span
+from spinenet.analyze.survival import NEW, follow, kaplan_meier
+from spinenet.analyze.turnover import density, flow, scorable
 from spinenet.config import AnalyzeConfig
 from spinenet.types import FloatArray
 
-UNBOUNDED = ("formation", "density_per_um", "network_k_new")
+UNBOUNDED = ("formation", "turnover_ratio_first", "density_per_um", "network_k_new")
 """Ratios that may exceed 1."""
 
 
@@ -32,12 +32,11 @@ def counted(
         "turnover_ratio_first": (new + lost, 2 * before),
     }
     if coverage is not None:
-        _, second = lengths(h, coverage)
-        out["density_per_um"] = (int(f.n_seen.sum()), float(second.sum()))
+        out["density_per_um"] = density(h, coverage)
+    hits = clustered(h, config)
     for rule in RULES:
         mine = h.is_new(config.window) & candidates(h, rule, config)
-        hits = clustered(h, mine[None], rule, config) if mine.any() else np.zeros(1)
-        out[f"clustered_fraction_{rule}"] = (int(hits.sum()), int(mine.sum()))
+        out[f"clustered_fraction_{rule}"] = (hits[rule], int(mine.sum()))
     found = find_clusters(h, "contiguous", config)
     staggered = sum(len({int(b) for b in h.birth[list(c.members)]}) > 1 for c in found)
     out["succedent_share"] = (staggered, len(found))
@@ -52,13 +51,13 @@ def _k_of_new(
 ) -> tuple[float, float]:
     """K within `d_um` over its value by chance, of the new spines of one dendrite."""
     arc = h.arc_um[h.is_new(config.window)]
-    low, high = scorable_span(h, coverage)
-    if len(arc) < 2 or high <= low:
-        return 0.0, 0.0
-    places = np.clip(arc - low, 0.0, high - low)
     radius = np.array([config.d_um])
-    ((weighed, pairs),) = network_k(segment(high - low), np.zeros(len(arc), int), places, radius)
-    return float(weighed), float(pairs * config.d_um)
+    out = np.zeros(2)
+    for low, high in scorable(h, coverage):
+        here = arc[(arc >= low) & (arc <= high)]
+        if len(here) > 1 and high > low:
+            out += network_k(segment(high - low), np.zeros(len(here), int), here - low, radius)[0]
+    return float(out[0]), float(out[1] * config.d_um)
 
 
 def ratios_of_animals(
@@ -97,21 +96,14 @@ def pooled(parts: list[list[FloatArray]]) -> float:
 def _survival(
     hs: list[Histories], animals: list[str], config: AnalyzeConfig
 ) -> dict[str, FloatArray]:
+    """Kaplan-Meier at the last day on which anything of the class was looked at."""
     lives = follow(hs, config).lives
     out = {}
     for kind in NEW:
         mine = lives[lives["class"] == kind]
-        of = {a: share_left(p) for a, p in mine.groupby("animal")}
+        of = {
+            a: float(kaplan_meier(p, np.array([p["days"].max()]))[0])
+            for a, p in mine.groupby("animal")
+        }
         out[f"survival_{kind}"] = np.array([of.get(a, np.nan) for a in animals])
     return out
-
-
-def share_left(lives: pd.DataFrame) -> float:
-    """Kaplan-Meier estimate at the last day; nan of nobody."""
-    if lives.empty:
-        return float("nan")
-    days, lost = lives["days"].to_numpy(float), lives["lost"].to_numpy(bool)
-    left = 1.0
-    for day in np.unique(days[lost]):
-        left *= 1 - (lost & (days == day)).sum() / (days >= day).sum()
-    return float(left)

@@ -18,7 +18,7 @@ from spinenet.analyze.nulls import (
 )
 from spinenet.analyze.rows import Row, mean_row, p_value, row
 from spinenet.analyze.states import SEEN, Histories
-from spinenet.analyze.turnover import scorable_span
+from spinenet.analyze.turnover import scorable
 from spinenet.config import AnalyzeConfig
 from spinenet.types import FloatArray
 
@@ -58,19 +58,20 @@ class Chance:
 def chances(
     hs: list[Histories], animals: list[str], config: AnalyzeConfig, seed: list[int]
 ) -> dict[str, Chance]:
-    """By rule; dendrites have random streams of their own, so that one more changes no other."""
+    """By rule, each dendrite with a random stream of its own."""
     streams = np.random.SeedSequence(seed).spawn(len(hs))
     hits = {rule: np.zeros(len(animals)) for rule in RULES}
     n_new = {rule: np.zeros(len(animals)) for rule in RULES}
     shuffled = {rule: np.zeros((len(animals), config.n_shuffles)) for rule in RULES}
     for h, stream in zip(hs, streams, strict=True):
         a = animals.index(h.animal)
-        counts = shuffled_counts(h, config, np.random.default_rng(stream))
+        found, counts = (
+            clustered(h, config),
+            shuffled_counts(h, config, np.random.default_rng(stream)),
+        )
         for rule in RULES:
-            new = h.is_new(config.window) & candidates(h, rule, config)
-            n_new[rule][a] += new.sum()
-            if new.any():
-                hits[rule][a] += clustered(h, new[None], rule, config).sum()
+            n_new[rule][a] += (h.is_new(config.window) & candidates(h, rule, config)).sum()
+            hits[rule][a] += found[rule]
             shuffled[rule][a] += counts[rule]
     out = {}
     for rule in RULES:
@@ -136,9 +137,9 @@ def uniform_row(
         new = h.is_new(config.window) & candidates(h, "within_d", config)
         n_new[a] += new.sum()
         if new.any():
-            hits[a] += clustered(h, new[None], "within_d", config).sum()
+            hits[a] += clustered(h, config)["within_d"]
             rng = np.random.default_rng(stream)
-            shuffled[a] += uniform_counts(h, scorable_span(h, coverage), config, rng)
+            shuffled[a] += uniform_counts(h, scorable(h, coverage), config, rng)
     scored = n_new > 0
     if not scored.any():
         return row(name, group, np.nan, test="no new spines")
@@ -166,7 +167,8 @@ def segment_row(
     for animal in sorted({h.animal for h in hs}):
         mine = [h for h in hs if h.animal == animal]
         new = np.array([int(h.is_new(config.window).sum()) for h in mine])
-        spines = np.array([int((h.seen == SEEN).any(axis=1).sum()) for h in mine])
+        old = [(h.seen == SEEN).any(axis=1) & ~h.is_new(config.window) for h in mine]
+        spines = np.array([int(o.sum()) for o in old])
         new, spines = new[spines > 0], spines[spines > 0]
         if len(new) > 1 and new.sum():
             value, null = segment_dispersion(new, spines, config.n_shuffles, rng)
@@ -183,5 +185,5 @@ def segment_row(
         null_mean=float(null.mean()),
         p_value=p_value(mean.value, null),
         test=f"{mean.test}; variance over mean of new spines per dendrite; new spines dealt out "
-        "by the dendrites' numbers of spines",
+        "by the dendrites' numbers of other spines",
     )

@@ -74,8 +74,12 @@ def _runs(
 
 
 def count_sites(arc_um: FloatArray, resolution_um: float) -> int:
-    """Places that can be told apart: neighbours closer than the resolution count once."""
-    return 1 + int((np.diff(np.sort(arc_um)) >= resolution_um).sum()) if len(arc_um) else 0
+    """Places that can be told apart: what lies closer to one than the resolution is part of it."""
+    sites, last = 0, float("-inf")
+    for arc in np.sort(arc_um):
+        if arc - last >= resolution_um:
+            sites, last = sites + 1, float(arc)
+    return sites
 
 
 @dataclass(frozen=True)

@@ -91,16 +91,21 @@ def _where(h: Histories, rows: pd.DataFrame) -> dict[tuple[int, int], tuple[int,
 
 
 def draw(h: Histories, doubt: Doubt, max_gap: int, rng: np.random.Generator) -> Histories:
-    """One history that the machine's probabilities allow."""
+    """One history that the machine's probabilities allow.
+
+    One number decides over all sessions of a track: what made the machine unsure of a spine in one
+    session mostly does so in the next, and drawn apart its sightings would come and go.
+    """
     told = h.told.copy()
-    chance = rng.random(told.shape)
+    chance = np.broadcast_to(rng.random((len(told), 1)), told.shape)
     unsure = np.isfinite(h.p_present)
     told[unsure & (h.told == SEEN) & (chance >= h.p_present)] = GONE
     told[unsure & (h.told == GONE) & (chance < h.p_present)] = SEEN
     cut = _cuts(h, doubt, rng)
-    if not cut.any():
+    joins = _joins(h, doubt, cut, rng)
+    if not cut.any() and not joins:
         return h.retold(told, max_gap)
-    return _apart(h, told, cut, _joins(h, doubt, cut, rng), max_gap)
+    return _apart(h, told, cut, joins, max_gap)
 
 
 def _cuts(h: Histories, doubt: Doubt, rng: np.random.Generator) -> np.ndarray:
@@ -114,7 +119,8 @@ def _cuts(h: Histories, doubt: Doubt, rng: np.random.Generator) -> np.ndarray:
 
 
 def _joins(h: Histories, doubt: Doubt, cut: np.ndarray, rng: np.random.Generator) -> list[Rival]:
-    """Rivals that take the place of links that were cut, the likeliest first, one to one."""
+    """Rivals that take the place of links that were cut, or join a lost spine to a new one; the
+    likeliest first, one to one."""
     out: list[Rival] = []
     ends: set[tuple[int, int]] = set()
     starts: set[tuple[int, int]] = set()

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from spinenet.analyze.groups import LEVEL
-from spinenet.analyze.nulls import shuffle_within
+from spinenet.analyze.nulls import mixed_strata, shuffle_within
 from spinenet.analyze.rows import Row, p_two_sided, row
 from spinenet.analyze.survival import NEW, Cohort
 from spinenet.config import AnalyzeConfig
@@ -34,10 +34,11 @@ def cloglog(design: FloatArray, lost: FloatArray) -> FloatArray:
 
 def design_of(periods: pd.DataFrame, exposed: FloatArray) -> tuple[FloatArray, FloatArray]:
     """One column per interval between sessions and one for the class; intervals in which nobody or
-    everybody was lost are left out, as they say nothing of the ratio."""
+    everybody was lost, or that hold one class only, say nothing of the ratio and are left out."""
     spans = periods["from_days"].astype(str) + "-" + periods["to_days"].astype(str)
     share = periods["lost"].astype(float).groupby(spans).transform("mean")
-    told = ((share > 0) & (share < 1)).to_numpy()
+    mixed = pd.Series(exposed, periods.index).groupby(spans).transform("nunique") > 1
+    told = ((share > 0) & (share < 1) & mixed).to_numpy()
     dummies = pd.get_dummies(spans[told]).to_numpy(float)
     return np.c_[dummies, exposed[told]], periods["lost"].to_numpy(float)[told]
 
@@ -49,6 +50,8 @@ def log_hazard_ratio(periods: pd.DataFrame, exposed: FloatArray) -> float:
     for mine in (with_class, without):
         if not mine.any() or lost[mine].min() == lost[mine].max():
             return float("nan")
+    if np.linalg.matrix_rank(design) < design.shape[1]:
+        return float("nan")
     return float(cloglog(design, lost)[-1])
 
 
@@ -113,5 +116,7 @@ def _permuted(
     score = spines["beyond"].sum().to_numpy(float)
     _, whose = np.unique(first["animal"].to_numpy(str), return_inverse=True)
     flags = first["exposed"].to_numpy() > 0
+    if not mixed_strata(flags, whose):
+        return float("nan")
     null = shuffle_within(flags, whose, config.n_shuffles, rng) @ score
     return p_two_sided(float(score[flags].sum()), null)

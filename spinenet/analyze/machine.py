@@ -35,11 +35,18 @@ class Redrawn:
 def redraw(
     hs: list[Histories],
     doubt: list[Doubt],
+    chance: Mapping[str, FloatArray],
     coverage: pd.DataFrame | None,
     config: AnalyzeConfig,
     rng: np.random.Generator,
 ) -> Redrawn:
-    """Draw a group's histories anew and measure them, `config.n_draws` times."""
+    """Draw a group's histories anew and measure them, `config.n_draws` times.
+
+    Parameters
+    ----------
+    chance: by rule, (A,) each animal's clustered share by chance, as it is: shuffles of every draw
+        would take hours
+    """
     unsure = any(np.isfinite(p).any() for h in hs for p in (h.p_present, h.p_link))
     if not unsure or config.n_draws < 2:
         return Redrawn()
@@ -49,6 +56,10 @@ def redraw(
         drawn = [draw(h, d, config.max_gap, rng) for h, d in zip(hs, doubt, strict=True)]
         values, parts = ratios_of_animals(drawn, config, coverage)
         del values["miss_rate_q"], parts["miss_rate_q"]  # counted on what was seen, not redrawn
+        values |= {
+            f"clustered_excess_{rule}": values[f"clustered_fraction_{rule}"] - of
+            for rule, of in chance.items()
+        }
         for name, of_animals in values.items():
             mean = mean_of_animals(of_animals, -np.inf, np.inf)
             means.setdefault(name, []).append(mean.value)
@@ -71,6 +82,8 @@ def _log_hazard(hs: list[Histories], config: AnalyzeConfig) -> float:
 def with_machine(row: Row, redrawn: Redrawn) -> Row:
     """The row with the machine's interval and the total one."""
     name = str(row["name"])
+    if not redrawn.means and "sampling_low" in row:
+        return row | {"test": f"{row['test']}; no probabilities: sampling alone"}
     if name not in redrawn.means:
         return row
     n = int(row.get("n_animals", 0))
@@ -84,8 +97,9 @@ def with_machine(row: Row, redrawn: Redrawn) -> Row:
     else:
         of = redrawn.variances.get(name, np.full(len(means), _variance(_bounds(row), n)))
         found = combine(means, of, n)
-        highest = np.inf if name in UNBOUNDED else 1.0
-        low, high = np.clip([found.low, found.high], 0.0, highest)
+        highest = np.inf if name.removesuffix("_pooled") in UNBOUNDED else 1.0
+        lowest = -1.0 if "excess" in name else 0.0
+        low, high = np.clip([found.low, found.high], lowest, highest)
         machine_low, machine_high = found.machine_low, found.machine_high
     total = {"ci_low": low, "ci_high": high} if np.isfinite(low) else {}
     return row | {"machine_low": machine_low, "machine_high": machine_high} | total

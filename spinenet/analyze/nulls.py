@@ -10,9 +10,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from math import comb
 
 import numpy as np
+import pandas as pd
 
 from spinenet.analyze.clusters import RULES
 from spinenet.analyze.states import SEEN, Histories
@@ -20,30 +22,6 @@ from spinenet.config import AnalyzeConfig
 from spinenet.types import BoolArray, FloatArray, IntArray
 
 BATCH = 10_000
-
-
-def clustered(h: Histories, new: BoolArray, rule: str, config: AnalyzeConfig) -> BoolArray:
-    """(B, S) which spines are members of a cluster, for B labellings `new` (B, S)."""
-    out = np.zeros_like(new)
-    for t in h.window(config.window):
-        here = np.flatnonzero(h.seen[:, t] == SEEN)
-        if rule == "contiguous":
-            here = here[~h.filopodium[here]]
-            if len(here) < 2:
-                continue
-            labels = new[:, here]
-            apart = np.diff(h.arc_um[here]) >= config.resolution_um
-            pair = labels[:, :-1] & labels[:, 1:] & apart
-            member = np.zeros_like(labels)
-            member[:, :-1] |= pair
-            member[:, 1:] |= pair
-        else:
-            labels = new[:, here]
-            gap = np.abs(h.arc_um[here][:, None] - h.arc_um[here][None])
-            near = (gap <= config.d_um) & (gap >= config.resolution_um)
-            member = labels & ((labels.astype(np.float32) @ near.astype(np.float32)) > 0)
-        out[:, here] |= member
-    return out
 
 
 def candidates(h: Histories, rule: str, config: AnalyzeConfig) -> BoolArray:
@@ -60,21 +38,34 @@ def shuffled_counts(
     A life keeps its sessions: new spines are often short-lived, and a label given to a spine that
     stays would meet others more often than it should. The shuffles are the same for all rules.
     """
-    pool = candidates(h, "within_d", config)
-    new = (h.is_new(config.window) & pool)[pool]
+    lives = _lives(h, config)
     counts: dict[str, FloatArray] = {rule: np.zeros(config.n_shuffles) for rule in RULES}
-    if new.sum() < 2:
+    if lives.n_new < 2:
         return counts
-    # new lives first
-    order = np.argsort(~new, kind="stable")
-    there = h.seen[pool][order][:, h.window(config.window)] == SEEN
-    lives = _Lives(int(new.sum()), there, h.filopodium[pool][order], h.arc_um[pool])
     for start in range(0, config.n_shuffles, BATCH):
         n = min(BATCH, config.n_shuffles - start)
-        place = permutations(len(new), n, rng)
-        for rule, found in zip(RULES, _dealt_out(lives, place, config), strict=True):
+        place = permutations(len(lives.arc_um), n, rng)
+        for rule, found in zip(RULES, _members(lives, place, config), strict=True):
             counts[rule][start : start + n] = found
     return counts
+
+
+def clustered(h: Histories, config: AnalyzeConfig) -> dict[str, int]:
+    """New spines of one dendrite that are members of a cluster, by each rule, as they are."""
+    lives = _lives(h, config)
+    if lives.n_new < 2:
+        return dict.fromkeys(RULES, 0)
+    place = lives.own_place[:, None].astype(np.int16)
+    found = _members(lives, place, config)
+    return {rule: int(n[0]) for rule, n in zip(RULES, found, strict=True)}
+
+
+def _lives(h: Histories, config: AnalyzeConfig) -> _Lives:
+    pool = candidates(h, "within_d", config)
+    new = h.is_new(config.window)[pool]
+    order = np.argsort(~new, kind="stable")
+    there = h.seen[pool][order][:, h.window(config.window)] == SEEN
+    return _Lives(int(new.sum()), there, h.filopodium[pool][order], h.arc_um[pool], order)
 
 
 @dataclass(frozen=True)
@@ -87,6 +78,8 @@ class _Lives:
     filopodium: BoolArray
     arc_um: FloatArray
     """(S,) of the places, in order: of no life in particular."""
+    own_place: IntArray
+    """(S,) where each life is truly led."""
 
 
 def permutations(size: int, n: int, rng: np.random.Generator) -> IntArray:
@@ -99,41 +92,66 @@ def permutations(size: int, n: int, rng: np.random.Generator) -> IntArray:
     return np.ascontiguousarray((keys & ((np.uint64(1) << bits) - np.uint64(1))).T.astype(np.int16))
 
 
-def _dealt_out(lives: _Lives, place: IntArray, config: AnalyzeConfig) -> tuple[IntArray, IntArray]:
-    """(B,) members of contiguous clusters, and of clusters within d, in B deals (S, B)."""
-    k, new = lives.n_new, place[: lives.n_new]
-    arc = lives.arc_um[new]
-    others = np.flatnonzero(~lives.filopodium[k:]) + k
+def _members(lives: _Lives, place: IntArray, config: AnalyzeConfig) -> tuple[IntArray, IntArray]:
+    """(B,) members of contiguous clusters, and of clusters within d, in B deals (S, B).
+
+    A member has another one at least `resolution_um` away in its run or chain; those too close to
+    it to be told apart come with it.
+    """
+    new = place[: lives.n_new]
+    arc, before = lives.arc_um[new], _others_before(lives, place)
+    crowded = bool((np.diff(lives.arc_um) < config.resolution_um).any())
+    runs, chains = np.zeros(new.shape, bool), np.zeros(new.shape, bool)
+    for t, there in enumerate(lives.there[: lives.n_new].T):
+        in_run: _Links = []
+        in_chain: _Links = []
+        for i, j in combinations(np.flatnonzero(there).tolist(), 2):
+            gap = np.abs(arc[i] - arc[j])
+            apart = gap >= config.resolution_um
+            in_chain.append((i, j, gap <= config.d_um, apart))
+            if not lives.filopodium[i] and not lives.filopodium[j]:
+                in_run.append((i, j, before[t, i] == before[t, j], apart))
+        runs |= _joined(in_run, new.shape, crowded)
+        chains |= _joined(in_chain, new.shape, crowded)
+    return runs.sum(axis=0), chains.sum(axis=0)
+
+
+_Links = list[tuple[int, int, BoolArray, BoolArray]]
+"""Pairs of new spines in one session: which two, (B,) in one run or chain, (B,) told apart."""
+
+
+def _others_before(lives: _Lives, place: IntArray) -> IntArray:
+    """(T, K, B) existing spines that stand before each new one: two new ones are neighbours if as
+    many stand before the one as before the other."""
+    new = place[: lives.n_new]
+    others = np.flatnonzero(~lives.filopodium[lives.n_new :]) + lives.n_new
     always = lives.there[others].all(axis=1)
-    # existing spines that stand before each new one: those that stay once, the rest per session
     before = np.zeros((lives.there.shape[1], *new.shape), np.int16)
     for e in others[always]:
-        before[0] += place[e] < new
-    before[1:] = before[0]
+        before[:1] += place[e] < new
+    before[1:] = before[:1]
     for e in others[~always]:
         ahead = place[e] < new
         for t in np.flatnonzero(lives.there[e]):
             before[t] += ahead
-    member = np.zeros((2, *new.shape), bool)
-    for i in range(k):
-        for j in range(i + 1, k):
-            together = np.flatnonzero(lives.there[i] & lives.there[j])
-            if not len(together):
-                continue
-            gap = np.abs(arc[i] - arc[j])
-            apart = gap >= config.resolution_um
-            near = apart & (gap <= config.d_um)
-            member[1, i] |= near
-            member[1, j] |= near
-            if lives.filopodium[i] or lives.filopodium[j]:
-                continue
-            beside = before[together[0], i] == before[together[0], j]
-            for t in together[1:]:
-                beside |= before[t, i] == before[t, j]
-            beside &= apart
-            member[0, i] |= beside
-            member[0, j] |= beside
-    return member[0].sum(axis=0), member[1].sum(axis=0)
+    return before
+
+
+def _joined(links: _Links, shape: tuple[int, ...], crowded: bool) -> BoolArray:
+    """(K, B) members of the runs or chains of one session."""
+    sure = np.zeros(shape, bool)
+    for i, j, link, apart in links:
+        both = link & apart
+        sure[i] |= both
+        sure[j] |= both
+    if not crowded:
+        return sure
+    whole = sure.copy()
+    for i, j, link, _ in links:
+        both = link & (sure[i] | sure[j])
+        whole[i] |= both
+        whole[j] |= both
+    return whole
 
 
 def shuffle_within(
@@ -152,19 +170,25 @@ def shuffle_within(
     return out
 
 
+def mixed_strata(flags: BoolArray, whose: IntArray) -> bool:
+    """Whether any owner has flags of both kinds: else every shuffle is what was seen."""
+    share = pd.Series(flags.astype(float)).groupby(whose).mean()
+    return bool(((share > 0) & (share < 1)).any())
+
+
 def uniform_counts(
-    h: Histories, span_um: tuple[float, float], config: AnalyzeConfig, rng: np.random.Generator
+    h: Histories, spans_um: FloatArray, config: AnalyzeConfig, rng: np.random.Generator
 ) -> FloatArray:
     """(B,) new spines within `d_um` of another that coexists with it, places dealt out anew.
 
     Parameters
     ----------
-    span_um: first and last arc length on which spines could be scored
+    spans_um: (N, 2) stretches on which spines could be scored
     """
     new = np.flatnonzero(h.is_new(config.window) & candidates(h, "within_d", config))
     counts = np.zeros(config.n_shuffles)
     others = np.setdiff1d(np.flatnonzero((h.seen == SEEN).any(axis=1)), new)
-    starts, widths = free_stretches(h.arc_um[others], span_um, config.exclusion_um)
+    starts, widths = free_stretches(h.arc_um[others], spans_um, config.exclusion_um)
     if len(new) < 2 or not widths.sum() > 0:
         return counts
     there = h.seen[new][:, h.window(config.window)] == SEEN
@@ -182,13 +206,17 @@ def uniform_counts(
 
 
 def free_stretches(
-    arc_um: FloatArray, span_um: tuple[float, float], exclusion_um: float
+    arc_um: FloatArray, spans_um: FloatArray, exclusion_um: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Starts and lengths (N,) of what is left of a span farther than that from every spine."""
+    """Starts and lengths (M,) of what is left of the spans farther than that from every spine."""
     edges = np.sort(arc_um)
-    starts = np.maximum(np.r_[span_um[0], edges + exclusion_um], span_um[0])
-    ends = np.minimum(np.r_[edges - exclusion_um, span_um[1]], span_um[1])
-    return starts, np.maximum(ends - starts, 0.0)
+    parts = []
+    for low, high in spans_um:
+        starts = np.maximum(np.r_[low, edges + exclusion_um], low)
+        ends = np.minimum(np.r_[edges - exclusion_um, high], high)
+        parts.append(np.c_[starts, np.maximum(ends - starts, 0.0)])
+    starts, widths = np.concatenate(parts).T
+    return starts, widths
 
 
 def segment_dispersion(

@@ -14,14 +14,12 @@ import numpy as np
 from spinenet.analyze.chance import chances
 from spinenet.analyze.groups import LEVEL, relabellings
 from spinenet.analyze.states import histories
-from spinenet.config import AnalyzeConfig, CohortConfig, PowerConfig
+from spinenet.config import FEWEST_ANIMALS, AnalyzeConfig, CohortConfig, PowerConfig
 from spinenet.synthetic.cohort import simulate_cohort
 from spinenet.types import FloatArray
 
 SHUFFLES = 200
 LABELLINGS = 1000
-FEWEST = 4
-"""Animals per group below which no labelling of two groups reaches 5 %."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def plan(config: PowerConfig, seed: int) -> list[Power]:
         ]
         powers = {
             n: power_of(pools, n, config.studies, rng)
-            for n in range(FEWEST, config.most_animals + 1)
+            for n in range(FEWEST_ANIMALS, config.most_animals + 1)
         }
         enough = [n for n, p in powers.items() if p >= config.power]
         out.append(Power(dendrites, powers, min(enough) if enough else None))
@@ -77,7 +75,8 @@ def power_of(
     """Share of studies of so many animals a group, drawn from the pools, that reach 5 %."""
     drawn = np.concatenate([rng.choice(p, (studies, animals)) for p in pools], axis=1)
     picks = relabellings(animals, animals, rng)
-    if len(picks) > LABELLINGS:
+    exact = len(picks) <= LABELLINGS
+    if not exact:
         picks = picks[rng.choice(len(picks), LABELLINGS, replace=False)]
     first = np.zeros((2 * animals, len(picks)))
     np.put_along_axis(first, picks.T, 1.0, axis=0)
@@ -85,4 +84,5 @@ def power_of(
     difference = np.abs(2 * drawn @ first - total)
     observed = np.abs(2 * drawn[:, :animals].sum(axis=1) - total[:, 0])
     hits = (difference >= observed[:, None] - 1e-12).sum(axis=1)
-    return float(((hits + 1) / (len(picks) + 1) <= LEVEL).mean())
+    p = hits / len(picks) if exact else (hits + 1) / (len(picks) + 1)
+    return float((p <= LEVEL).mean())

@@ -23,7 +23,7 @@ FEWEST = 20
 TIMES_THE_OTHERS = 2.0
 SNR_RATIO = 1.5
 LEVEL = 0.01
-SHUFFLES = 2000
+SHUFFLES = 500
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,12 @@ def judge_quality(hs: list[Histories], coverage: pd.DataFrame | None, seed: int)
 def _missed(hs: list[Histories]) -> list[str]:
     gaps, full = np.sum([miss_counts(h) for h in hs], axis=0) if hs else (0, 0)
     n = int(gaps + full)
-    if n < FEWEST or gaps / n <= MOST_MISSED:
+    if n < FEWEST:
+        return [
+            f"how many spines were missed cannot be told from {n} sightings between two others: "
+            f"three sessions and {FEWEST} such sightings are needed"
+        ]
+    if gaps / n <= MOST_MISSED:
         return []
     return [
         f"{100 * gaps / n:.1f} % of sightings between two others were missed ({gaps} of {n}; "

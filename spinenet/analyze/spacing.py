@@ -145,7 +145,7 @@ def _of_dendrite(h: Histories, config: AnalyzeConfig) -> list[dict[str, object]]
     for k in np.flatnonzero([bool(r) for r in role]):
         t = int(h.birth[k])
         stable = h.arc_um[stable_at(h, t)]
-        before, after = stable[stable < h.arc_um[k]], stable[stable > h.arc_um[k]]
+        before, after = stable[stable <= h.arc_um[k]], stable[stable > h.arc_um[k]]
         if not len(before) or not len(after):
             continue
         a, b = float(before.max()), float(after.min())

@@ -52,6 +52,19 @@ class Histories:
         new: BoolArray = np.isin(self.birth, self.window(days))
         return new
 
+    def until(self, t: int) -> Histories:
+        """What was known by session t: nothing that came later."""
+        return replace(
+            self,
+            sessions=self.sessions[: t + 1],
+            days=self.days[: t + 1],
+            told=self.told[:, : t + 1],
+            seen=self.seen[:, : t + 1],
+            birth=np.where(self.birth <= t, self.birth, NEVER),
+            p_present=self.p_present[:, : t + 1],
+            p_link=self.p_link[:, : t + 1],
+        )
+
     def retold(self, told: npt.NDArray[np.int8], max_gap: int) -> Histories:
         """The same spines with other sightings."""
         seen = fill_gaps(told, max_gap)
@@ -164,7 +177,7 @@ def _history(
     matrix = table("code").fillna(UNKNOWN)
     arc = rows.groupby("track_id")["arc_length_um"].mean().reindex(matrix.index)
     order = np.lexsort((matrix.index.to_numpy(), arc.to_numpy()))
-    kinds = rows.groupby("track_id")["kind"].agg(lambda k: k.iloc[0]).reindex(matrix.index)
+    kinds = rows.groupby("track_id")["kind"].agg(_usual_kind).reindex(matrix.index)
     told = matrix.to_numpy(np.int8)[order]
     scored = (told != UNKNOWN).any(axis=0)
     told = told[:, scored]
@@ -185,6 +198,12 @@ def _history(
         table("p_present").to_numpy(float)[order][:, scored],
         table("p_link").to_numpy(float)[order][:, scored],
     )
+
+
+def _usual_kind(kinds: pd.Series) -> str:
+    """The most frequent of what was said; a spine where nothing was."""
+    said = sorted(k for k in kinds if k)
+    return max(KINDS, key=said.count) if said else "spine"
 
 
 def fill_gaps(seen: npt.NDArray[np.int8], max_gap: int) -> npt.NDArray[np.int8]:

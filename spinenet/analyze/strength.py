@@ -14,7 +14,7 @@ import pandas as pd
 
 from spinenet.analyze.clusters import find_roles
 from spinenet.analyze.groups import Mean, mean_of_animals
-from spinenet.analyze.nulls import shuffle_within
+from spinenet.analyze.nulls import mixed_strata, shuffle_within
 from spinenet.analyze.rows import Row, mean_row, p_two_sided, row
 from spinenet.analyze.states import SEEN, Histories
 from spinenet.config import AnalyzeConfig
@@ -61,7 +61,8 @@ def _of_dendrite(h: Histories, size: FloatArray, config: AnalyzeConfig) -> list[
             start, end = np.log(size[k, [before, after]])
             age, span = h.days[before] - h.days[h.birth[k]], h.days[after] - h.days[before]
             who = (h.animal, h.group, int(h.track_ids[k]), mine == "first")
-            out.append((*who, float(age), float(span), float(start), float(end - start)))
+            ages = round(float(age), 3), round(float(span), 3)
+            out.append((*who, *ages, float(start), float(end - start)))
     return out
 
 
@@ -82,7 +83,7 @@ def strength_rows(
     others = _of_animals(mine[~first])
     strata = mine.groupby(["animal", "age_days", "span_days"]).ngroup().to_numpy()
     p = np.nan
-    if not first.all():
+    if mixed_strata(first, strata):
         mixed = shuffle_within(first, strata, config.n_shuffles, rng)
         null = mixed @ change / first.sum() - ~mixed @ change / (~first).sum()
         observed = float(change[first].mean() - change[~first].mean())
@@ -118,7 +119,11 @@ def _model(group: str, mine: pd.DataFrame) -> Row:
     data = mine.assign(first=mine["first"].astype(float))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a variance of animals at zero is a finding, not a fault
-        fit = smf.mixedlm("change ~ first + log_before", data, groups=data["animal"]).fit()
+        try:
+            fit = smf.mixedlm("change ~ first + log_before", data, groups=data["animal"]).fit()
+        except np.linalg.LinAlgError:
+            why = "strengths that do not differ settle no model"
+            return row(name, group, np.nan, test=why, **n)
     low, high = fit.conf_int().loc["first"]
     return row(
         name,

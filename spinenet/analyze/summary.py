@@ -85,7 +85,7 @@ def analyze(
         mine = [hs[i] for i in at]
         streams = [np.random.default_rng([seed, number, k]) for k in range(6)]
         by_rule = chances(mine, sorted({h.animal for h in mine}), config, [seed, number, 10])
-        found, values[group] = _ratio_rows(mine, known.coverage, config, streams[0])
+        found, values[group] = _ratio_rows(mine, known.coverage, cohort, config, streams[0])
         values[group] |= {f"clustered_excess_{rule}": c.excess for rule, c in by_rule.items()}
         found += chance_rows(group, by_rule, config)
         found.append(uniform_row(group, mine, known.coverage, config, [seed, number, 11]))
@@ -95,7 +95,10 @@ def analyze(
         found += _corrected(group, cohort, found)
         found += spacing_rows(group, places, config, streams[3])
         found += strength_rows(group, strength, config, streams[4])
-        machine[group] = redraw(mine, [doubt[i] for i in at], known.coverage, config, streams[5])
+        chance = {rule: c.shuffled.mean(axis=1) for rule, c in by_rule.items()}
+        machine[group] = redraw(
+            mine, [doubt[i] for i in at], chance, known.coverage, config, streams[5]
+        )
         rows += [with_machine(r, machine[group]) for r in found]
         nulls |= {f"clustered_fraction_{rule}|{group}": c.null for rule, c in by_rule.items()}
     rows += _comparisons(values, machine, np.random.default_rng([seed, 7]))
@@ -116,6 +119,7 @@ def analyze(
 def _ratio_rows(
     hs: list[Histories],
     coverage: pd.DataFrame | None,
+    cohort: Cohort,
     config: AnalyzeConfig,
     rng: np.random.Generator,
 ) -> tuple[list[Row], Values]:
@@ -126,11 +130,10 @@ def _ratio_rows(
     group = hs[0].group
     values, parts = ratios_of_animals(hs, config, coverage)
     rows = []
+    spines = _n_spines(hs, parts, cohort, config)
     for name, of_animals in values.items():
-        n = {}
+        n = {"n_spines": spines.get(name, 0)}
         if name in parts:
-            above, below = np.sum([np.sum(p, axis=0) for p in parts[name]], axis=0)
-            n = {"n_spines": int(above if name == "density_per_um" else below)}
             rows.append(_pooled_row(name, group, parts[name], rng) | n)
         if not name.startswith(("clustered_fraction", "spacing_u")):
             highest = np.inf if name in UNBOUNDED else 1.0
@@ -138,6 +141,22 @@ def _ratio_rows(
     if coverage is None:
         rows.append(row("density_per_um", group, np.nan, test="needs coverage.csv"))
     return rows, values
+
+
+def _n_spines(
+    hs: list[Histories],
+    parts: dict[str, list[list[FloatArray]]],
+    cohort: Cohort,
+    config: AnalyzeConfig,
+) -> dict[str, int]:
+    """How many spines each value rests on: those of the denominator where it counts spines."""
+    out = {}
+    for name, of_animals in parts.items():
+        above, below = np.sum([np.sum(p, axis=0) for p in of_animals], axis=0)
+        out[name] = int(above if name == "density_per_um" else below)
+    out["network_k_new"] = sum(int(h.is_new(config.window).sum()) for h in hs)
+    lives = cohort.lives[cohort.lives["group"] == hs[0].group]
+    return out | {f"survival_{kind}": int((lives["class"] == kind).sum()) for kind in NEW}
 
 
 def _pooled_row(
@@ -173,7 +192,7 @@ def _corrected(group: str, cohort: Cohort, found: list[Row]) -> list[Row]:
     for kind in NEW:
         lives = cohort.lives
         mine = lives[(lives["group"] == group) & (lives["class"] == kind)]
-        value = corrected_share(mine, q if np.isfinite(q) else 0.0)
+        value = corrected_share(mine, q)
         n = {"n_animals": mine["animal"].nunique(), "n_spines": len(mine)}
         test = "share of the landmark cohort seen at the last session over 1 - miss_rate_q; pooled"
         rows.append(row(f"survival_{kind}_corrected", group, value, test=test, **n))

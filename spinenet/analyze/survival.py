@@ -1,10 +1,8 @@
-"""Do new spines persist? Landmark cohorts, Kaplan-Meier curves and a discrete-time hazard.
+"""Do new spines persist? Landmark cohorts and Kaplan-Meier curves.
 
-Only spines alive at the landmark are followed, with the class they have by then: a spine that must
-live until its partner appears would otherwise count as a long-lived clustered one (immortal time).
-A loss is known to lie between the last sighting and the first absence, so time is in intervals
-between sessions; the hazard of an interval is modelled by the complementary log-log, whose
-coefficient is the log of the hazard ratio of the times between (Prentice & Gloeckler 1978).
+Only spines alive at the landmark are followed, with the class they have by then and on what was
+known then: a spine that must live until its partner appears, or until what stood between them is
+gone, would otherwise count as a long-lived clustered one (immortal time).
 """
 
 from __future__ import annotations
@@ -17,6 +15,7 @@ import pandas as pd
 from lifelines import KaplanMeierFitter
 
 from spinenet.analyze.clusters import find_clusters
+from spinenet.analyze.groups import mean_of_animals
 from spinenet.analyze.states import GONE, SEEN, UNKNOWN, Histories
 from spinenet.config import AnalyzeConfig
 from spinenet.tables import SURVIVAL
@@ -39,18 +38,22 @@ class Cohort:
     periods: pd.DataFrame
     """A row per spine and interval at risk: animal, group, class, spine, from_days, to_days,
     lost."""
+    uneven: frozenset[str]
+    """Groups whose dendrites were not all looked at on the same days after the landmark."""
 
 
 def follow(all_histories: list[Histories], config: AnalyzeConfig) -> Cohort:
     """The landmark cohort: new spines by class, and those there from the start (stable)."""
     lives: list[tuple[object, ...]] = []
     periods: list[tuple[object, ...]] = []
+    looks: dict[str, set[tuple[float, ...]]] = {}
     for h in all_histories:
-        early = np.flatnonzero(h.days - h.days[0] <= config.landmark_day)
-        landmark = int(early[-1])
-        if landmark == len(h.days) - 1:
+        early = np.flatnonzero(h.days <= config.landmark_day)
+        if not len(early) or early[-1] == len(h.days) - 1:
             continue
+        landmark = int(early[-1])
         days = h.days[landmark:] - h.days[landmark]
+        looks.setdefault(h.group, set()).add(tuple(days.tolist()))
         for k, kind in _classes(h, landmark, config).items():
             seen = h.seen[k, landmark:]
             known = np.flatnonzero(seen != UNKNOWN)
@@ -74,24 +77,22 @@ def follow(all_histories: list[Histories], config: AnalyzeConfig) -> Cohort:
             for a, b in zip(at[:-1], at[1:], strict=True):
                 periods.append((*who, spine, float(days[a]), float(days[b]), seen[b] == GONE))
     return Cohort(
-        pd.DataFrame(lives, columns=list(LIFE)), pd.DataFrame(periods, columns=list(PERIOD))
+        pd.DataFrame(lives, columns=list(LIFE)),
+        pd.DataFrame(periods, columns=list(PERIOD)),
+        frozenset(g for g, of in looks.items() if len(of) > 1),
     )
 
 
 def _classes(h: Histories, landmark: int, config: AnalyzeConfig) -> dict[int, str]:
     """What the spines alive at the landmark are by then."""
-    new = h.is_new(config.window)
-    members = {
-        i
-        for c in find_clusters(h, "contiguous", config)
-        for i in c.members
-        if (h.birth[list(c.members)] <= landmark).sum() >= 2
-    }
+    then = h.until(landmark)
+    new = then.is_new(config.window)
+    members = {i for c in find_clusters(then, "contiguous", config) for i in c.members}
     out = {}
-    for k in np.flatnonzero(h.seen[:, landmark] == SEEN):
-        if new[k] and h.birth[k] <= landmark:
+    for k in np.flatnonzero(then.seen[:, landmark] == SEEN):
+        if new[k]:
             out[int(k)] = "clustered" if k in members else "non_clustered"
-        elif not new[k] and h.seen[k, 0] == SEEN:
+        elif then.seen[k, 0] == SEEN:
             out[int(k)] = "stable"
     return out
 
@@ -99,55 +100,53 @@ def _classes(h: Histories, landmark: int, config: AnalyzeConfig) -> dict[int, st
 def survival(cohort: Cohort) -> pd.DataFrame:
     """`survival.csv`: curves per group and class, days counted from the landmark session.
 
-    Kaplan-Meier at the sessions; where the animals of a group were looked at on different days,
-    Turnbull's estimate, without intervals.
+    Kaplan-Meier at the sessions, all animals' spines together; the bands are t intervals over the
+    animals' own curves. Where dendrites were looked at on different days, Turnbull's estimate,
+    without bands.
     """
     lives = cohort.lives
     both = lives[lives["class"].isin(NEW)].assign(**{"class": "all_new"})
     rows: list[dict[str, object]] = []
     for (group, kind), part in pd.concat([lives, both]).groupby(["group", "class"], sort=True):
-        fit = KaplanMeierFitter().fit(part["days"], part["lost"])
-        bounds, left_at = fit.confidence_interval_, fit.survival_function_.iloc[:, 0]
-        uneven = _looked_unevenly(cohort.periods, str(group))
-        if uneven:
-            days = left_at.index.to_numpy(float)
-            left_at = pd.Series(turnbull(part, days), left_at.index)
-        for day, row in fit.event_table.iterrows():
-            left = float(left_at.loc[day])
-            # with nobody left the variance is 0 / 0, which is no certainty
-            told = left > 0 and not uneven
-            low, high = bounds.loc[day] if told else (float("nan"), float("nan"))
+        days = np.r_[0.0, np.unique(part["days"])]
+        uneven = group in cohort.uneven
+        curve = turnbull(part, days) if uneven else kaplan_meier(part, days)
+        own = np.array([kaplan_meier(p, days) for _, p in part.groupby("animal")])
+        for d, day in enumerate(days):
+            band = mean_of_animals(own[:, d], 0.0, 1.0)
+            low, high = (np.nan, np.nan) if uneven else (band.low, band.high)
             rows.append(
                 {
                     "group": group,
                     "class": kind,
                     "day": float(day),
-                    "at_risk": int(row["at_risk"]),
-                    "lost": int(row["observed"]),
-                    "survival": left,
-                    "ci_low": float(low),
-                    "ci_high": float(high),
+                    "at_risk": int((part["days"] >= day).sum()),
+                    "lost": int((part["lost"] & (part["days"] == day)).sum()),
+                    "survival": float(curve[d]),
+                    "ci_low": low,
+                    "ci_high": high,
                 }
             )
     return SURVIVAL.frame(rows)
 
 
-def _looked_unevenly(periods: pd.DataFrame, group: str) -> bool:
-    mine = periods[periods["group"] == group]
-    return len({frozenset(p["to_days"]) for _, p in mine.groupby("animal")}) > 1
+def kaplan_meier(lives: pd.DataFrame, days: FloatArray) -> FloatArray:
+    """(D,) share still there after each day; nan after the last spine was looked at for the last
+    time."""
+    fit = KaplanMeierFitter().fit(lives["days"], lives["lost"])
+    left: FloatArray = fit.survival_function_at_times(days).to_numpy(float)
+    return np.where(days <= lives["days"].max(), left, np.where(left == 0, 0.0, np.nan))
 
 
 def turnbull(lives: pd.DataFrame, days: FloatArray) -> FloatArray:
     """(D,) share still there after each day when animals were not looked at on the same days: the
     estimate for interval-censored times (Turnbull 1976)."""
     lost = lives["lost"].to_numpy(bool)
-    first_absent = np.where(lost, lives["days"], np.inf)
+    first = np.where(lost, lives["days"], np.inf)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says that it gives no confidence bands
         # lost after the last sighting, not at it: its intervals are closed
-        fit = KaplanMeierFitter().fit_interval_censoring(
-            lives["last_seen_days"] + HAIR, first_absent
-        )
+        fit = KaplanMeierFitter().fit_interval_censoring(lives["last_seen_days"] + HAIR, first)
     curve = fit.survival_function_["NPMLE_estimate_lower"]
     times = curve.index.to_numpy(float)
     last = np.searchsorted(times, days + HAIR, side="right") - 1
@@ -159,7 +158,7 @@ def corrected_share(lives: pd.DataFrame, miss_rate: float) -> float:
     """Share of a cohort still there at the last session, if one sighting in so many is missed.
 
     Of S survivors 1 - q are seen there: S = seen / (1 - q), at most 1. The plain curve instead
-    takes every first absence for a loss.
+    takes every first absence for a loss. nan where the miss rate is not known.
     """
     seen = lives["seen_at_end"].dropna()
     if not len(seen) or not miss_rate < 1:

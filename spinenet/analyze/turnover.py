@@ -56,11 +56,10 @@ def intervals(all_histories: list[Histories], coverage: pd.DataFrame | None) -> 
         return INTERVALS.frame()
     parts = [frame]
     for level, keys in (("animal", ["animal", "group", "region"]), ("group", ["group"])):
-        spans = ["session_from", "session_to"]
+        spans = ["session_from", "session_to", "day_from", "day_to"]
         sums = frame.groupby([*keys, *spans], as_index=False).agg(
             {
                 **dict.fromkeys([*COUNTS, "n_seen"], "sum"),
-                **dict.fromkeys(["day_from", "day_to"], "mean"),
                 **dict.fromkeys(["scorable_um", "length_um"], _sum_or_nan),
             }
         )
@@ -111,33 +110,49 @@ def lengths(h: Histories, coverage: pd.DataFrame | None) -> tuple[FloatArray, Fl
     n = max(len(h.sessions) - 1, 0)
     if coverage is None:
         return np.full(n, np.nan), np.full(n, np.nan)
+    spans = spans_of(h, coverage)
+    both = [
+        float(sum(max(0.0, min(a[1], b[1]) - max(a[0], b[0])) for a in first for b in then))
+        for first, then in zip(spans[:-1], spans[1:], strict=True)
+    ]
+    return np.array(both), np.array([_length(then) for then in spans[1:]])
+
+
+def density(h: Histories, coverage: pd.DataFrame) -> tuple[int, float]:
+    """Spines seen, and um on which they could be scored, over all sessions that have such a
+    stretch."""
+    um = np.array([_length(span) for span in spans_of(h, coverage)])
+    seen = (h.seen == SEEN).sum(axis=0)
+    return int(seen[um > 0].sum()), float(um.sum())
+
+
+def spans_of(h: Histories, coverage: pd.DataFrame) -> list[FloatArray]:
+    """For each session the stretches (N, 2) of the dendrite on which spines could be scored, um."""
     mine = coverage[
         (coverage["animal"] == h.animal)
         & (coverage["region"] == h.region)
         & (coverage["dendrite_id"] == h.dendrite_id)
         & coverage["usable"]
     ]
-    spans = [
+    return [
         mine.loc[mine["session"] == s, ["start_um", "end_um"]].to_numpy(float) for s in h.sessions
     ]
-    both = [
-        float(sum(max(0.0, min(a[1], b[1]) - max(a[0], b[0])) for a in first for b in then))
-        for first, then in zip(spans[:-1], spans[1:], strict=True)
-    ]
-    second = [float(np.diff(then, axis=1).sum()) if len(then) else 0.0 for then in spans[1:]]
-    return np.array(both), np.array(second)
 
 
-def scorable_span(h: Histories, coverage: pd.DataFrame | None) -> tuple[float, float]:
-    """Where spines of the dendrite could be scored; without coverage.csv from the first to the
-    last."""
-    if coverage is not None:
-        mine = coverage[
-            (coverage["animal"] == h.animal)
-            & (coverage["region"] == h.region)
-            & (coverage["dendrite_id"] == h.dendrite_id)
-            & coverage["usable"]
-        ]
-        if len(mine):
-            return float(mine["start_um"].min()), float(mine["end_um"].max())
-    return float(h.arc_um.min()), float(h.arc_um.max())
+def _length(spans: FloatArray) -> float:
+    return float(np.diff(spans, axis=1).sum()) if len(spans) else 0.0
+
+
+def scorable(h: Histories, coverage: pd.DataFrame | None) -> FloatArray:
+    """(N, 2) stretches on which spines could be scored in any session; without coverage.csv from
+    the first spine to the last."""
+    spans = np.concatenate(spans_of(h, coverage)) if coverage is not None else np.zeros((0, 2))
+    if not len(spans):
+        return np.array([[h.arc_um.min(), h.arc_um.max()]])
+    merged: list[list[float]] = []
+    for low, high in spans[np.argsort(spans[:, 0])]:
+        if merged and low <= merged[-1][1]:
+            merged[-1][1] = max(merged[-1][1], high)
+        else:
+            merged.append([low, high])
+    return np.array(merged)

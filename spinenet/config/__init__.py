@@ -12,6 +12,7 @@ from spinenet.config.infer import (
     WeightsConfig,
 )
 from spinenet.config.simulate import (
+    FEWEST_ANIMALS,
     CohortConfig,
     MorphologyConfig,
     OpticsConfig,
@@ -29,6 +30,7 @@ from spinenet.config.train import (
 )
 
 __all__ = [
+    "FEWEST_ANIMALS",
     "AnalyzeConfig",
     "AnnotatedConfig",
     "CohortConfig",

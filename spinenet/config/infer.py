@@ -87,7 +87,7 @@ class AnalyzeConfig:
     d_um: distance of the rule within_d
     resolution_um: closer new spines are one unresolved site
     exclusion_um: two spines closer than this cannot be told apart, so no new one is seen there
-    landmark_day: survivors are followed from the last session up to so many days after the first
+    landmark_day: new spines alive at the last session up to this day are followed from there
     n_shuffles: shuffles of the null
     n_draws: histories drawn from what the machine is unsure of
     max_gap: absences between two presences that are filled

@@ -174,6 +174,10 @@ class CohortConfig:
     link_error: float = 0.0
 
 
+FEWEST_ANIMALS = 4
+"""Per group: with fewer no relabelling of two groups reaches P = 0.05."""
+
+
 @dataclass(frozen=True)
 class PowerConfig:
     """A study that is planned: what is expected, and what is asked for.
@@ -196,3 +200,11 @@ class PowerConfig:
     most_animals: int = 20
     pool: int = 150
     studies: int = 2000
+
+    def __post_init__(self) -> None:
+        if self.most_animals < FEWEST_ANIMALS or not self.dendrites:
+            raise InputError(
+                f"most_animals {self.most_animals}, dendrites {list(self.dendrites)}: at least "
+                f"{FEWEST_ANIMALS} animals per group and one number of dendrites are needed; with "
+                "fewer animals no relabelling of two groups reaches P = 0.05."
+            )

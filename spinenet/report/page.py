@@ -47,7 +47,7 @@ TEMPLATE = """<!doctype html>
 {% for w in warnings %}<div class="warn">{{ w }}</div>{% endfor %}
 {% if maps %}<h2>Dendrites</h2>
 <p class="small legend">{% for name, colour in fates.items() %}<span><i class="dot" style="background:{{ colour }}"></i>{{ name }}</span>{% endfor %}
- Filled: seen. Ring: looked for and not there. ?: could not be scored.</p>
+ Filled: seen. Ring: looked for and not there. ? or ×: could not be scored.</p>
 {% for m in maps %}<h3>{{ m.title }}</h3>{{ m.svg | safe }}{% endfor %}{% endif %}
 <h2>Figures</h2>
 {% for name, svg in figures.items() %}<h3>{{ name }}</h3>{{ svg | safe }}{% endfor %}

@@ -164,13 +164,17 @@ def test_reversing_the_dendrite_changes_nothing(letters):
     assert sorted(size) == sorted(back)
 
 
-@given(st.text("EN", min_size=2, max_size=12))
-@settings(max_examples=60, deadline=None)
-def test_the_vectorised_rule_is_the_written_one(letters):
-    h = one(row_of(letters))
-    members = {i for c in find_clusters(h, "contiguous", FAST) for i in c.members}
-    fast = clustered(h, h.is_new(None)[None], "contiguous", FAST)[0]
-    assert set(np.flatnonzero(fast)) == members
+@given(
+    st.lists(st.sampled_from(["111", "011", "001", "010", "110", "101"]), min_size=2, max_size=9),
+    st.lists(st.sampled_from([0.2, 0.3, 0.6, 2.0, 6.0]), min_size=9, max_size=9),
+)
+@settings(max_examples=150, deadline=None)
+def test_counting_by_pairs_is_the_written_rule(lives, steps):
+    arcs = dict(enumerate(np.cumsum(steps), 1))
+    h = one(dict(enumerate(lives, 1)), arcs=arcs)
+    for rule in ("contiguous", "within_d"):
+        members = {i for c in find_clusters(h, rule, FAST) for i in c.members}
+        assert clustered(h, FAST)[rule] == len(members)
 
 
 def test_p_value_adds_one():

@@ -25,9 +25,10 @@ from spinenet.analyze.spacing import flanked
 from spinenet.analyze.states import histories
 from spinenet.analyze.strength import changes
 from spinenet.analyze.summary import Evidence, analyze
-from spinenet.analyze.survival import corrected_share, turnbull
+from spinenet.analyze.survival import corrected_share, follow, turnbull
+from spinenet.analyze.turnover import scorable
 from spinenet.chain import presence
-from spinenet.cli import DONE, main
+from spinenet.cli import BAD_INPUT, DONE, main
 from spinenet.config import AnalyzeConfig, CohortConfig
 from spinenet.synthetic.cohort import simulate_cohort
 from spinenet.tables import COVERAGE, SPINES
@@ -90,9 +91,10 @@ def test_shuffles_keep_every_owners_number():
 
 
 def test_free_stretches_leave_the_exclusion_zones_out():
-    starts, widths = free_stretches(np.array([2.0, 2.3, 9.9]), (0.0, 10.0), 0.5)
+    spans = np.array([[0.0, 10.0], [20.0, 22.0]])
+    starts, widths = free_stretches(np.array([2.0, 2.3, 9.9]), spans, 0.5)
     free = [(s, s + w) for s, w in zip(starts, widths, strict=True) if w > 0]
-    assert free == [(0.0, 1.5), (pytest.approx(2.8), pytest.approx(9.4))]
+    assert free == [(0.0, 1.5), (pytest.approx(2.8), pytest.approx(9.4)), (20.0, 22.0)]
 
 
 def test_uniform_null_of_two_new_spines_by_geometry():
@@ -101,7 +103,7 @@ def test_uniform_null_of_two_new_spines_by_geometry():
     arcs = {1: 3.0, 2: 12.0}
     config = AnalyzeConfig(n_shuffles=20_000)
     h = one({1: "01", 2: "01"}, arcs=arcs)
-    counts = uniform_counts(h, (0.0, 20.0), config, np.random.default_rng(0))
+    counts = uniform_counts(h, np.array([[0.0, 20.0]]), config, np.random.default_rng(0))
     near = 1 - (15 / 20) ** 2 - (1 - (19.5 / 20) ** 2)
     assert (counts > 0).mean() == pytest.approx(near, abs=0.012)
 
@@ -335,7 +337,7 @@ def test_misses_side_by_side_are_named_and_scattered_ones_are_not():
 
 
 def test_uneven_snr_and_slips_are_named():
-    h = [one({1: "11", 2: "11"})]
+    h = [one(dict.fromkeys(range(30), "111"))]
     assert "SNR" in judge_quality(h, cover(s0=20.0, s1=5.0), 0).verdict
     slipped = cover(s0=20.0, s1=20.0).assign(slip_ambiguous=True)
     assert "shifted by one spine" in judge_quality(h, slipped, 0).verdict
@@ -440,8 +442,17 @@ def test_evidence_fills_density_and_strength():
         {"animal": "m1", "region": "r1", "session": t, "start_um": 0, "end_um": 10} for t in (0, 1)
     ]
     coverage = COVERAGE.frame([s | {"usable": True, "snr": 20.0} for s in spans])
-    stats_ = analyze(tracks, FAST, Evidence(coverage=coverage)).statistics.set_index("name")
-    assert stats_.loc["density_per_um", "estimate"] == pytest.approx(0.3)
+    rows = [(1, 0, 2.0), (1, 1, 2.0), (2, 1, 1.0), (3, 0, 1.0), (3, 1, 1.0)]
+    spines = SPINES.frame(
+        [
+            {"animal": "m1", "region": "r1", "track_id": k, "session": t, "strength": s}
+            for k, t, s in rows
+        ]
+    )
+    found = analyze(tracks, FAST, Evidence(coverage=coverage, spines=spines)).statistics
+    stats_ = found.set_index("name")
+    assert stats_.loc["density_per_um", "estimate"] == pytest.approx(5 / 20)
+    assert "no first spine" in stats_.loc["strength_change_first", "test"]
 
 
 # all sightings of a spine together
@@ -516,3 +527,129 @@ def test_paired_spines_raise_k():
     found = network_k(segment(60.0), np.zeros(len(arc), int), arc, np.array([2.0]))
     # six pairs, seen from either side, half a weight each: as many places lie on the other side
     assert found.tolist() == [[pytest.approx(6.0), pytest.approx(12 * 11 / 60)]]
+
+
+# traps
+
+
+def cohort_frame(lives, **more):
+    return Tracks(tracks_of(lives, **more).frame)
+
+
+def classes(lives, **more):
+    """Class at the landmark (day 4) of the tracks with days 0, 2, 4, 8, 16."""
+    h = one(lives, days=(0.0, 2, 4, 8, 16), **more)
+    lives_ = follow([h], FAST).lives
+    return sorted(lives_.loc[lives_["class"] != "stable", "class"])
+
+
+def test_what_comes_after_the_landmark_makes_no_class():
+    """Two new spines with an old one between them at day 4; it is lost later."""
+    between = {1: "00111", 2: "11110", 3: "00111"}
+    assert classes(between) == ["non_clustered", "non_clustered"]
+    assert classes({1: "00111", 2: "11000", 3: "00111"}) == ["clustered", "clustered"]
+
+
+def test_two_that_cannot_be_told_apart_are_no_cluster_at_the_landmark():
+    late = {1: "00111", 2: "00111", 3: "00011"}
+    assert classes(late, arcs={1: 1.0, 2: 1.3, 3: 3.0}) == ["non_clustered"] * 2
+
+
+def test_the_landmark_is_a_day_not_a_duration():
+    h = one({1: "0111", 2: "1111"}, days=(-4.0, 0, 4, 16))
+    assert follow([h], FAST).periods["to_days"].max() == 12
+
+
+def test_a_lost_and_a_new_spine_may_have_been_one():
+    h = doubtful({1: "10", 2: "01"})
+    doubt = Doubt(np.full((2, 2), ALONE), (Rival(a=0, ta=0, b=1, tb=1, p=1.0),))
+    assert draw(h, doubt, 0, np.random.default_rng(0)).seen.tolist() == [[1, 1]]
+
+
+def test_an_unsure_spine_is_there_or_not_in_all_sessions_alike():
+    h = doubtful({1: "111"}, [[0.6, 0.6, 0.6]])
+    rng = np.random.default_rng(0)
+    drawn = np.array([draw(h, alone(h), 0, rng).seen[0] for _ in range(500)])
+    assert set(drawn.sum(axis=1)) == {0, 3}
+
+
+def test_a_blank_kind_does_not_hide_a_filopodium():
+    frame = tracks_of({1: "11", 2: "01", 3: "11"}).frame
+    new = frame["track_id"] == 2
+    frame["kind"] = np.where(new & (frame["presence"] == "present"), "filopodium", "")
+    for order in (1, -1):
+        (h,) = histories(Tracks(frame[::order].reset_index(drop=True)), 1)
+        assert h.filopodium.tolist() == [False, True, False]
+
+
+def test_dispersion_of_new_spines_is_one_by_chance_in_the_row():
+    cohort = simulate_cohort(CohortConfig(animals=20), "a", np.random.default_rng(3)).observed
+    row = analyze(cohort, FAST).statistics.set_index("name").loc["new_per_dendrite_dispersion"]
+    assert row["estimate"] > 0.8  # with the new ones among the shares it was 0.64
+    assert row["p_value"] > 0.01
+
+
+def test_two_sessions_cannot_vouch_for_themselves():
+    assert "cannot be told" in judge_quality([one({1: "11", 2: "01"})], None, 0).verdict
+
+
+def test_a_ratio_of_classes_never_seen_together_is_not_settled():
+    columns = ["spine", "exposed", "from_days", "to_days", "lost"]
+    rows = [(k, 1, 0.0, 4.0, k % 2 == 0) for k in range(10)]
+    rows += [(10 + k, 0, 0.0, 5.0, k % 2 == 0) for k in range(10)]
+    periods = pd.DataFrame(rows, columns=columns)
+    assert np.isnan(log_hazard_ratio(periods, periods["exposed"].to_numpy(float)))
+
+
+def test_holes_in_the_coverage_are_no_room_for_spines():
+    h = one({1: "11", 2: "11"}, arcs={1: 5.0, 2: 45.0})
+    spans = [(0.0, 20.0), (40.0, 60.0), (15.0, 20.0)]
+    rows = [
+        {"animal": "m1", "region": "r1", "session": 0, "start_um": a, "end_um": b, "usable": True}
+        for a, b in spans
+    ]
+    assert scorable(h, COVERAGE.frame(rows)).tolist() == [[0.0, 20.0], [40.0, 60.0]]
+
+
+def test_a_stable_spine_at_the_same_place_is_near():
+    arcs = {1: 0.0, 2: 4.0, 3: 4.0, 4: 10.0}
+    places = flanked([one({1: "11", 2: "11", 3: "01", 4: "11"}, arcs=arcs)], FAST)
+    assert places.frame["near_um"].tolist() == [0.0]
+
+
+def test_curves_of_one_animal_have_no_band():
+    lives = {1: "01110", 2: "01111", 3: "11111"}
+    curves = analyze(tracks_of(lives, days=(0.0, 2, 4, 8, 16)), FAST).survival
+    assert curves["ci_low"].isna().all()
+
+
+def test_an_animal_that_lost_everything_was_looked_at_like_the_others():
+    days = (0.0, 4, 8, 12)
+    parts = [
+        tracks_of({1: life, 2: "1111"}, days=days, animal=name).frame
+        for name, life in (("a", "0100"), ("b", "0111"))
+    ]
+    hs = histories(Tracks(pd.concat(parts, ignore_index=True)), 1)
+    assert not follow(hs, FAST).uneven
+
+
+def test_equal_strengths_settle_no_model():
+    parts, sizes_ = [], []
+    for name in "abc":
+        lives = {1: "1111", 2: "0111", 3: "0011", 4: "1111", 5: "0111", 6: "1111", 7: "0111"}
+        parts.append(tracks_of(lives, animal=name).frame)
+        sizes_ += [
+            {"animal": name, "region": "r1", "session": t, "track_id": k, "strength": 1.0}
+            for k in lives
+            for t in range(4)
+        ]
+    tracks = Tracks(pd.concat(parts, ignore_index=True))
+    found = analyze(tracks, FAST, Evidence(spines=SPINES.frame(sizes_))).statistics
+    rows = found.set_index("name")
+    assert rows.loc["strength_change_first", "estimate"] == 0
+    assert np.isnan(rows.loc["strength_change_difference", "estimate"])
+
+
+def test_so_few_animals_cannot_be_planned(capsys):
+    assert main(["power", "--most_animals", "3"]) == BAD_INPUT
+    assert "at least 4 animals" in capsys.readouterr().err
