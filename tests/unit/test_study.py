@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lifelines.statistics import logrank_test
 from scipy import stats
 
 from spinenet.analyze.clusters import find_roles
@@ -25,7 +26,7 @@ from spinenet.analyze.spacing import flanked
 from spinenet.analyze.states import histories
 from spinenet.analyze.strength import changes
 from spinenet.analyze.summary import Evidence, analyze
-from spinenet.analyze.survival import corrected_share, follow, turnbull
+from spinenet.analyze.survival import corrected_share, follow, kaplan_meier, turnbull
 from spinenet.analyze.turnover import scorable
 from spinenet.chain import presence
 from spinenet.cli import BAD_INPUT, DONE, main
@@ -206,6 +207,31 @@ def test_hazard_of_the_published_counts():
     assert first == pytest.approx(-0.9145, abs=1e-4)
     steps = sorted(float(b - first) for b in others)
     assert steps == pytest.approx([-1.8096, -0.9986, -0.2641], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("n", "lost", "shares"),
+    [
+        (36, ((3, 11), (5, 2), (7, 3), (34, 6)), [0.6944, 0.6389, 0.5556, 0.3889]),
+        (53, ((3, 21), (5, 2), (7, 5), (34, 7)), [0.6038, 0.5660, 0.4717, 0.3396]),
+    ],
+)
+def test_survival_of_the_published_counts(n, lost, shares):
+    periods = shao(n, lost, 0)
+    last = periods.groupby("spine").last()
+    lives = pd.DataFrame({"days": last["to_days"], "lost": last["lost"].astype(bool)})
+    assert kaplan_meier(lives, np.array([3.0, 5, 7, 34])) == pytest.approx(shares, abs=5e-5)
+
+
+def test_log_rank_of_the_published_counts():
+    """chi2 .3809, P .5371: the curves of both arms do not differ."""
+    arms = [
+        shao(36, ((3, 11), (5, 2), (7, 3), (34, 6)), 0).groupby("spine").last(),
+        shao(53, ((3, 21), (5, 2), (7, 5), (34, 7)), 1).groupby("spine").last(),
+    ]
+    found = logrank_test(arms[0]["to_days"], arms[1]["to_days"], arms[0]["lost"], arms[1]["lost"])
+    assert found.test_statistic == pytest.approx(0.3809, abs=1e-4)
+    assert found.p_value == pytest.approx(0.5371, abs=1e-4)
 
 
 def test_a_class_of_which_nobody_was_lost_has_no_hazard_ratio():
