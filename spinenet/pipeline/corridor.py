@@ -22,6 +22,7 @@ from spinenet.io.write import (
 )
 from spinenet.match.region import link_region
 from spinenet.models.allocator import keep_freed_memory
+from spinenet.pipeline.marks import link_marks
 from spinenet.pipeline.results import (
     analysis_figures,
     map_of,
@@ -60,10 +61,12 @@ def infer(
     device: Device,
     stages: Stages,
     traces: Traces | None = None,
+    marks: pd.DataFrame | None = None,
 ) -> Outcome:
     """Everything, from stacks to the page. Stacks finished by an earlier, killed run are kept.
 
-    With `traces`, the dendrites that a person chose and no others.
+    With `traces`, the dendrites that a person chose and no others; with `marks` (`tables.POINTS`),
+    the spines that a person or another tool scored and no others.
 
     Raises
     ------
@@ -75,7 +78,7 @@ def infer(
     try:
         with FileLock(out / ".lock", timeout=0):
             sweep(out)
-            return _infer(stacks, out, config, device, stages, traces)
+            return _infer(stacks, out, config, device, stages, traces, marks)
     except Timeout:
         raise InputError(
             f"{out} is in use by another run of spinenet. Wait until it has ended, or give "
@@ -90,6 +93,7 @@ def _infer(
     device: Device,
     stages: Stages,
     traces: Traces | None,
+    marks: pd.DataFrame | None,
 ) -> Outcome:
     keep_freed_memory()
     log, failed = RunLog(), {}
@@ -128,7 +132,10 @@ def _infer(
         mine = sorted(regions[key], key=lambda s: s.volume.session.index)
         with log.timed("link"):
             views, reference = region_views(mine, config, log, traces)
-            linked = link_region(views, reference, config.match, centre_p)
+            if marks is None:
+                linked = link_region(views, reference, config.match, centre_p)
+            else:
+                linked = link_marks(views, reference, config.match, marks, log)
             nodes = node_table(views, linked)
         with log.timed("write"):
             for name, frame in (

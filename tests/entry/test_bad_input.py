@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from spinenet.cli import BAD_INPUT, main
+from spinenet.cli import main
+from spinenet.commands import BAD_INPUT
 
 VOXELS = ["--voxel_um", "[1.0,0.1,0.1]"]
 HEADER = "animal,region,session,day,path\n"

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spinenet.cli import BAD_INPUT, DONE, main
+from spinenet.cli import main
+from spinenet.commands import BAD_INPUT, DONE
 from tests.conftest import tracks_of
 
 LIVES = {1: "111", 2: "011", 3: "011", 4: "111", 5: "110", 6: "111"}

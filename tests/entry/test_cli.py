@@ -7,7 +7,8 @@ import pytest
 import tifffile
 
 from spinenet import __version__
-from spinenet.cli import BAD_INPUT, COMMANDS, DONE, FAULT, main
+from spinenet.cli import main
+from spinenet.commands import BAD_INPUT, COMMANDS, DONE, FAULT
 from spinenet.io.write import write_table
 from spinenet.tables import TRACKS
 from tests.conftest import ROOT, tracks_of

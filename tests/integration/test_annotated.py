@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 import tifffile
 
-from spinenet.cli import BAD_INPUT, DONE, main
+from spinenet.cli import main
+from spinenet.commands import BAD_INPUT, DONE
 from spinenet.config import AnnotatedConfig, MorphologyConfig, OpticsConfig
 from spinenet.io.annotated import read_annotated
 from spinenet.training.annotated_data import cut, head_of_tip, read_scenes

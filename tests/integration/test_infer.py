@@ -7,12 +7,15 @@ import sys
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 from filelock import FileLock
 
-from spinenet.cli import BAD_INPUT, DONE, SOME_FAILED, main
+from spinenet.cli import main
+from spinenet.commands import BAD_INPUT, DONE, SOME_FAILED
 from spinenet.io.table import read_table
+from spinenet.pipeline.evaluation import evaluate
 from spinenet.tables import DENDRITES, RESULTS, SPINES, TRACKS
 from spinenet.types import Tracks
 from tests.conftest import ROOT
@@ -229,3 +232,16 @@ def test_a_real_stack_gives_spines(rr30a, tmp_path):
     tifffile.imwrite(tmp_path / "crop.ome.tif", crop, ome=True, metadata=meta)
     assert run(tmp_path / "crop.ome.tif", "--out", tmp_path / "out") == DONE
     assert len(read_table(tmp_path / "out" / SPINES.file, SPINES)) > 10
+
+
+def test_spines_that_a_person_scored_are_linked(small_experiment, tmp_path):
+    """The true spines in place of detected ones: none is added, and their links are right."""
+    out = tmp_path / "linked"
+    assert main(["link", str(small_experiment), "--out", str(out), "--quiet"]) == DONE
+    spines, tracks = (pd.read_csv(out / f"{name}.csv") for name in ("spines", "tracks"))
+    truth = pd.read_csv(small_experiment / "truth" / "spines.csv")
+    assert set(spines["source"]) == {"person"}
+    assert 0.7 * len(truth) <= len(spines) <= len(truth)
+    assert tracks["p_present"].isna().all()
+    figures = evaluate(small_experiment, out).set_index(["figure", "stratum"])["value"]
+    assert figures["adjacent links f1", "both detected"] > 0.9

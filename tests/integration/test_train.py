@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from spinenet.cli import BAD_INPUT, DONE, main
+from spinenet.cli import main
+from spinenet.commands import BAD_INPUT, DONE
 from spinenet.config import MorphologyConfig, NetConfig, OpticsConfig, TrainSegmentConfig
 from spinenet.io.manifest import register_weights
 from spinenet.io.weights import load_segment_weights, load_trainable_net, sha256_of

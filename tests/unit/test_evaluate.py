@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spinenet.cli import BAD_INPUT, DONE, main
+from spinenet.cli import main
+from spinenet.commands import BAD_INPUT, DONE
 from spinenet.evaluate.judge import judge
 from spinenet.evaluate.masks import count_masks
 from spinenet.evaluate.spines import counts, detection_table, expected_calibration_error

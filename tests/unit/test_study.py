@@ -29,7 +29,8 @@ from spinenet.analyze.summary import Evidence, analyze
 from spinenet.analyze.survival import corrected_share, follow, kaplan_meier, turnbull
 from spinenet.analyze.turnover import scorable
 from spinenet.chain import presence
-from spinenet.cli import BAD_INPUT, DONE, main
+from spinenet.cli import main
+from spinenet.commands import BAD_INPUT, DONE
 from spinenet.config import AnalyzeConfig, CohortConfig
 from spinenet.synthetic.cohort import simulate_cohort
 from spinenet.tables import COVERAGE, SPINES

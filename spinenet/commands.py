@@ -1,0 +1,284 @@
+"""The commands of `spinenet`: what each is told, and what it does."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spinenet import __version__
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+DONE, FAULT, BAD_INPUT, SOME_FAILED = 0, 1, 2, 3
+
+
+def _add_infer(parser: ArgumentParser) -> None:
+    from spinenet.config import Device, InferConfig
+
+    parser.add_argument("input", type=str, help="a stack, a sessions.csv, or a folder of stacks")
+    parser.add_argument("--out", type=str, required=True, help="folder for the results")
+    parser.add_argument(
+        "--dendrites", type=str, default="", help="CSV or SWC: only the dendrites traced there"
+    )
+    parser.add_argument("--pattern", type=str, default="", help="{animal}_{region}_day{day}.tif")
+    parser.add_argument(
+        "--voxel_um", type=tuple[float, float, float] | None, default=None, help="[z, y, x] in um"
+    )
+    parser.add_argument("--device", type=Device, default="auto", help="auto, cpu or cuda")
+    parser.add_class_arguments(InferConfig, None)
+
+
+def _infer(args: Namespace) -> int:
+    from spinenet.config import InferConfig
+    from spinenet.io.sessions import find_stacks
+    from spinenet.io.traces import read_traces
+    from spinenet.pipeline import infer
+    from spinenet.progress import Stages
+
+    stacks = find_stacks(Path(args.input), pattern=args.pattern, voxel_um=args.voxel_um)
+    traces = read_traces(Path(args.dendrites)) if args.dendrites else None
+    config = _settings(InferConfig, args)
+    with Stages(quiet=args.quiet) as stages:
+        outcome = infer(stacks, Path(args.out), config, args.device, stages, traces)
+    if not args.quiet:
+        _print_numbers(outcome)
+    return SOME_FAILED if outcome.failed else DONE
+
+
+def _add_link(parser: ArgumentParser) -> None:
+    from spinenet.config import Device, InferConfig, PointKind
+
+    parser.add_argument("folder", type=str, help="sessions.csv, stacks, spines.csv, dendrites.csv")
+    parser.add_argument("--out", type=str, required=True, help="folder for the results")
+    parser.add_argument(
+        "--point", type=PointKind, default="", help="what spines.csv marks if it does not say"
+    )
+    parser.add_argument("--device", type=Device, default="auto", help="auto, cpu or cuda")
+    parser.add_class_arguments(InferConfig, None)
+
+
+def _link(args: Namespace) -> int:
+    from spinenet.config import InferConfig
+    from spinenet.io.annotated import read_truth
+    from spinenet.io.sessions import find_stacks
+    from spinenet.pipeline import infer
+    from spinenet.progress import Stages
+
+    stacks = find_stacks(Path(args.folder))
+    truth = read_truth(Path(args.folder), args.point)
+    config = _settings(InferConfig, args)
+    with Stages(quiet=args.quiet) as stages:
+        outcome = infer(
+            stacks, Path(args.out), config, args.device, stages, truth.traces, truth.spines
+        )
+    if not args.quiet:
+        _print_numbers(outcome)
+    return SOME_FAILED if outcome.failed else DONE
+
+
+def _settings(kind: Any, args: Namespace) -> Any:
+    """The part of the parsed arguments that is this settings dataclass."""
+    return kind(**{name: getattr(args, name) for name in kind.__dataclass_fields__})
+
+
+def _print_numbers(outcome: Any) -> None:
+    for number in outcome.numbers:
+        print(f"{number['value']:>9}  {number['name']}  ({number['note']})")
+    for stack, why in outcome.failed.items():
+        print(f"failed: {stack}: {why}", file=sys.stderr)
+    print(f"report: {outcome.report}")
+
+
+def _add_analyze(parser: ArgumentParser) -> None:
+    from spinenet.config import AnalyzeConfig
+
+    parser.add_argument("tracks", type=str, help="tracks.csv, one row per (track, session)")
+    parser.add_argument("--coverage", type=str | None, default=None, help="coverage.csv: density")
+    parser.add_argument("--spines", type=str | None, default=None, help="spines.csv: strength")
+    parser.add_argument("--links", type=str | None, default=None, help="links.csv: machine errors")
+    parser.add_argument("--out", type=str, required=True, help="folder for the results")
+    parser.add_argument(
+        "--window", type=float, nargs=2, default=None, help="first and last day of new spines"
+    )
+    parser.add_class_arguments(AnalyzeConfig, "analyze")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def _analyze(args: Namespace) -> int:
+    from spinenet.analyze.summary import Evidence
+    from spinenet.config import InferConfig
+    from spinenet.io.table import read_table
+    from spinenet.pipeline import analyze_tracks
+    from spinenet.tables import COVERAGE, LINKS, SPINES, TRACKS
+    from spinenet.types import Tracks
+
+    tracks = Tracks(read_table(Path(args.tracks), TRACKS))
+    given = ((args.coverage, COVERAGE), (args.spines, SPINES), (args.links, LINKS))
+    evidence = Evidence(*(read_table(Path(p), t) if p else None for p, t in given))
+    settings = args.analyze
+    if args.window:
+        settings = replace(settings, window=(args.window[0], args.window[1]))
+    config = InferConfig(analyze=settings, seed=args.seed)
+    _print_numbers(analyze_tracks(tracks, Path(args.out), config, evidence))
+    return DONE
+
+
+def _add_simulate(parser: ArgumentParser) -> None:
+    from spinenet.config import SimulateConfig
+
+    parser.add_argument("--out", type=str, required=True, help="folder for stacks and truth")
+    parser.add_class_arguments(SimulateConfig, None)
+
+
+def _simulate(args: Namespace) -> int:
+    from spinenet.config import SimulateConfig
+    from spinenet.io.experiment import write_experiment
+
+    stacks = write_experiment(_settings(SimulateConfig, args), Path(args.out))
+    print(f"stacks: {stacks}")
+    return DONE
+
+
+def _add_demo(parser: ArgumentParser) -> None:
+    parser.add_argument("--out", type=str, default="demo", help="folder for the demonstration")
+
+
+def _demo(args: Namespace) -> int:
+    from spinenet.config import InferConfig, SimulateConfig
+    from spinenet.io.experiment import write_experiment
+    from spinenet.io.sessions import find_stacks
+    from spinenet.pipeline import infer
+    from spinenet.progress import Stages
+
+    out = Path(args.out)
+    sessions = out / "stacks" / "sessions.csv"
+    if not sessions.exists():
+        sessions = write_experiment(SimulateConfig(seed=7), out / "stacks")
+    with Stages(quiet=args.quiet) as stages:
+        outcome = infer(find_stacks(sessions), out / "results", InferConfig(), "auto", stages)
+    _print_numbers(outcome)
+    return DONE
+
+
+def _add_train(parser: ArgumentParser) -> None:
+    from spinenet.config import TrainSegmentConfig
+
+    parser.add_argument("what", choices=["segment"], help="which net")
+    parser.add_argument("--out", type=str, default="runs/segment", help="folder of the run")
+    parser.add_argument("--init", type=str | None, default=None, help="weights to start from")
+    parser.add_argument("--data", type=str | None, default=None, help="folder of annotated stacks")
+    parser.add_class_arguments(TrainSegmentConfig, None)
+
+
+def _train(args: Namespace) -> int:
+    from spinenet.config import TrainSegmentConfig
+    from spinenet.training.fit import train_segment
+
+    config = _settings(TrainSegmentConfig, args)
+    weights, scores = train_segment(
+        config,
+        Path(args.out),
+        args.init,
+        args.data,
+        progress=not args.quiet and sys.stdout.isatty(),
+    )
+    for name, value in scores.items():
+        print(f"{value:9.3f}  {name}")
+    print(f"weights: {weights}")
+    return DONE
+
+
+def _add_evaluate(parser: ArgumentParser) -> None:
+    from spinenet.config import PointKind
+
+    parser.add_argument("truth", type=str, help="annotated folder: spines.csv, dendrites.csv, ...")
+    parser.add_argument("results", type=str, help="results folder")
+    parser.add_argument(
+        "--point",
+        type=PointKind,
+        default="",
+        help="what the truth's places are, where its table does not say",
+    )
+    parser.add_argument("--dendrites", type=list[int], default=[], help="count only these")
+    parser.add_argument("--out", type=str, default="", help="CSV to write the table to")
+
+
+def _evaluate(args: Namespace) -> int:
+    from spinenet.io.write import write_text
+    from spinenet.pipeline.evaluation import evaluate
+
+    table = evaluate(Path(args.truth), Path(args.results), args.point, args.dendrites)
+    for row in table.to_dict("records"):
+        spread = f"{row['low']:.3f} to {row['high']:.3f}" if row["low"] == row["low"] else ""
+        print(f"{row['value']:9.3f}  {spread:<16} {row['n']:5}  {row['figure']}, {row['stratum']}")
+    if args.out:
+        write_text(Path(args.out), table.to_csv(index=False))
+    return DONE
+
+
+def _add_power(parser: ArgumentParser) -> None:
+    from spinenet.config import PowerConfig
+
+    parser.add_class_arguments(PowerConfig, None)
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def _power(args: Namespace) -> int:
+    from spinenet.analyze.power import plan
+    from spinenet.config import PowerConfig
+
+    config = _settings(PowerConfig, args)
+    for found in plan(config, args.seed):
+        top = max(found.by_animals.values())
+        if found.animals is None:
+            print(
+                f"{found.dendrites:3d} dendrites per animal: {config.most_animals} animals per "
+                f"group are not enough (power {top:.2f})"
+            )
+        else:
+            power = found.by_animals[found.animals]
+            print(
+                f"{found.dendrites:3d} dendrites per animal: {found.animals} animals per group "
+                f"(power {power:.2f})"
+            )
+    return DONE
+
+
+def _add_doctor(parser: ArgumentParser) -> None:
+    parser.add_argument("--device", type=str, default="auto", help="auto, cpu or cuda")
+
+
+def _doctor(args: Namespace) -> int:
+    import torch
+
+    from spinenet.io.weights import load_segment_weights
+    from spinenet.models.unet3d import autocast_dtype
+    from spinenet.segment.predict import pick_device
+
+    device = pick_device(args.device)
+    weights = load_segment_weights("default")
+    print(f"spinenet {__version__}, torch {torch.__version__}, Python {sys.version.split()[0]}")
+    print(f"CUDA available: {torch.cuda.is_available()}; computing on {device}")
+    print(f"precision: {autocast_dtype(device)}")
+    print(f"weights: {weights.name}, sha256 {weights.sha256}")
+    return DONE
+
+
+Add = Callable[["ArgumentParser"], None]
+Run = Callable[[Namespace], int]
+COMMANDS: dict[str, tuple[Add, Run, str]] = {
+    "demo": (_add_demo, _demo, "simulate a small experiment and analyse it"),
+    "infer": (_add_infer, _infer, "stacks to spines, tracks, clusters and a report"),
+    "link": (_add_link, _link, "link spines that a person or another tool scored"),
+    "analyze": (_add_analyze, _analyze, "turnover, clusters and survival from tracks.csv alone"),
+    "train": (_add_train, _train, "train the segmentation net"),
+    "simulate": (_add_simulate, _simulate, "make stacks with exact truth"),
+    "evaluate": (_add_evaluate, _evaluate, "score results against true spines"),
+    "power": (_add_power, _power, "how many animals and dendrites a study needs"),
+    "doctor": (_add_doctor, _doctor, "what this machine and installation can do"),
+}

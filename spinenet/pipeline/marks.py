@@ -1,0 +1,74 @@
+"""Spines that a person or another tool scored, linked in the place of detected ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from spinenet.config import MatchConfig
+from spinenet.evaluate.judge import BASE, XYZ
+from spinenet.io.annotated import of_session
+from spinenet.match.record import LinkedRegion
+from spinenet.match.region import link_region
+from spinenet.match.view import SessionView
+from spinenet.measure.attach import EXTRA_COLUMNS, attach
+from spinenet.pipeline.stacks import RunLog
+from spinenet.tables import SPINES
+from spinenet.types import FloatArray, SpineTable, Tracks
+
+TO_HEAD_UM = 0.5
+"""A tip is clicked at the outer edge; the head's middle lies so far towards the base, at most half
+way."""
+NOTHING = 2.0
+"""A centre probability that no place reaches: what was not marked is not looked for again."""
+
+
+def link_marks(
+    views: list[SessionView],
+    reference: int,
+    config: MatchConfig,
+    marks: pd.DataFrame,
+    log: RunLog,
+) -> LinkedRegion:
+    """The region's marked spines linked. What was not marked is absent where it could be scored.
+
+    Parameters
+    ----------
+    marks: `tables.POINTS`, `point` filled; of these animals and others
+    """
+    marked = [_with_marks(view, marks[of_session(marks, view.session)], log) for view in views]
+    linked = link_region(marked, reference, replace(config, sure_share=0.0), NOTHING)
+    # nobody said how sure the person was
+    tracks = linked.tracks.frame.assign(p_present=np.nan)
+    return replace(linked, tracks=Tracks(tracks))
+
+
+def _with_marks(view: SessionView, marks: pd.DataFrame, log: RunLog) -> SessionView:
+    heads = heads_of(marks)
+    home = attach(heads, view.dendrites).dendrite
+    near = home >= 0
+    if not near.all():
+        s = view.session
+        log.warn(
+            f"{int((~near).sum())} of {len(near)} marked spines of {s.animal}, {s.region}, session "
+            f"{s.index} lie beside no dendrite and were left out. Trace their dendrites in "
+            "dendrites.csv, or check that their coordinates are um of this stack."
+        )
+    rows = view.measure(heads[near], home[near]) if near.any() else []
+    for i, row in enumerate(rows, start=1):
+        row |= {"spine_id": i, "probability": 1.0, "source": "person", "label": 0, "instance": 0}
+    frame = SPINES.frame(rows).reindex(columns=[*SPINES.names, *EXTRA_COLUMNS])
+    return replace(view, spines=SpineTable(frame))
+
+
+def heads_of(marks: pd.DataFrame) -> FloatArray:
+    """(K, 3) middles of the heads of marked tips or heads, um."""
+    points, bases = marks[list(XYZ)].to_numpy(float), marks[list(BASE)].to_numpy(float)
+    inward = np.where(np.isfinite(bases), bases - points, 0.0)
+    length = np.linalg.norm(inward, axis=1, keepdims=True)
+    step = np.minimum(TO_HEAD_UM, length / 2) / np.maximum(length, 1e-9)
+    tip = (marks["point"] == "tip").to_numpy()[:, None]
+    out: FloatArray = points + np.where(tip, step * inward, 0.0)
+    return out
