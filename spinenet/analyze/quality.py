@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from spinenet.analyze.nulls import shuffle_within
 from spinenet.analyze.rows import p_value
@@ -83,7 +84,8 @@ def _blurred_sessions(hs: list[Histories]) -> list[str]:
         others = [v for k, v in counts.items() if k[:2] == (animal, region) and k[2] != session]
         rest = np.sum(others, axis=0) if others else np.zeros(2)
         usual = rest[0] / rest.sum() if rest.sum() else 0.0
-        if n >= FEWEST and gaps / n > max(MOST_MISSED, TIMES_THE_OTHERS * usual):
+        expected = max(MOST_MISSED, TIMES_THE_OTHERS * usual)
+        if n >= FEWEST and stats.binom.sf(gaps - 1, n, expected) < LEVEL:
             out.append(
                 f"session {session} of {animal}, {region}: {100 * gaps / n:.1f} % of sightings "
                 f"were missed there and {100 * usual:.1f} % in its other sessions; blurred or dim? "

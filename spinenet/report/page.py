@@ -1,4 +1,4 @@
-"""One offline page: the answer first, then every dendrite, every table, and how it was made."""
+"""One offline page: the answer and its figures, every dendrite, every table, how it was made."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ TEMPLATE = """<!doctype html>
 <div class="numbers">{% for n in numbers %}<div class="number"><b>{{ n.value }}</b>{{ n.name }}<br><span>{{ n.note }}</span></div>{% endfor %}</div>
 {% if verdict %}<div class="{{ 'warn' if doubtful else 'fine' }}">{{ verdict }}</div>{% endif %}
 {% for w in warnings %}<div class="warn">{{ w }}</div>{% endfor %}
+<h2>Figures</h2>
+{% for name, svg in figures.items() %}<h3>{{ name }}</h3>{{ svg | safe }}{% endfor %}
 {% if maps %}<h2>Dendrites</h2>
 <p class="small legend">{% for name, colour in fates.items() %}<span><i class="dot" style="background:{{ colour }}"></i>{{ name }}</span>{% endfor %}
  Filled: seen. Ring: looked for and not there. ? or ×: could not be scored.</p>
 {% for m in maps %}<h3>{{ m.title }}</h3>{{ m.svg | safe }}{% endfor %}{% endif %}
-<h2>Figures</h2>
-{% for name, svg in figures.items() %}<h3>{{ name }}</h3>{{ svg | safe }}{% endfor %}
 <h2>Tables</h2>
 {% for t in tables %}<details{% if t.open %} open{% endif %}><summary><b>{{ t.file }}</b>: {{ t.rows }} rows, one per {{ t.row }}</summary>
 <table><thead><tr>{% for c in t.columns %}<th{% if c.text %} class="text"{% endif %}>{{ c.name }}</th>{% endfor %}</tr></thead>
