@@ -25,8 +25,8 @@ from spinenet.segment.label import find_peaks
 from spinenet.segment.predict import Prediction, predict
 from spinenet.synthetic.patches import draw_example
 from spinenet.training.segment_data import as_labelled
-from spinenet.training.targets import KNOWN_CENTRE, Labelled
-from spinenet.types import FloatArray, Session, Volume
+from spinenet.training.targets import KNOWN_CENTRE, KNOWN_SHAFT, KNOWN_SPINE, Labelled
+from spinenet.types import BoolArray, FloatArray, Session, Volume
 
 STACK_SHAPE = (24, 192, 192)
 GRID = tuple(np.round(np.arange(0.1, 0.81, 0.02), 2).tolist())
@@ -51,7 +51,7 @@ class _Peaks:
     """Peaks that count: their heights, which are spines; and how many spines there are."""
 
     heights: FloatArray
-    right: npt.NDArray[np.bool_]
+    right: BoolArray
     n_true: int
 
     @property
@@ -72,9 +72,11 @@ def fit_thresholds(
     """
     simulated = _see(net, validation_stacks(config))
     shaft, shaft_dice = _best_mask(
-        [(s.prediction.shaft, s.labelled.labels == 1) for s in simulated]
+        [(s.prediction.shaft, s.labelled.labels == 1, _known(s, KNOWN_SHAFT)) for s in simulated]
     )
-    spine, spine_dice = _best_mask([(s.prediction.spine, s.labelled.labels > 1) for s in simulated])
+    spine, spine_dice = _best_mask(
+        [(s.prediction.spine, s.labelled.labels > 1, _known(s, KNOWN_SPINE)) for s in simulated]
+    )
     seen = _see(net, annotated) if annotated else simulated
     calibrate(net, *calibration([_peaks(s, FAINTEST, _counted(s, shaft)) for s in seen]))
     seen = _see(net, [s.labelled for s in seen])
@@ -143,21 +145,31 @@ def _see(net: SpineUNet, stacks: Sequence[Labelled]) -> list[_Seen]:
     return out
 
 
+def _known(seen: _Seen, bit: int) -> BoolArray:
+    known: BoolArray = seen.labelled.known & bit > 0
+    return known
+
+
 def _best_mask(
-    pairs: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]],
+    stacks: list[tuple[npt.NDArray[np.uint8], BoolArray, BoolArray]],
 ) -> tuple[float, float]:
+    """Threshold and Dice of (map, truth, where the truth is known); spines that nobody could see
+    would ask for a threshold that takes noise for spines."""
     scores = []
     for t in MASK_GRID:
-        both = sum(int(((p >= t * 255) & truth).sum()) for p, truth in pairs)
-        size = sum(int((p >= t * 255).sum() + truth.sum()) for p, truth in pairs)
+        both = size = 0
+        for p, truth, known in stacks:
+            found, true = p[known] >= t * 255, truth[known]
+            both += int((found & true).sum())
+            size += int(found.sum() + true.sum())
         scores.append((2 * both / max(size, 1), t))
     dice, threshold = max(scores)
     return threshold, dice
 
 
-def _counted(seen: _Seen, shaft: float) -> npt.NDArray[np.bool_]:
+def _counted(seen: _Seen, shaft: float) -> BoolArray:
     """(Z, Y, X) where a peak that is no spine is a false alarm: spines are known, a shaft near."""
-    known: npt.NDArray[np.bool_] = seen.labelled.known & KNOWN_CENTRE > 0
+    known = _known(seen, KNOWN_CENTRE)
     mask = seen.prediction.shaft >= shaft * 255
     if not mask.any():
         return np.zeros_like(known)
@@ -165,7 +177,7 @@ def _counted(seen: _Seen, shaft: float) -> npt.NDArray[np.bool_]:
     return known & ~far
 
 
-def _peaks(seen: _Seen, threshold: float, counted: npt.NDArray[np.bool_]) -> _Peaks:
+def _peaks(seen: _Seen, threshold: float, counted: BoolArray) -> _Peaks:
     """Peaks that are spines or false alarms; what nobody could score counts neither way."""
     labelled, voxel = seen.labelled, np.array(seen.labelled.voxel_um)
     centres, heights = find_peaks(seen.prediction.centre, labelled.voxel_um, threshold)
