@@ -139,17 +139,18 @@ def _check(frame: pd.DataFrame) -> None:
 def check_coverage(tracks: Tracks, coverage: pd.DataFrame) -> None:
     """Raises InputError if a spine is present where its dendrite could not be scored."""
     keys = ["animal", "region", "session", "dendrite_id"]
-    spans = coverage.groupby(keys).agg(start=("start_um", "min"), end=("end_um", "max"))
-    seen = tracks.frame[tracks.frame["presence"] == Presence.PRESENT].join(spans, on=keys)
-    arc = seen["arc_length_um"]
-    odd = seen[(arc < seen["start"] - BESIDE_UM) | (arc > seen["end"] + BESIDE_UM)]
-    if len(odd):
-        row = odd.iloc[0]
+    seen = tracks.frame[tracks.frame["presence"] == Presence.PRESENT]
+    both = seen.reset_index(names="line").merge(coverage[[*keys, "start_um", "end_um"]], on=keys)
+    arc = both["arc_length_um"]
+    within = (arc >= both["start_um"] - BESIDE_UM) & (arc <= both["end_um"] + BESIDE_UM)
+    outside = ~within.groupby(both["line"]).any()
+    if outside.any():
+        line = int(outside.index[outside][0])
+        row = seen.loc[line]
         raise InputError(
-            f"tracks.csv, line {int(odd.index[0]) + 2}: the spine at {row['arc_length_um']:.1f} um "
-            f"is present outside what could be scored of dendrite {row['dendrite_id']} in session "
-            f"{row['session']} ({row['start']:.1f} to {row['end']:.1f} um in coverage.csv). Tables "
-            "of different runs are the usual cause."
+            f"tracks.csv, line {line + 2}: the spine at {row['arc_length_um']:.1f} um is present "
+            f"outside what could be scored of dendrite {row['dendrite_id']} in session "
+            f"{row['session']} (coverage.csv). Tables of different runs are the usual cause."
         )
 
 

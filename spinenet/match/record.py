@@ -13,11 +13,12 @@ from spinenet.geometry import inside
 from spinenet.match.assign import session_pairs
 from spinenet.match.lookback import EDGE_UM, Life
 from spinenet.match.score import CANDIDATE_P, Places, apart, link_probability, pair_odds
-from spinenet.match.view import SessionView
+from spinenet.match.view import SessionView, on_dendrite
 from spinenet.match.warp import ArcWarp
 from spinenet.tables import COVERAGE, LINKS, SPINES, TRACKS
 from spinenet.types import FloatArray, Matches, Presence, Tracks
 
+SEEN_UM = 1.0
 EVEN = 0.5
 USUAL_FORMATION, USUAL_ELIMINATION = 0.06, 0.06
 """Shares per interval; what a spine's other sessions say of it hardly depends on them."""
@@ -171,7 +172,8 @@ def with_presence(tracks: pd.DataFrame) -> pd.DataFrame:
 def _stretches(
     t: int, view: SessionView, warps: dict[tuple[int, int], ArcWarp], config: MatchConfig
 ) -> list[dict[str, object]]:
-    """Runs of nodes in view whose shaft is bright enough, in the shared arc length."""
+    """Runs of nodes in view whose shaft is bright enough, or with a spine, in the shared arc
+    length."""
     rows = []
     for segment in view.dendrites.segments:
         snr = view.snr[segment.id]
@@ -179,6 +181,10 @@ def _stretches(
         good = inside(segment.points_um, view.extent_um, EDGE_UM) & (
             np.nan_to_num(snr) >= config.min_snr
         )
+        own = view.spines.frame["arc_length_um"].to_numpy(float)[on_dendrite(view, segment.id)]
+        if len(own):  # where a spine was seen, one could be
+            away = np.abs(segment.arc_length_um[:, None] - own).min(axis=1)
+            good |= away <= SEEN_UM
         edges = np.flatnonzero(np.diff(np.r_[0, good.astype(int), 0]))
         for a, b in zip(edges[::2], edges[1::2] - 1, strict=True):
             if b <= a:

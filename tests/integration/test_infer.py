@@ -245,3 +245,16 @@ def test_spines_that_a_person_scored_are_linked(small_experiment, tmp_path):
     assert tracks["p_present"].isna().all()
     figures = evaluate(small_experiment, out).set_index(["figure", "stratum"])["value"]
     assert figures["adjacent links f1", "both detected"] > 0.9
+
+
+def test_its_own_tables_analysed_again_give_the_same_numbers(results, tmp_path):
+    given = [
+        x
+        for name in ("coverage", "spines", "links")
+        for x in (f"--{name}", str(results / f"{name}.csv"))
+    ]
+    assert main(["analyze", str(results / "tracks.csv"), "--out", str(tmp_path), *given]) == DONE
+    first, again = (
+        pd.read_csv(f / "statistics.csv").set_index("name") for f in (results, tmp_path)
+    )
+    pd.testing.assert_series_equal(first["estimate"], again["estimate"], rtol=1e-4)
