@@ -253,7 +253,9 @@ def main() -> None:
         for s, t in tables.items()
     }
     path = ROOT / "benchmarks" / "variant.json"
-    path.write_text(json.dumps({args.weights: content}, indent=1, default=float) + "\n")
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    kept[args.weights] = content
+    path.write_text(json.dumps(kept, indent=1, default=float) + "\n")
 
 
 if __name__ == "__main__":

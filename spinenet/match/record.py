@@ -158,6 +158,8 @@ def with_presence(tracks: pd.DataFrame) -> pd.DataFrame:
     Taken alone, an even chance of there and not there was behind each.
     """
     looked = tracks["p_present"].notna() & (tracks["presence"] != Presence.OUT_OF_VIEW)
+    if not looked.any():
+        return tracks
     wide = tracks[looked].pivot(index="track_id", columns="session", values="p_present")
     wide = wide.reindex(columns=np.sort(tracks["session"].unique()))
     alone = np.clip(wide.to_numpy(float), 1e-3, 1 - 1e-3)

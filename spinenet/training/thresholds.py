@@ -30,7 +30,7 @@ from spinenet.types import BoolArray, FloatArray, Session, Volume
 
 STACK_SHAPE = (24, 192, 192)
 GRID = tuple(np.round(np.arange(0.1, 0.81, 0.02), 2).tolist())
-MASK_GRID = (0.3, 0.4, 0.5, 0.6, 0.7)
+MASK_GRID = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 REACH_UM = 3.0
 FAINTEST = 0.1
 """Peaks from this height on tell how height and truth go together."""
