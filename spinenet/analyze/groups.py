@@ -133,6 +133,9 @@ def _edge(a: FloatArray, b: FloatArray, picks: np.ndarray, exact: bool, side: in
 
 
 def _welch(a: FloatArray, b: FloatArray) -> tuple[float, float]:
+    """nan where a group's animals do not differ: so few cannot tell how much they would."""
+    if np.allclose(a, a[0]) or np.allclose(b, b[0]):
+        return float("nan"), float("nan")
     found = stats.ttest_ind(a, b, equal_var=False).confidence_interval(1 - LEVEL)
     return float(found.low), float(found.high)
 

@@ -152,7 +152,5 @@ def _slips(coverage: pd.DataFrame) -> list[str]:
     if where.empty:
         return []
     names = [f"{r.animal}, {r.region}, dendrite {r.dendrite_id}" for r in where.itertuples()]
-    return [
-        f"sessions of {len(names)} dendrites fit as well shifted by one spine ({names[0]}"
-        + (", ...)" if len(names) > 1 else ")")
-    ]
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return [f"sessions of {names[0]}{more} fit as well shifted by one spine"]

@@ -7,18 +7,24 @@ import numpy as np
 from spinenet.geometry import inside, nearest_voxels
 from spinenet.types import FloatArray, Segment, Volume
 
+ROUNDING = 12**-0.5
+"""Standard deviation of what rounding to whole numbers takes away."""
+
 
 def noise_of(volume: Volume) -> tuple[float, float]:
     """Median and standard deviation of the background, from neighbouring dark voxels.
 
-    Neighbours of different lines: within a line a detector's noise is often correlated.
+    Neighbours of different lines: within a line a detector's noise is often correlated. Whole
+    numbers hide noise below that of rounding, so a detector clipped at zero is not taken for one
+    without noise.
     """
     thin = volume.data[:: max(len(volume.data) // 16, 1)].astype(np.float32)
     background = float(np.median(thin))
     dark = thin[:, 1:] <= background
     steps = (thin[:, 1:] - thin[:, :-1])[dark & (thin[:, :-1] <= np.percentile(thin, 75))]
     noise = float(steps.std() / np.sqrt(2)) if steps.size else 0.0
-    return background, max(noise, 1e-6)
+    rounding = ROUNDING if np.issubdtype(volume.data.dtype, np.integer) else 1e-6
+    return background, max(noise, rounding)
 
 
 def shaft_snr(volume: Volume, segment: Segment, background: float, noise: float) -> FloatArray:

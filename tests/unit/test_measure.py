@@ -140,3 +140,12 @@ def test_no_shaft_vanishes_whatever_its_section(width):
     )
     (d,) = find_dendrites(seen, MeasureConfig()).segments
     assert d.length_um == pytest.approx(24, abs=1.5)
+
+
+def test_a_clipped_detector_is_not_without_noise():
+    """Every background voxel reads 0; what was cut off was noise all the same."""
+    data = np.zeros((8, 40, 40), np.uint8)
+    data[:, 18:22] = 200
+    background, noise = noise_of(Volume(data, (1.0, 0.1, 0.1), Session("a", "r", 0)))
+    assert background == 0
+    assert noise == pytest.approx(0.289, abs=0.001)

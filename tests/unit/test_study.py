@@ -75,6 +75,11 @@ def test_two_animals_a_group_cannot_be_inverted():
     assert "Welch" in found.test
 
 
+def test_two_equal_animals_do_not_vouch_for_each_other():
+    found = compare(np.array([1.0, 1]), np.array([3.0, 4]), np.random.default_rng(0))
+    assert np.isnan([found.low, found.high]).all()
+
+
 def test_the_bootstrap_draws_animals_not_spines():
     parts = [[np.array([0.0, 10])] * 3, [np.array([10.0, 10])] * 3]
     drawn = hierarchical_bootstrap(parts, 400, np.random.default_rng(0))
