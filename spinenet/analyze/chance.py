@@ -167,8 +167,7 @@ def segment_row(
     for animal in sorted({h.animal for h in hs}):
         mine = [h for h in hs if h.animal == animal]
         new = np.array([int(h.is_new(config.window).sum()) for h in mine])
-        old = [(h.seen == SEEN).any(axis=1) & ~h.is_new(config.window) for h in mine]
-        spines = np.array([int(o.sum()) for o in old])
+        spines = np.array([int((h.seen == SEEN).any(axis=1).sum()) for h in mine])
         new, spines = new[spines > 0], spines[spines > 0]
         if len(new) > 1 and new.sum():
             value, null = segment_dispersion(new, spines, config.n_shuffles, rng)
@@ -184,6 +183,6 @@ def segment_row(
         mean,
         null_mean=float(null.mean()),
         p_value=p_value(mean.value, null),
-        test=f"{mean.test}; variance over mean of new spines per dendrite; new spines dealt out "
-        "by the dendrites' numbers of other spines",
+        test=f"{mean.test}; variance over mean of new spines per dendrite; which of the "
+        "animal's spines are new dealt out",
     )

@@ -3,7 +3,7 @@
 - `label`: which of a dendrite's places are those of the new spines; places stay, and every spine
   keeps the sessions in which it was there (closed form for one session: `expected_contiguous`).
 - `uniform`: new spines anywhere on the dendrite but within the exclusion zone of another spine.
-- `segment`: new spines on any of the animal's dendrites, by their numbers of spines.
+- `segment`: which of all the animal's spines are the new ones, whatever their dendrite.
 - `group`: which animals belong to which group (`groups.compare`).
 """
 
@@ -223,10 +223,11 @@ def segment_dispersion(
     n_new: IntArray, n_spines: IntArray, n: int, rng: np.random.Generator
 ) -> tuple[float, FloatArray]:
     """Variance over mean of one animal's new spines per dendrite, about their shares of all spines;
-    and (B,) the same with the new spines dealt out by those shares."""
+    and (B,) the same with the word "new" dealt out anew among all of them."""
     share = n_spines / n_spines.sum()
     expected = n_new.sum() * share
-    drawn = rng.multinomial(int(n_new.sum()), share, size=n)
+    k = int(n_new.sum())
+    drawn = rng.multivariate_hypergeometric(n_spines, k, size=n, method="marginals")
 
     def spread(counts: IntArray) -> FloatArray:
         return ((counts - expected) ** 2 / expected).sum(axis=-1) / (len(share) - 1)
