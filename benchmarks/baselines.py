@@ -61,12 +61,6 @@ def detect(recipe: Recipe, data: Path) -> dict[float, pd.DataFrame]:
     for file in find_stacks(data / "sessions.csv"):
         maps = recipe.maps(read_volume(file))
         near = beside_shaft(maps.shaft, maps.voxel_um)
-        who = {
-            "animal": file.session.animal,
-            "region": file.session.region,
-            "session": file.session.index,
-            "day": file.session.day,
-        }
         for threshold, mine in rows.items():
             places, sure = recipe.spines(maps, threshold)
             at = np.clip(np.rint(places).astype(int), 0, np.array(near.shape) - 1)
@@ -74,7 +68,9 @@ def detect(recipe: Recipe, data: Path) -> dict[float, pd.DataFrame]:
                 if near[tuple(at[n])]:
                     um = place * maps.voxel_um + maps.shift_um
                     where = {f"{axis}_um": v for axis, v in zip("zyx", um, strict=True)}
-                    mine.append({**who, "spine_id": n, "probability": float(p), **where})
+                    mine.append(
+                        {**file.session.columns, "spine_id": n, "probability": float(p), **where}
+                    )
     return {t: SPINES.frame(found) for t, found in rows.items()}
 
 

@@ -34,20 +34,12 @@ def _add_infer(parser: ArgumentParser) -> None:
 
 
 def _infer(args: Namespace) -> int:
-    from spinenet.config import InferConfig
     from spinenet.io.sessions import find_stacks
     from spinenet.io.traces import read_traces
-    from spinenet.pipeline import infer
-    from spinenet.progress import Stages
 
     stacks = find_stacks(Path(args.input), pattern=args.pattern, voxel_um=args.voxel_um)
     traces = read_traces(Path(args.dendrites)) if args.dendrites else None
-    config = _settings(InferConfig, args)
-    with Stages(quiet=args.quiet) as stages:
-        outcome = infer(stacks, Path(args.out), config, args.device, stages, traces)
-    if not args.quiet:
-        _print_numbers(outcome)
-    return SOME_FAILED if outcome.failed else DONE
+    return _walk(args, stacks, traces)
 
 
 def _add_link(parser: ArgumentParser) -> None:
@@ -63,19 +55,23 @@ def _add_link(parser: ArgumentParser) -> None:
 
 
 def _link(args: Namespace) -> int:
-    from spinenet.config import InferConfig
     from spinenet.io.annotated import read_truth
     from spinenet.io.sessions import find_stacks
-    from spinenet.pipeline import infer
-    from spinenet.progress import Stages
 
     stacks = find_stacks(Path(args.folder))
     truth = read_truth(Path(args.folder), args.point)
+    return _walk(args, stacks, truth.traces, truth.spines)
+
+
+def _walk(args: Namespace, stacks: Any, traces: Any, marks: Any = None) -> int:
+    """The whole corridor, and the numbers that matter."""
+    from spinenet.config import InferConfig
+    from spinenet.pipeline import infer
+    from spinenet.progress import Stages
+
     config = _settings(InferConfig, args)
     with Stages(quiet=args.quiet) as stages:
-        outcome = infer(
-            stacks, Path(args.out), config, args.device, stages, truth.traces, truth.spines
-        )
+        outcome = infer(stacks, Path(args.out), config, args.device, stages, traces, marks)
     if not args.quiet:
         _print_numbers(outcome)
     return SOME_FAILED if outcome.failed else DONE

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from spinenet.analyze.clusters import RULES
-from spinenet.analyze.groups import mean_of_animals
+from spinenet.analyze.groups import Mean, mean_of_animals
 from spinenet.analyze.nulls import (
     candidates,
     clustered,
@@ -38,10 +38,6 @@ class Chance:
         return np.isfinite(self.share)
 
     @property
-    def estimate(self) -> float:
-        return float(self.share[self.scored].mean()) if self.scored.any() else float("nan")
-
-    @property
     def null(self) -> FloatArray:
         """(B,) of the mean over animals."""
         null: FloatArray = (
@@ -65,10 +61,8 @@ def chances(
     shuffled = {rule: np.zeros((len(animals), config.n_shuffles)) for rule in RULES}
     for h, stream in zip(hs, streams, strict=True):
         a = animals.index(h.animal)
-        found, counts = (
-            clustered(h, config),
-            shuffled_counts(h, config, np.random.default_rng(stream)),
-        )
+        found = clustered(h, config)
+        counts = shuffled_counts(h, config, np.random.default_rng(stream))
         for rule in RULES:
             n_new[rule][a] += (h.is_new(config.window) & candidates(h, rule, config)).sum()
             hits[rule][a] += found[rule]
@@ -88,19 +82,14 @@ def chance_rows(group: str, by_rule: dict[str, Chance], config: AnalyzeConfig) -
         if not c.scored.any():
             rows += [row(n, group, np.nan, test="no new spines") for n in (name, excess)]
             continue
-        mean = mean_of_animals(c.share, 0.0, 1.0)
-        p = p_value(c.estimate, c.null)
         how = f"places of spines shuffled within dendrites, {config.n_shuffles} times"
-        more = {"p_value": p, "n_spines": c.n_new}
-        chance = float(c.null.mean())
-        rows.append(
-            mean_row(name, group, mean, null_mean=chance, test=f"{mean.test}; {how}", **more)
-        )
+        share = _beside(name, group, mean_of_animals(c.share, 0.0, 1.0), c.null, how)
         over = mean_of_animals(c.excess, -1.0, 1.0)
-        rows.append(
-            mean_row(excess, group, over, null_mean=0.0, test=f"{over.test}; {how}", **more)
-        )
-        above.append((c.estimate, c.null))
+        same = {"p_value": share["p_value"], "n_spines": c.n_new}
+        test = f"{over.test}; {how}"
+        rows.append(share | {"n_spines": c.n_new})
+        rows.append(mean_row(excess, group, over, null_mean=0.0, test=test, **same))
+        above.append((float(share["estimate"]), c.null))
     name = "clustered_fraction_either_rule"
     if len(above) < len(RULES):
         return [*rows, row(name, group, np.nan, test="no new spines")]
@@ -123,38 +112,43 @@ def chance_rows(group: str, by_rule: dict[str, Chance], config: AnalyzeConfig) -
 def uniform_row(
     group: str,
     hs: list[Histories],
+    within_d: Chance,
     coverage: pd.DataFrame | None,
     config: AnalyzeConfig,
     seed: list[int],
 ) -> Row:
     """New spines within d of another against places dealt out along the dendrite."""
     name = "clustered_fraction_within_d_uniform"
+    if not within_d.scored.any():
+        return row(name, group, np.nan, test="no new spines")
     animals = sorted({h.animal for h in hs})
-    hits, n_new = np.zeros(len(animals)), np.zeros(len(animals))
+    n_new = np.zeros(len(animals))
     shuffled = np.zeros((len(animals), config.n_shuffles))
     for h, stream in zip(hs, np.random.SeedSequence(seed).spawn(len(hs)), strict=True):
         a = animals.index(h.animal)
-        new = h.is_new(config.window) & candidates(h, "within_d", config)
-        n_new[a] += new.sum()
-        if new.any():
-            hits[a] += clustered(h, config)["within_d"]
-            rng = np.random.default_rng(stream)
-            shuffled[a] += uniform_counts(h, scorable(h, coverage), config, rng)
-    scored = n_new > 0
-    if not scored.any():
-        return row(name, group, np.nan, test="no new spines")
-    share = np.where(scored, hits / np.maximum(n_new, 1), np.nan)
+        n_new[a] += (h.is_new(config.window) & candidates(h, "within_d", config)).sum()
+        rng = np.random.default_rng(stream)
+        shuffled[a] += uniform_counts(h, scorable(h, coverage), config, rng)
+    scored = within_d.scored
     null = (shuffled[scored] / n_new[scored, None]).mean(axis=0)
-    mean = mean_of_animals(share, 0.0, 1.0)
+    how = (
+        f"new spines anywhere on the dendrite but within {config.exclusion_um:g} um of another "
+        "spine"
+    )
+    return _beside(name, group, mean_of_animals(within_d.share, 0.0, 1.0), null, how) | {
+        "n_spines": within_d.n_new
+    }
+
+
+def _beside(name: str, group: str, mean: Mean, null: FloatArray, how: str) -> Row:
+    """A mean over animals beside B shuffles of it."""
     return mean_row(
         name,
         group,
         mean,
         null_mean=float(null.mean()),
         p_value=p_value(mean.value, null),
-        n_spines=int(n_new.sum()),
-        test=f"{mean.test}; new spines anywhere on the dendrite but within "
-        f"{config.exclusion_um:g} um of another spine",
+        test=f"{mean.test}; {how}",
     )
 
 
@@ -176,13 +170,8 @@ def segment_row(
     if not found:
         return row(name, group, np.nan, test="no animal has new spines and two dendrites")
     mean = mean_of_animals(np.array(found), 0.0, np.inf)
-    null = np.mean(nulls, axis=0)
-    return mean_row(
-        name,
-        group,
-        mean,
-        null_mean=float(null.mean()),
-        p_value=p_value(mean.value, null),
-        test=f"{mean.test}; variance over mean of new spines per dendrite; which of the "
-        "animal's spines are new dealt out",
+    how = (
+        "variance over mean of new spines per dendrite; which of the animal's spines are new "
+        "dealt out"
     )
+    return _beside(name, group, mean, np.mean(nulls, axis=0), how)

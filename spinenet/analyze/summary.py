@@ -88,7 +88,11 @@ def analyze(
         found, values[group] = _ratio_rows(mine, known.coverage, cohort, config, streams[0])
         values[group] |= {f"clustered_excess_{rule}": c.excess for rule, c in by_rule.items()}
         found += chance_rows(group, by_rule, config)
-        found.append(uniform_row(group, mine, known.coverage, config, [seed, number, 11]))
+        found.append(
+            uniform_row(
+                group, mine, by_rule["within_d"], known.coverage, config, [seed, number, 11]
+            )
+        )
         found.append(segment_row(group, mine, config, streams[1]))
         found += _cluster_counts(group, mine, clusters)
         found += hazard_rows(group, cohort, config, streams[2])
