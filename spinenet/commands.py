@@ -13,6 +13,10 @@ from spinenet import __version__
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
+    from pandas import DataFrame
+
+    from spinenet.io.sessions import StackFile
+    from spinenet.io.traces import Traces
 
 DONE, FAULT, BAD_INPUT, SOME_FAILED = 0, 1, 2, 3
 
@@ -63,7 +67,12 @@ def _link(args: Namespace) -> int:
     return _walk(args, stacks, truth.traces, truth.spines)
 
 
-def _walk(args: Namespace, stacks: Any, traces: Any, marks: Any = None) -> int:
+def _walk(
+    args: Namespace,
+    stacks: list[StackFile],
+    traces: Traces | None,
+    marks: DataFrame | None = None,
+) -> int:
     """The whole corridor, and the numbers that matter."""
     from spinenet.config import InferConfig
     from spinenet.pipeline import infer

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
 
+from spinenet.analyze.states import Histories, histories
 from spinenet.config import MorphologyConfig, SimulateConfig, TurnoverConfig
 from spinenet.io.experiment import write_experiment
 from spinenet.tables import TRACKS
@@ -48,6 +50,11 @@ def tracks_of(
                 }
             )
     return Tracks(TRACKS.frame(out))
+
+
+def one(rows: dict[int, str], **more: Any) -> Histories:
+    """The histories of the one dendrite of `tracks_of`."""
+    return histories(tracks_of(rows, **more), 1)[0]
 
 
 @pytest.fixture(scope="session")

@@ -16,13 +16,9 @@ from spinenet.analyze.turnover import intervals
 from spinenet.config import AnalyzeConfig
 from spinenet.tables import COVERAGE
 from spinenet.types import InputError, Tracks
-from tests.conftest import tracks_of
+from tests.conftest import one, tracks_of
 
 FAST = AnalyzeConfig(n_shuffles=500)
-
-
-def one(rows, **more):
-    return histories(tracks_of(rows, **more), 1)[0]
 
 
 def counts(rows):

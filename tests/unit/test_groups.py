@@ -1,0 +1,68 @@
+"""Animals as the unit: means, exact comparisons of groups, the planning of a study."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from spinenet.analyze.groups import compare, hierarchical_bootstrap, mean_of_animals
+from spinenet.analyze.power import power_of
+from spinenet.cli import main
+from spinenet.commands import BAD_INPUT, DONE
+
+
+def test_mean_over_animals_is_the_textbook_t_interval():
+    mean = mean_of_animals(np.array([0.1, 0.2, 0.3, np.nan]), 0.0, 1.0)
+    assert (mean.value, mean.n) == (pytest.approx(0.2), 3)
+    low, high = stats.t.interval(0.95, 2, 0.2, 0.1 / np.sqrt(3))
+    assert (mean.low, mean.high) == (max(low, 0), pytest.approx(high))
+
+
+def test_permutation_of_animals_is_exact():
+    found = compare(np.array([5.0, 6, 7, 8]), np.array([1.0, 2, 3, 4]), np.random.default_rng(0))
+    assert found.p == 2 / 70  # the two most extreme of 70 labellings
+    assert found.low < 4 < found.high
+    assert found.low > 0
+
+
+def test_swapping_the_groups_changes_the_sign():
+    a, b = np.array([0.1, 0.3, 0.2, 0.25]), np.array([0.4, 0.35, 0.6, 0.5])
+    one_way, other = (compare(*ab, np.random.default_rng(0)) for ab in ((a, b), (b, a)))
+    assert one_way.p == other.p
+    assert one_way.value == pytest.approx(-other.value)
+    assert one_way.low == pytest.approx(-other.high, abs=1e-6)
+
+
+def test_two_animals_a_group_cannot_be_inverted():
+    found = compare(np.array([1.0, 2]), np.array([3.0, 4]), np.random.default_rng(0))
+    assert found.p == pytest.approx(2 / 6)
+    assert "Welch" in found.test
+
+
+def test_two_equal_animals_do_not_vouch_for_each_other():
+    found = compare(np.array([1.0, 1]), np.array([3.0, 4]), np.random.default_rng(0))
+    assert np.isnan([found.low, found.high]).all()
+
+
+def test_the_bootstrap_draws_animals_not_spines():
+    parts = [[np.array([0.0, 10])] * 3, [np.array([10.0, 10])] * 3]
+    drawn = hierarchical_bootstrap(parts, 400, np.random.default_rng(0))
+    assert set(np.round(drawn, 6)) == {0.0, 0.5, 1.0}
+
+
+def test_power_of_a_textbook_difference():
+    """Two groups of 20, one standard deviation apart: a t test has 0.87."""
+    rng = np.random.default_rng(0)
+    pools = [rng.normal(1, 1, 4000), rng.normal(0, 1, 4000)]
+    assert power_of(pools, 20, 800, rng) == pytest.approx(0.87, abs=0.05)
+    assert power_of([pools[1], pools[1]], 8, 2000, rng) < 0.07
+
+
+def test_a_plan_is_printed(capsys):
+    how = ["--dendrites", "[3]", "--most_animals", "5", "--pool", "6", "--studies", "50"]
+    assert main(["power", *how]) == DONE
+    assert "3 dendrites per animal" in capsys.readouterr().out
+
+
+def test_so_few_animals_cannot_be_planned(capsys):
+    assert main(["power", "--most_animals", "3"]) == BAD_INPUT
+    assert "at least 4 animals" in capsys.readouterr().err

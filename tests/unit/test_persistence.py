@@ -1,0 +1,152 @@
+"""Who survives: published counts (Shao 2021, Fig. S2), the landmark, curves and the hazard."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from lifelines.statistics import logrank_test
+
+from spinenet.analyze.hazard import cloglog, design_of, log_hazard_ratio
+from spinenet.analyze.states import histories
+from spinenet.analyze.summary import analyze
+from spinenet.analyze.survival import corrected_share, follow, kaplan_meier, turnbull
+from spinenet.config import AnalyzeConfig
+from spinenet.types import Tracks
+from tests.conftest import one, tracks_of
+
+FAST = AnalyzeConfig(n_shuffles=400, n_draws=20)
+
+
+def shao(n, lost, exposed):
+    days = (1, 3, 5, 7, 34)
+    ends = [d for d, k in lost for _ in range(k)]
+    ends += [None] * (n - len(ends))
+    rows = []
+    for spine, end in enumerate(ends):
+        for a, b in zip(days[:-1], days[1:], strict=True):
+            rows.append((f"{exposed}-{spine}", exposed, float(a), float(b), end == b))
+            if end == b:
+                break
+    return pd.DataFrame(rows, columns=["spine", "exposed", "from_days", "to_days", "lost"])
+
+
+def test_hazard_of_the_published_counts():
+    saline = shao(36, ((3, 11), (5, 2), (7, 3), (34, 6)), 0)
+    drug = shao(53, ((3, 21), (5, 2), (7, 5), (34, 7)), 1)
+    periods = pd.concat([saline, drug], ignore_index=True)
+    exposed = periods["exposed"].to_numpy(float)
+    assert log_hazard_ratio(periods, exposed) == pytest.approx(0.1769, abs=1e-4)
+    design, lost = design_of(periods, exposed)
+    first, *others = cloglog(design, lost)[:-1]
+    assert first == pytest.approx(-0.9145, abs=1e-4)
+    steps = sorted(float(b - first) for b in others)
+    assert steps == pytest.approx([-1.8096, -0.9986, -0.2641], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("n", "lost", "shares"),
+    [
+        (36, ((3, 11), (5, 2), (7, 3), (34, 6)), [0.6944, 0.6389, 0.5556, 0.3889]),
+        (53, ((3, 21), (5, 2), (7, 5), (34, 7)), [0.6038, 0.5660, 0.4717, 0.3396]),
+    ],
+)
+def test_survival_of_the_published_counts(n, lost, shares):
+    periods = shao(n, lost, 0)
+    last = periods.groupby("spine").last()
+    lives = pd.DataFrame({"days": last["to_days"], "lost": last["lost"].astype(bool)})
+    assert kaplan_meier(lives, np.array([3.0, 5, 7, 34])) == pytest.approx(shares, abs=5e-5)
+
+
+def test_log_rank_of_the_published_counts():
+    """chi2 .3809, P .5371: the curves of both arms do not differ."""
+    arms = [
+        shao(36, ((3, 11), (5, 2), (7, 3), (34, 6)), 0).groupby("spine").last(),
+        shao(53, ((3, 21), (5, 2), (7, 5), (34, 7)), 1).groupby("spine").last(),
+    ]
+    found = logrank_test(arms[0]["to_days"], arms[1]["to_days"], arms[0]["lost"], arms[1]["lost"])
+    assert found.test_statistic == pytest.approx(0.3809, abs=1e-4)
+    assert found.p_value == pytest.approx(0.5371, abs=1e-4)
+
+
+def test_a_class_of_which_nobody_was_lost_has_no_hazard_ratio():
+    periods = pd.concat([shao(20, ((3, 5),), 0), shao(20, (), 1)], ignore_index=True)
+    assert np.isnan(log_hazard_ratio(periods, periods["exposed"].to_numpy(float)))
+
+
+def test_turnbull_is_kaplan_meier_on_common_days():
+    """Two of eight lost by day 4, two more by day 8."""
+    lives = pd.DataFrame(
+        {
+            "days": [4.0, 4, 8, 8, 8, 8, 8, 8],
+            "last_seen_days": [0.0, 0, 4, 4, 8, 8, 8, 8],
+            "lost": [True] * 4 + [False] * 4,
+        }
+    )
+    assert turnbull(lives, np.array([0.0, 4, 8])) == pytest.approx([1, 0.75, 0.5], abs=1e-3)
+
+
+def test_animals_seen_on_other_days_share_a_curve_without_a_band():
+    lives = {1: "0111", 2: "0110", 3: "1111", 4: "1111"}
+    parts = [
+        tracks_of(lives, days=days, animal=name).frame
+        for name, days in (("a", (0.0, 4, 8, 12)), ("b", (0.0, 4, 9, 14)))
+    ]
+    tracks = Tracks(pd.concat(parts, ignore_index=True))
+    curves = analyze(tracks, FAST).survival
+    new = curves[curves["class"] == "all_new"].set_index("day")["survival"]
+    assert new.loc[0.0] == 1.0
+    assert new.iloc[-1] == pytest.approx(0.5, abs=0.01)
+    assert curves["ci_low"].isna().all()
+
+
+def test_missed_sightings_do_not_lower_the_corrected_survival():
+    lives = pd.DataFrame({"seen_at_end": [1.0] * 72 + [0.0] * 28})
+    assert corrected_share(lives, 0.1) == pytest.approx(0.8)
+    assert np.isnan(corrected_share(lives.iloc[:0], 0.1))
+
+
+def classes(lives, **more):
+    """Class at the landmark (day 4) of the tracks with days 0, 2, 4, 8, 16."""
+    h = one(lives, days=(0.0, 2, 4, 8, 16), **more)
+    lives_ = follow([h], FAST).lives
+    return sorted(lives_.loc[lives_["class"] != "stable", "class"])
+
+
+def test_what_comes_after_the_landmark_makes_no_class():
+    """Two new spines with an old one between them at day 4; it is lost later."""
+    between = {1: "00111", 2: "11110", 3: "00111"}
+    assert classes(between) == ["non_clustered", "non_clustered"]
+    assert classes({1: "00111", 2: "11000", 3: "00111"}) == ["clustered", "clustered"]
+
+
+def test_two_that_cannot_be_told_apart_are_no_cluster_at_the_landmark():
+    late = {1: "00111", 2: "00111", 3: "00011"}
+    assert classes(late, arcs={1: 1.0, 2: 1.3, 3: 3.0}) == ["non_clustered"] * 2
+
+
+def test_the_landmark_is_a_day_not_a_duration():
+    h = one({1: "0111", 2: "1111"}, days=(-4.0, 0, 4, 16))
+    assert follow([h], FAST).periods["to_days"].max() == 12
+
+
+def test_a_ratio_of_classes_never_seen_together_is_not_settled():
+    columns = ["spine", "exposed", "from_days", "to_days", "lost"]
+    rows = [(k, 1, 0.0, 4.0, k % 2 == 0) for k in range(10)]
+    rows += [(10 + k, 0, 0.0, 5.0, k % 2 == 0) for k in range(10)]
+    periods = pd.DataFrame(rows, columns=columns)
+    assert np.isnan(log_hazard_ratio(periods, periods["exposed"].to_numpy(float)))
+
+
+def test_curves_of_one_animal_have_no_band():
+    lives = {1: "01110", 2: "01111", 3: "11111"}
+    curves = analyze(tracks_of(lives, days=(0.0, 2, 4, 8, 16)), FAST).survival
+    assert curves["ci_low"].isna().all()
+
+
+def test_an_animal_that_lost_everything_was_looked_at_like_the_others():
+    days = (0.0, 4, 8, 12)
+    parts = [
+        tracks_of({1: life, 2: "1111"}, days=days, animal=name).frame
+        for name, life in (("a", "0100"), ("b", "0111"))
+    ]
+    hs = histories(Tracks(pd.concat(parts, ignore_index=True)), 1)
+    assert not follow(hs, FAST).uneven
