@@ -16,6 +16,7 @@ stack of a sixteenth of the size.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import time
 from collections.abc import Callable
@@ -112,12 +113,41 @@ def card(device: torch.device, net: SpineUNet, volume: Volume) -> dict[str, floa
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     seconds = timed(lambda: predict(volume, net, tile_mvox=60.0, device=device))
-    return {
+    return net_alone(device, net) | {
         "bf16 TFLOP/s of the card": rate / 1e12,
         "bandwidth GB/s of the card": bandwidth / 1e9,
         "share of the rate": FLOP_PER_VOXEL * volume.data.size / seconds / rate,
         "peak memory GB": torch.cuda.max_memory_allocated() / 1e9,
     }
+
+
+def net_alone(device: torch.device, net: SpineUNet) -> dict[str, float]:
+    """Gvox a second of the net on one tile that lies on the card, by layout, type and compiler."""
+    tile = torch.rand((1, 1, 64, 512, 512), device=device)
+    last = copy.deepcopy(net).to(memory_format=torch.channels_last_3d)
+    half = copy.deepcopy(last).to(torch.bfloat16)
+    ways: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], torch.Tensor]] = {
+        "autocast, channels first": (net, tile),
+        "autocast, channels last": (last, tile),
+        "bf16 weights, channels last": (half, tile.to(torch.bfloat16)),
+        "bf16 weights, channels last, compiled": (torch.compile(half), tile.to(torch.bfloat16)),
+    }
+    out = {}
+    for name, (run, x) in ways.items():
+
+        def once(run: Callable[[torch.Tensor], torch.Tensor] = run, x: torch.Tensor = x) -> None:
+            with (
+                torch.inference_mode(),
+                torch.autocast("cuda", torch.bfloat16, x.dtype != torch.bfloat16),
+            ):
+                run(x)
+            torch.cuda.synchronize()
+
+        once()
+        once()
+        median = float(np.median([timed(once) for _ in range(5)]))
+        out[f"net alone, Gvox/s: {name}"] = tile.numel() / median / 1e9
+    return out
 
 
 def main() -> None:

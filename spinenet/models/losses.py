@@ -26,7 +26,7 @@ def segment_loss(logits: Tensor, target: Tensor, known: Tensor) -> dict[str, Ten
     spine = target[:, SPINE]
     terms = {
         "shaft": overlap_loss(logits[:, SHAFT], target[:, SHAFT], known_shaft),
-        "spine": overlap_loss(logits[:, SPINE], spine, known_spine, positive_weight=3.0),
+        "spine": overlap_loss(logits[:, SPINE], spine, known_spine),
         "centre": heat_loss(logits[:, CENTRE], target[:, CENTRE], known_centre),
         "offset": offset_loss(logits[:, OFFSET], target[:, OFFSET], spine * known_spine),
     }
@@ -35,17 +35,12 @@ def segment_loss(logits: Tensor, target: Tensor, known: Tensor) -> dict[str, Ten
     return terms
 
 
-def overlap_loss(
-    logits: Tensor, target: Tensor, known: Tensor, positive_weight: float = 1.0
-) -> Tensor:
+def overlap_loss(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
     """Soft Dice over the batch plus cross-entropy."""
     p = torch.sigmoid(logits) * known
     t = target * known
     dice = 1 - (2 * (p * t).sum() + 1) / (p.sum() + t.sum() + 1)
-    weight = torch.tensor(positive_weight, device=logits.device)
-    entropy = F.binary_cross_entropy_with_logits(
-        logits, target, pos_weight=weight, reduction="none"
-    )
+    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     return dice + 5 * (entropy * known).sum() / known.sum().clamp(min=1)
 
 

@@ -6,6 +6,7 @@ out-of-focus haze); two Gaussians are separable, so a stack costs a fraction of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,8 @@ from spinenet.synthetic.paint import Painted
 from spinenet.types import FloatArray, Um3
 
 SIGMA_PER_FWHM = 1 / 2.3548
+TRUNCATE = 2.5
+"""Standard deviations at which Gaussians end."""
 
 
 @dataclass(frozen=True)
@@ -87,33 +90,53 @@ def blur(
     """(Z, Y, X) light from (Z * fold, Y, X) density, through the microscope's optics alone."""
     step = np.array([voxel_um[0] / fold, voxel_um[1], voxel_um[2]])
     core = np.array([scope.axial_fwhm_um, scope.lateral_fwhm_um, scope.lateral_fwhm_um])
-    sigma = core * SIGMA_PER_FWHM / step
-    sharp = ndimage.gaussian_filter(density, sigma, truncate=2.5, mode="nearest")
-    coarse = density[:, : density.shape[1] // 4 * 4, : density.shape[2] // 4 * 4]
-    z, y, x = coarse.shape
-    coarse = coarse.reshape(z, y // 4, 4, x // 4, 4).mean(axis=(2, 4))
+    deep, *flat = core * SIGMA_PER_FWHM / step
+    sharp = _blur_plane(_into_slices(density, deep, fold), flat)
+    z, y, x = sharp.shape
+    coarse = density[:, : y // 4 * 4, : x // 4 * 4]
+    coarse = coarse.reshape(z * fold, y // 4, 4, x // 4, 4).mean(axis=(2, 4))
     lateral, axial = scope.halo_widths
-    wide = sigma * [axial, lateral / 4, lateral / 4]
-    halo = ndimage.gaussian_filter(coarse, wide, truncate=2.5, mode="nearest")
-    middle = slice(fold // 2, None, fold)
-    halo = np.repeat(np.repeat(halo[middle], 4, axis=1), 4, axis=2)
-    halo = np.pad(halo, [(0, 0), (0, density.shape[1] - y), (0, density.shape[2] - x)], mode="edge")
+    halo = _blur_plane(_into_slices(coarse, deep * axial, fold), [s * lateral / 4 for s in flat])
+    halo = np.repeat(np.repeat(halo, 4, axis=1), 4, axis=2)
+    halo = np.pad(halo, [(0, 0), (0, y % 4), (0, x % 4)], mode="edge")
     halo = ndimage.uniform_filter(halo, (1, 5, 5), mode="nearest")
-    if fold % 2 == 0:
-        sharp = (sharp[fold // 2 - 1 :: fold] + sharp[fold // 2 :: fold]) / 2
-    else:
-        sharp = sharp[middle]
     out: npt.NDArray[np.float32] = (1 - scope.halo_share) * sharp + scope.halo_share * halo
     return out.astype(np.float32)
+
+
+def _into_slices(
+    density: npt.NDArray[np.float32], sigma: float, fold: int
+) -> npt.NDArray[np.float32]:
+    """(Z, Y, X): what a Gaussian of `sigma` sub-slices around the middle of each slice gathers of
+    (Z * fold, Y, X); beyond its ends the stack goes on as it ends."""
+    n = len(density)
+    reach = int(np.ceil(TRUNCATE * sigma)) + 1
+    middles = np.arange(n // fold) * fold + (fold - 1) / 2
+    apart = np.arange(-reach, n + reach) - middles[:, None]
+    weights = np.exp(-0.5 * (apart / sigma) ** 2) * (np.abs(apart) <= TRUNCATE * sigma + 0.5)
+    weights /= weights.sum(axis=1, keepdims=True)
+    inside = weights[:, reach:-reach]
+    inside[:, 0] += weights[:, :reach].sum(axis=1)
+    inside[:, -1] += weights[:, -reach:].sum(axis=1)
+    gathered = inside.astype(np.float32) @ density.reshape(n, -1)
+    return gathered.reshape(-1, *density.shape[1:])
+
+
+def _blur_plane(light: npt.NDArray[np.float32], sigma: Sequence[float]) -> npt.NDArray[np.float32]:
+    out: npt.NDArray[np.float32] = ndimage.gaussian_filter(
+        light, sigma, axes=(1, 2), truncate=TRUNCATE, mode="nearest"
+    )
+    return out
 
 
 def _shading(
     rng: np.random.Generator, shape: tuple[int, ...], voxel_um: Um3, scope: Microscope
 ) -> FloatArray:
     """Slow changes of brightness over the field and one vessel's shadow."""
-    knots = rng.normal(0, scope.shading, (2, 4, 4))
-    zoom = [n / k for n, k in zip(shape, knots.shape, strict=True)]
-    field = np.exp(ndimage.zoom(knots, zoom, order=1, grid_mode=True, mode="nearest"))
+    knots = rng.normal(0, scope.shading, (2, 4, 4)).astype(np.float32)
+    for axis, n in enumerate(shape):
+        knots = np.moveaxis(_stretch(np.moveaxis(knots, axis, 0), n), 0, axis)
+    field = np.exp(knots)
     if scope.shadow:
         y, x = np.arange(shape[1]) * voxel_um[1], np.arange(shape[2]) * voxel_um[2]
         angle = rng.uniform(0, np.pi)
@@ -124,6 +147,14 @@ def _shading(
         field *= 1 - rng.uniform(0.3, 0.8) * np.exp(-0.5 * (across / width) ** 2)[None]
     out: FloatArray = field.astype(np.float32)
     return out
+
+
+def _stretch(knots: npt.NDArray[np.float32], n: int) -> npt.NDArray[np.float32]:
+    """(n, ...) between (K, ...) knots in the middles of K equal parts, straight from one to the
+    next, level beyond the outer ones."""
+    at = np.clip((np.arange(n) + 0.5) * len(knots) / n - 0.5, 0, len(knots) - 1)
+    weights = np.clip(1 - np.abs(at[:, None] - np.arange(len(knots))), 0, 1)
+    return np.tensordot(weights.astype(np.float32), knots, axes=1)
 
 
 def _shake(rng: np.random.Generator, light: npt.NDArray[np.float32], jitter_px: float) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import lightning as L
 import torch
+from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
@@ -77,6 +78,7 @@ def train_segment(
         strategy="ddp" if config.trainer.devices > 1 else "auto",
         precision="bf16-mixed" if _has_bf16(config) else "32-true",
         gradient_clip_val=1.0,
+        benchmark=True,  # patches are of one size: the card's fastest kernels are found once
         logger=[
             CSVLogger(out, name="log", version=f"from_step_{start}"),
             TensorBoardLogger(out, name="log", version=f"from_step_{start}"),
@@ -97,6 +99,7 @@ def train_segment(
         batch_size=config.batch,
         num_workers=config.workers,
         persistent_workers=config.workers > 0,
+        pin_memory=not isinstance(trainer.accelerator, CPUAccelerator),
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
