@@ -115,7 +115,7 @@ def main() -> None:
     for k in range(args.stacks):
         rng = np.random.default_rng([78, k])
         scene = variant.draw(rng, DENSE)
-        stack = variant.image(rng, scene, variant.PHOTONS["good"])
+        stack, labelled = variant.image(rng, scene, variant.PHOTONS["good"])
         volume = Volume(stack, variant.VOXEL_UM, Session(f"v{k}", "dense", 0))
         seen = predict(volume, weights.net, tile_mvox=5.0, device=torch.device("cpu"))
         true = np.array([[row[f"{a}_um"] for a in "zyx"] for row in scene.rows])
@@ -126,7 +126,7 @@ def main() -> None:
         for name, rule in RULES.items():
             labels, places = rule(seen, weights.thresholds)
             whole = np.where(labels > 0, labels + 1, shaft)
-            counts[name] += count_masks(scene.labels, whole, hidden)
+            counts[name] += count_masks(labelled, whole, hidden)
             i, j = pair_centres(places, true)
             hit = np.zeros(len(true), bool)
             hit[j] = True

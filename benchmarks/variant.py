@@ -42,7 +42,7 @@ WAVELENGTH_UM, INDEX = 0.92, 1.33
 
 @dataclass(frozen=True)
 class Scene:
-    """density on the fine grid, labels on the stack's, one truth row per spine."""
+    """density and labels on the fine grid, one truth row per spine."""
 
     density: FloatArray
     labels: np.ndarray
@@ -171,18 +171,37 @@ def draw(rng: np.random.Generator, morphology: MorphologyConfig) -> Scene:
             label += 1
     for dendrite in scene.dendrites:
         paint_dendrite(paint, dendrite)
-    return Scene(paint.density, coarse(paint.labels), rows)
+    return Scene(paint.density, paint.labels, rows)
 
 
 def coarse(fine: np.ndarray) -> np.ndarray:
-    """(Z, Y, X) labels of the stack: of what covers half a pixel in one of its sub-slices."""
-    parts = fine.reshape(SHAPE[0], FINE, SHAPE[1], 2, SHAPE[2], 2)
-    covered = {
-        kind: (mask.sum(axis=(3, 5)) >= 2).any(axis=1)
-        for kind, mask in (("shaft", parts == 1), ("spine", parts > 1))
-    }
-    spines = np.where(covered["spine"], parts.max(axis=(1, 3, 5)), 0)
-    return np.where(covered["shaft"], 1, spines).astype(np.uint16)
+    """(Z, Y, X, 4, 2, 2) of a fine grid, by the stack's voxels."""
+    z, y, x = (n // f for n, f in zip(fine.shape, (FINE, 2, 2), strict=True))
+    return fine.reshape(z, FINE, y, 2, x, 2).transpose(0, 2, 4, 1, 3, 5)
+
+
+def seen(scene: Scene, psf: FloatArray) -> np.ndarray:
+    """(Z, Y, X) labels of the stack: shafts where they cover half a pixel in a sub-slice, spines
+    where their own light, through this beam, is at least half of its brightest."""
+    shaft = ((coarse(scene.labels) == 1).sum(axis=(4, 5)) >= 2).any(axis=3)
+    out = shaft.astype(np.uint16)
+    brightest = np.zeros(SHAPE, np.float32)
+    for label, window in enumerate(ndimage.find_objects(scene.labels.astype(np.int32)), start=1):
+        if window is None or label == 1:
+            continue
+        voxels = tuple(
+            slice(max(w.start // f - n, 0), min(-(-w.stop // f) + n, size))
+            for w, f, n, size in zip(window, (FINE, 2, 2), (4, 5, 5), SHAPE, strict=True)
+        )
+        fine = tuple(
+            slice(v.start * f, v.stop * f) for v, f in zip(voxels, (FINE, 2, 2), strict=True)
+        )
+        own = scene.density[fine] * (scene.labels[fine] == label)
+        light = coarse(fftconvolve(own, psf, "same")).mean(axis=(3, 4, 5))
+        mine = (light >= 0.5 * light.max()) & (light > brightest[voxels]) & ~shaft[voxels]
+        out[voxels][mine] = label
+        brightest[voxels][mine] = light[mine]
+    return out
 
 
 def beam(numerical_aperture: float) -> FloatArray:
@@ -198,17 +217,19 @@ def beam(numerical_aperture: float) -> FloatArray:
     return psf / psf.sum()
 
 
-def image(rng: np.random.Generator, scene: Scene, photons: float) -> np.ndarray:
-    light = fftconvolve(scene.density, beam(rng.uniform(0.75, 0.95)).astype(np.float32), "same")
-    light = light.reshape(SHAPE[0], FINE, SHAPE[1], 2, SHAPE[2], 2).mean(axis=(1, 3, 5))
-    peak = float(np.percentile(light[scene.labels == 1], 98))
+def image(rng: np.random.Generator, scene: Scene, photons: float) -> tuple[np.ndarray, np.ndarray]:
+    """The stack, and its labels."""
+    psf = beam(rng.uniform(0.75, 0.95)).astype(np.float32)
+    labels = seen(scene, psf)
+    light = coarse(fftconvolve(scene.density, psf, "same")).mean(axis=(3, 4, 5))
+    peak = float(np.percentile(light[labels == 1], 98))
     mean = np.clip(light, 0, None) * photons / peak + rng.uniform(0.05, 0.5)
     noise = rng.poisson(mean) - mean + rng.normal(0, 0.4, mean.shape)
     blurred = ndimage.gaussian_filter(noise, (0, 0.5, 0.5))
     noise = blurred * (noise.std() / blurred.std())
     bands = ndimage.gaussian_filter1d(rng.normal(0, 1, mean.shape[:2]), 2, axis=1)
-    seen = mean * (1 + 0.1 * bands[..., None]) + noise
-    return np.clip(np.rint(seen * 40 + 200), 0, 65535).astype(np.uint16)
+    counts = mean * (1 + 0.1 * bands[..., None]) + noise
+    return np.clip(np.rint(counts * 40 + 200), 0, 65535).astype(np.uint16), labels
 
 
 def write(folder: Path, snr: str, n: int) -> None:
@@ -217,9 +238,9 @@ def write(folder: Path, snr: str, n: int) -> None:
         rng = np.random.default_rng([77, k])
         scene = draw(rng, MorphologyConfig())
         session = Session(f"v{k}", f"v{k}", 0)
-        stack = image(rng, scene, PHOTONS[snr])
+        stack, labels = image(rng, scene, PHOTONS[snr])
         path = write_volume(folder / f"{session.name}.ome.tif", Volume(stack, VOXEL_UM, session))
-        write_stack(folder / "labels" / f"{session.name}.ome.tif", scene.labels, VOXEL_UM)
+        write_stack(folder / "labels" / f"{session.name}.ome.tif", labels, VOXEL_UM)
         who = {"animal": session.animal, "region": session.region, "session": 0, "day": 0.0}
         rows.append({**who, "path": path.name})
         spines += [{**who, **row} for row in scene.rows]

@@ -22,6 +22,7 @@ from spinenet.synthetic.morphology import (
 )
 from spinenet.synthetic.optics import draw_microscope, image
 from spinenet.synthetic.paint import paint
+from spinenet.synthetic.seen import seen_labels
 from spinenet.synthetic.turnover import Lives, live
 from spinenet.tables import DENDRITES, SPINES, TRACKS
 from spinenet.types import FloatArray, Presence, Session, Volume
@@ -92,9 +93,10 @@ def simulate_region(config: SimulateConfig, animal: str, region: str, seed: int)
         painted = paint(
             Scene(tuple(dendrites), _moved(clutter, move)), config.shape, config.voxel_um
         )
-        stack = image(rng, painted, config.voxel_um, draw_microscope(rng, optics))
+        scope = draw_microscope(rng, optics)
+        stack = image(rng, painted, config.voxel_um, scope)
         volumes.append(Volume(stack, config.voxel_um, session))
-        labels.append(painted.labels)
+        labels.append(seen_labels(painted, config.voxel_um, scope))
         rows = _spine_rows(session, dendrites, who, lives, first, extent)
         spines += rows
         tracks += _track_rows(session, dendrites, lives, first, extent, rows)

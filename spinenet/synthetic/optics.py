@@ -88,13 +88,11 @@ def blur(
     density: npt.NDArray[np.float32], fold: int, voxel_um: Um3, scope: Microscope
 ) -> npt.NDArray[np.float32]:
     """(Z, Y, X) light from (Z * fold, Y, X) density, through the microscope's optics alone."""
-    step = np.array([voxel_um[0] / fold, voxel_um[1], voxel_um[2]])
-    core = np.array([scope.axial_fwhm_um, scope.lateral_fwhm_um, scope.lateral_fwhm_um])
-    deep, *flat = core * SIGMA_PER_FWHM / step
-    sharp = _blur_plane(_into_slices(density, deep, fold), flat)
+    sharp = in_focus(density, fold, voxel_um, scope)
     z, y, x = sharp.shape
     coarse = density[:, : y // 4 * 4, : x // 4 * 4]
     coarse = coarse.reshape(z * fold, y // 4, 4, x // 4, 4).mean(axis=(2, 4))
+    deep, *flat = _sigma(fold, voxel_um, scope)
     lateral, axial = scope.halo_widths
     halo = _blur_plane(_into_slices(coarse, deep * axial, fold), [s * lateral / 4 for s in flat])
     halo = np.repeat(np.repeat(halo, 4, axis=1), 4, axis=2)
@@ -102,6 +100,22 @@ def blur(
     halo = ndimage.uniform_filter(halo, (1, 5, 5), mode="nearest")
     out: npt.NDArray[np.float32] = (1 - scope.halo_share) * sharp + scope.halo_share * halo
     return out.astype(np.float32)
+
+
+def in_focus(
+    density: npt.NDArray[np.float32], fold: int, voxel_um: Um3, scope: Microscope
+) -> npt.NDArray[np.float32]:
+    """(Z, Y, X) light of (Z * fold, Y, X) density through the core of the point spread function."""
+    deep, *flat = _sigma(fold, voxel_um, scope)
+    return _blur_plane(_into_slices(density, deep, fold), flat)
+
+
+def _sigma(fold: int, voxel_um: Um3, scope: Microscope) -> FloatArray:
+    """(3,) of the core, in sub-slices and pixels."""
+    step = np.array([voxel_um[0] / fold, voxel_um[1], voxel_um[2]])
+    core = np.array([scope.axial_fwhm_um, scope.lateral_fwhm_um, scope.lateral_fwhm_um])
+    sigma: FloatArray = core * SIGMA_PER_FWHM / step
+    return sigma
 
 
 def _into_slices(

@@ -25,10 +25,12 @@ SUB_SLICE_UM = 0.2
 
 @dataclass(frozen=True)
 class Painted:
-    """density (Z * fold, Y, X) float32, 1 inside; labels (Z, Y, X): 0, 1 shaft, 2.. spines."""
+    """density (Z * fold, Y, X) float32, 1 inside; labels (Z, Y, X): 0, 1 shaft, 2.. spines, where
+    any part of a slice is inside; fine_labels (Z * fold, Y, X) by sub-slices."""
 
     density: npt.NDArray[np.float32]
     labels: npt.NDArray[np.uint16]
+    fine_labels: npt.NDArray[np.uint16]
     fold: int
 
 
@@ -50,7 +52,8 @@ def paint(scene: Scene, shape: tuple[int, int, int], voxel_um: Um3) -> Painted:
     labels = canvas.labels.reshape(shape[0], fold, *shape[1:])
     spines = labels.max(axis=1)
     shaft = (labels == 1).any(axis=1)
-    return Painted(canvas.density, np.where(shaft, 1, spines).astype(np.uint16), fold)
+    whole = np.where(shaft, 1, spines).astype(np.uint16)
+    return Painted(canvas.density, whole, canvas.labels, fold)
 
 
 def _paint_spine(canvas: _Canvas, dendrite: Dendrite, spine: SpineShape, label: int) -> None:

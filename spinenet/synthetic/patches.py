@@ -12,6 +12,7 @@ from spinenet.synthetic.morphology import Scene, beyond_shaft_um, place
 from spinenet.synthetic.optics import draw_microscope, image
 from spinenet.synthetic.paint import paint
 from spinenet.synthetic.scenes import draw_scene
+from spinenet.synthetic.seen import seen_labels
 from spinenet.types import FloatArray, Um3
 
 
@@ -51,7 +52,7 @@ def draw_example(
     scope = draw_microscope(rng, optics)
     centres, scorable = scorable_spines(scene, extent)
     stack = image(rng, painted, voxel, scope)
-    return Example(stack, painted.labels, centres, scorable, voxel)
+    return Example(stack, seen_labels(painted, voxel, scope), centres, scorable, voxel)
 
 
 def scorable_spines(

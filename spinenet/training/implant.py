@@ -21,6 +21,7 @@ from spinenet.synthetic.morphology import (
 )
 from spinenet.synthetic.optics import blur, draw_microscope
 from spinenet.synthetic.paint import paint
+from spinenet.synthetic.seen import seen_labels
 from spinenet.training.targets import KNOWN_ALL, Labelled, forget
 from spinenet.types import FloatArray, Um3
 
@@ -78,10 +79,11 @@ def implant(
 
     labels, known = patch.labels.copy(), patch.known.copy()
     centres, wanted = [patch.centres_vox], [patch.wanted]
+    seen = seen_labels(grown, patch.voxel_um, scope)
     for k, spine in enumerate(spines):
         at = place(dendrite, spine)
         number = len(patch.centres_vox) + k + 2
-        mine = (grown.labels == k + 2) & ~on
+        mine = seen == k + 2
         labels[mine], known[mine] = number, KNOWN_ALL
         centres.append(at.centre[None] / voxel)
         beyond = beyond_shaft_um(dendrite, spine, at)

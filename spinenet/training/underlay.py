@@ -14,6 +14,7 @@ from spinenet.synthetic.optics import blur, draw_microscope
 from spinenet.synthetic.paint import paint
 from spinenet.synthetic.patches import scorable_spines
 from spinenet.synthetic.scenes import draw_scene
+from spinenet.synthetic.seen import seen_labels
 from spinenet.training.implant import PLAIN, photon_share
 from spinenet.training.targets import KNOWN_ALL, Labelled, forget
 from spinenet.types import IntArray
@@ -86,7 +87,8 @@ def underlay(
     bare = replace(morphology, axons=none, puncta=none, clouds=none, blobs=none)
     scene = draw_scene(rng, bare, extent, int(rng.integers(1, 3)))
     painted = paint(scene, shape, voxel)
-    added = blur(painted.density, painted.fold, voxel, draw_microscope(rng, optics))
+    scope = draw_microscope(rng, optics)
+    added = blur(painted.density, painted.fold, voxel, scope)
     on = painted.labels == 1
     own = float(np.median(added[on])) if on.any() else 1.0
     added *= ground.shaft_light * rng.uniform(*BRIGHTNESS) / max(own, 1e-3)
@@ -96,7 +98,7 @@ def underlay(
     return forget(
         Labelled(
             normalise(np.minimum(light, ground.top_light), PLAIN),
-            painted.labels,
+            seen_labels(painted, voxel, scope),
             np.full(shape, KNOWN_ALL, np.uint8),
             centres_um / np.array(voxel),
             scorable,

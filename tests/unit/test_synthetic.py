@@ -9,6 +9,7 @@ from spinenet.synthetic.morphology import Clutter, Dendrite, Scene, SpineShape, 
 from spinenet.synthetic.optics import Microscope, draw_microscope, image
 from spinenet.synthetic.paint import paint
 from spinenet.synthetic.patches import draw_example
+from spinenet.synthetic.seen import seen_labels
 from spinenet.synthetic.turnover import live
 
 VOXEL = (0.5, 0.1, 0.1)
@@ -45,6 +46,27 @@ def test_the_painted_head_has_its_volume():
     head = (fine == 2).sum() * 0.1**3
     neck = np.pi * 0.15**2 * 0.5
     assert head == pytest.approx(SPINE.head_volume_um3 + neck, rel=0.15)
+
+
+def test_a_tiny_head_is_seen_as_large_as_the_blur():
+    tiny = replace(SPINE, neck_radius_um=0.01, head_radii_um=(0.05, 0.05, 0.05))
+    fine = (0.1, 0.05, 0.05)
+    painted = paint(Scene((replace(STRAIGHT, spines=(tiny,)),)), (60, 120, 240), fine)
+    mine = seen_labels(painted, fine, SCOPE) == 2
+    assert (painted.labels == 2)[:, 90:].any(axis=(1, 2)).sum() * 0.1 < 0.4
+    depth, height = (mine.any(axis=(1, 2)).sum() * 0.1, mine.any(axis=(0, 1)).sum() * 0.05)
+    assert depth == pytest.approx(SCOPE.axial_fwhm_um, rel=0.1)
+    assert height == pytest.approx(SCOPE.lateral_fwhm_um, rel=0.25)
+
+
+def test_of_two_spines_that_touch_each_is_seen_at_its_place():
+    beside = replace(SPINE, arc_um=6.7)
+    seen = seen_labels(
+        paint(Scene((replace(STRAIGHT, spines=(SPINE, beside)),)), SHAPE, VOXEL), VOXEL, SCOPE
+    )
+    assert seen[6, 52, 60] == 2
+    assert seen[6, 52, 67] == 3
+    assert seen[6, 40, 60] == 1
 
 
 def test_clutter_has_no_label():
