@@ -7,13 +7,14 @@ was trained on, where there are any, else on the same simulated stacks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from scipy import ndimage
 from scipy.optimize import minimize
+from scipy.special import expit
 
 from spinenet.config import MorphologyConfig, OpticsConfig, TrainSegmentConfig
 from spinenet.evaluate.judge import pair_centres
@@ -34,6 +35,8 @@ MASK_GRID = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 REACH_UM = 3.0
 FAINTEST = 0.1
 """Peaks from this height on tell how height and truth go together."""
+LOWEST = 0.02
+"""Peaks below are never looked at, whatever the calibration makes of them."""
 SLOPES = (0.2, 4.0)
 """Of the calibration; outside, too few peaks were seen to tell."""
 VALIDATION_STREAM = 999_983
@@ -44,6 +47,16 @@ VALIDATION_STREAM = 999_983
 class _Seen:
     labelled: Labelled
     prediction: Prediction
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Peaks of one stack: (N, 3) where, (N,) how high, and whether they would be false alarms."""
+
+    labelled: Labelled
+    centres_um: FloatArray
+    heights: FloatArray
+    counted: BoolArray
 
 
 @dataclass(frozen=True)
@@ -78,10 +91,11 @@ def fit_thresholds(
         [(s.prediction.spine, s.labelled.labels > 1, _known(s, KNOWN_SPINE)) for s in simulated]
     )
     seen = _see(net, annotated) if annotated else simulated
-    calibrate(net, *calibration([_peaks(s, FAINTEST, _counted(s, shaft)) for s in seen]))
-    seen = _see(net, [s.labelled for s in seen])
-    counted = [_counted(s, shaft) for s in seen]
-    found = {t: _all([_peaks(s, t, c) for s, c in zip(seen, counted, strict=True)]) for t in GRID}
+    places = [_places(s, shaft) for s in seen]
+    slope, offset = calibration([_peaks(p, FAINTEST) for p in places])
+    calibrate(net, slope, offset)
+    places = [replace(p, heights=_calibrated(p.heights, slope, offset)) for p in places]
+    found = {t: _all([_peaks(p, t) for p in places]) for t in GRID}
     centre = max(GRID, key=lambda t: ratios(*found[t].counts)["f1"])
     best = found[centre]
     return (
@@ -177,18 +191,25 @@ def _counted(seen: _Seen, shaft: float) -> BoolArray:
     return known & ~far
 
 
-def _peaks(seen: _Seen, threshold: float, counted: BoolArray) -> _Peaks:
+def _places(seen: _Seen, shaft: float) -> _Places:
+    """All peaks of a stack; a map that grows with the height leaves them where they are."""
+    labelled = seen.labelled
+    centres, heights = find_peaks(seen.prediction.centre, labelled.voxel_um, LOWEST)
+    at = nearest_voxels(centres, labelled.voxel_um, labelled.shape)
+    return _Places(labelled, centres, heights, _counted(seen, shaft)[tuple(at.T)])
+
+
+def _peaks(places: _Places, threshold: float) -> _Peaks:
     """Peaks that are spines or false alarms; what nobody could score counts neither way."""
-    labelled, voxel = seen.labelled, np.array(seen.labelled.voxel_um)
-    centres, heights = find_peaks(seen.prediction.centre, labelled.voxel_um, threshold)
-    found, true = pair_centres(centres, labelled.centres_vox * voxel)
-    right = np.zeros(len(centres), bool)
+    labelled, high = places.labelled, places.heights >= threshold
+    found, true = pair_centres(
+        places.centres_um[high], labelled.centres_vox * np.array(labelled.voxel_um)
+    )
+    right, paired = np.zeros(high.sum(), bool), np.zeros(high.sum(), bool)
     right[found[labelled.wanted[true]]] = True
-    paired = np.zeros(len(centres), bool)
     paired[found] = True
-    at = nearest_voxels(centres, labelled.voxel_um, counted.shape)
-    counts = right | (~paired & counted[tuple(at.T)])
-    return _Peaks(heights[counts], right[counts], int(labelled.wanted.sum()))
+    counts = right | (~paired & places.counted[high])
+    return _Peaks(places.heights[high][counts], right[counts], int(labelled.wanted.sum()))
 
 
 def _all(peaks: Sequence[_Peaks]) -> _Peaks:
@@ -197,6 +218,11 @@ def _all(peaks: Sequence[_Peaks]) -> _Peaks:
         np.concatenate([p.right for p in peaks]),
         sum(p.n_true for p in peaks),
     )
+
+
+def _calibrated(heights: FloatArray, slope: float, offset: float) -> FloatArray:
+    out: FloatArray = expit(slope * _logit(heights) + offset)
+    return out
 
 
 def _logit(p: FloatArray) -> FloatArray:
