@@ -32,6 +32,7 @@ from torch.utils.data import DataLoader
 from spinenet.config import TrainSegmentConfig
 from spinenet.models.inputs import (
     canonical_shape,
+    canonical_shift_um,
     canonical_voxel_um,
     denormalise,
     measure_brightness,
@@ -65,7 +66,7 @@ def canonical(volume: Volume) -> tuple[npt.NDArray[np.float32], FloatArray, Floa
     voxel = np.array(canonical_voxel_um(volume.voxel_size_um))
     bright = normalise(volume.data, measure_brightness(volume.data, volume.voxel_size_um))
     image = resample_xy(bright, canonical_shape(volume.data.shape, volume.voxel_size_um))
-    return image, voxel, 0.5 * (voxel - np.array(volume.voxel_size_um))
+    return image, voxel, canonical_shift_um(volume.voxel_size_um)
 
 
 class Recipe(Protocol):

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from spinenet.types import Um3
+from spinenet.types import FloatArray, Um3
 
 CANONICAL_XY_UM = 0.1
 ACCEPTED_XY_UM = (0.08, 0.13)
@@ -76,6 +76,13 @@ def canonical_shape(shape: tuple[int, ...], voxel_um: Um3) -> tuple[int, int, in
     zoom = (1.0, *xy_zoom(voxel_um))
     z, y, x = (max(round(n * f), 1) for n, f in zip(shape, zoom, strict=True))
     return z, y, x
+
+
+def canonical_shift_um(voxel_um: Um3) -> FloatArray:
+    """(3,) where voxel (0, 0, 0) of what the net sees lies in the stack: resampling keeps the outer
+    edges of the field in place, not the centres of the first voxels."""
+    shift: FloatArray = 0.5 * (np.array(canonical_voxel_um(voxel_um)) - np.array(voxel_um))
+    return shift
 
 
 def resample_xy(

@@ -13,6 +13,7 @@ from torch.nn.utils import convert_conv3d_weight_memory_format
 
 from spinenet.models.inputs import (
     canonical_shape,
+    canonical_shift_um,
     canonical_voxel_um,
     measure_brightness,
     normalise,
@@ -152,9 +153,7 @@ def predict(
         on_tile(done, len(boxes))
     at, says = np.concatenate(voters), np.concatenate(votes)
     if not native:
-        # resampling keeps the outer edges of the field in place, not the centres of voxel 0
-        shift = 0.5 * (np.array(voxel) - np.array(volume.voxel_size_um))
-        says = says + shift
+        says = says + canonical_shift_um(volume.voxel_size_um)
         maps = {c: _back(m, volume.data.shape) for c, m in maps.items()}
         at, says = _spread(at, says, shape, volume.data.shape)
     return Prediction(

@@ -18,6 +18,7 @@ from spinenet.io.annotated import AnnotatedStack, read_labels
 from spinenet.io.read import read_volume
 from spinenet.models.inputs import (
     canonical_shape,
+    canonical_shift_um,
     canonical_voxel_um,
     measure_brightness,
     normalise,
@@ -127,8 +128,7 @@ def _read_scene(stack: AnnotatedStack, config: AnnotatedConfig) -> AnnotatedScen
     voxel = canonical_voxel_um(volume.voxel_size_um)
     brightness = measure_brightness(volume.data, volume.voxel_size_um)
     image = resample_xy(normalise(volume.data, brightness), shape)
-    # resampling keeps the outer edges of the field in place, not the centres of voxel 0
-    grid = _Grid(image, voxel, 0.5 * (np.array(voxel) - np.array(volume.voxel_size_um)))
+    grid = _Grid(image, voxel, canonical_shift_um(volume.voxel_size_um))
     if stack.labels is not None:
         native = read_labels(stack.labels, volume.data.shape, stack.file.path.name)
         scene = _from_labels(stack, grid, native)
