@@ -1,10 +1,9 @@
-"""How well can a spine's mask be known at all? Simulated spines, each alone and without noise.
+"""Why masks are what is seen, not where a spine is: simulated spines, alone and without noise.
 
     python benchmarks/mask_ceiling.py [--stacks 40]
 
-The truth of a simulated stack is where the spine is, not where its light is seen. Here each
-scorable spine is imaged without its shaft, its neighbours and noise, and cut at a share of its own
-brightest voxel: no net on the whole, noisy stack has it as easy. Beside it the true masks
+Each scorable spine is imaged without its shaft, its neighbours and noise, and cut at a share of its
+own brightest voxel outside the shaft; Dice with where it was painted. Beside it the painted masks
 themselves, moved by one pixel and by one slice: what an error of that size costs. Voxels of
 0.7 x 0.105 x 0.105 um, microscopes as in training; Dice of the counts added up over all spines.
 """

@@ -29,6 +29,7 @@ from spinenet.io.write import write_stack, write_table, write_volume
 from spinenet.pipeline.evaluation import evaluate
 from spinenet.synthetic.morphology import Dendrite, PlacedSpine, SpineShape, place
 from spinenet.synthetic.scenes import draw_scene
+from spinenet.synthetic.seen import HALF
 from spinenet.tables import SESSIONS, SPINES
 from spinenet.types import FloatArray, Session, Volume
 
@@ -198,7 +199,7 @@ def seen(scene: Scene, psf: FloatArray) -> np.ndarray:
         )
         own = scene.density[fine] * (scene.labels[fine] == label)
         light = coarse(fftconvolve(own, psf, "same")).mean(axis=(3, 4, 5))
-        mine = (light >= 0.5 * light.max()) & (light > brightest[voxels]) & ~shaft[voxels]
+        mine = (light >= HALF * light.max()) & (light > brightest[voxels]) & ~shaft[voxels]
         out[voxels][mine] = label
         brightest[voxels][mine] = light[mine]
     return out

@@ -104,7 +104,7 @@ def predict(
 
     Parameters
     ----------
-    net: folded (inference) net
+    net: folded (inference) net; it is moved to `device`, and its weights laid out channels last
     on_tile: told tiles done and left after each tile
     """
     brightness = measure_brightness(volume.data, volume.voxel_size_um)
@@ -120,7 +120,7 @@ def predict(
     maps = {c: np.zeros(shape, np.uint8) for c in (SHAFT, SPINE, CENTRE)}
     voters, votes = [], []
     net = net.to(device)
-    # twice as fast on a card as channels first (benchmarks/speed.py)
+    # on a card twice as fast as channels first (benchmarks/speed.py), on a processor a tenth
     convert_conv3d_weight_memory_format(net, torch.channels_last_3d)
     boxes = plan_tiles(shape, tile_mvox)
     done = 0

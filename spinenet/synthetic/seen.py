@@ -23,18 +23,21 @@ def seen_labels(painted: Painted, voxel_um: Um3, scope: Microscope) -> npt.NDArr
     brightest. Of two spines the brighter has a voxel, the shaft keeps what is inside it."""
     fwhm_um = np.array([scope.axial_fwhm_um, scope.lateral_fwhm_um, scope.lateral_fwhm_um])
     pad = np.ceil(fwhm_um / np.array(voxel_um)).astype(int)
+    fold = painted.fold
     out = np.where(painted.labels == 1, 1, 0).astype(np.uint16)
     brightest = np.zeros(out.shape, np.float32)
-    for label, window in enumerate(ndimage.find_objects(painted.labels.astype(np.int32)), start=1):
+    for label, window in enumerate(
+        ndimage.find_objects(painted.fine_labels.astype(np.int32)), start=1
+    ):
         if window is None or label == 1:
             continue
         z, y, x = (
-            slice(max(w.start - n, 0), min(w.stop + n, size))
-            for w, n, size in zip(window, pad, out.shape, strict=True)
+            slice(max(w.start // f - n, 0), min(-(-w.stop // f) + n, size))
+            for w, f, n, size in zip(window, (fold, 1, 1), pad, out.shape, strict=True)
         )
-        fine = (slice(z.start * painted.fold, z.stop * painted.fold), y, x)
+        fine = (slice(z.start * fold, z.stop * fold), y, x)
         own = painted.density[fine] * (painted.fine_labels[fine] == label)
-        light = in_focus(own, painted.fold, voxel_um, scope)
+        light = in_focus(own, fold, voxel_um, scope)
         mine = (light >= HALF * light.max()) & (light > brightest[z, y, x]) & (out[z, y, x] != 1)
         out[z, y, x][mine] = label
         brightest[z, y, x][mine] = light[mine]

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import lightning as L
 import torch
-from lightning.pytorch.accelerators import CPUAccelerator
+from lightning.pytorch.accelerators import CUDAAccelerator
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from threadpoolctl import threadpool_limits
 from torch.utils.data import DataLoader
 
 from spinenet.config import TrainSegmentConfig
@@ -78,7 +79,9 @@ def train_segment(
         strategy="ddp" if config.trainer.devices > 1 else "auto",
         precision="bf16-mixed" if _has_bf16(config) else "32-true",
         gradient_clip_val=1.0,
-        benchmark=True,  # patches are of one size: the card's fastest kernels are found once
+        # patches are of one size, so the fastest kernels are looked for once; on a card two runs
+        # may then differ in the last bits
+        benchmark=True,
         logger=[
             CSVLogger(out, name="log", version=f"from_step_{start}"),
             TensorBoardLogger(out, name="log", version=f"from_step_{start}"),
@@ -99,7 +102,8 @@ def train_segment(
         batch_size=config.batch,
         num_workers=config.workers,
         persistent_workers=config.workers > 0,
-        pin_memory=not isinstance(trainer.accelerator, CPUAccelerator),
+        pin_memory=isinstance(trainer.accelerator, CUDAAccelerator),
+        worker_init_fn=_keep_to_one_core,
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -158,6 +162,11 @@ class _ShipAveraged(Callback):
         due = trainer.global_step and trainer.global_step % self.every == 0
         if due and trainer.is_global_zero:
             save_segment_weights(self.path, task.averaged.module, START_THRESHOLDS)
+
+
+def _keep_to_one_core(worker: int) -> None:
+    """Of processes that simulate there is one for each core; their products need no threads."""
+    threadpool_limits(1)
 
 
 def _accelerator(config: TrainSegmentConfig) -> str:

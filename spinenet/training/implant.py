@@ -83,7 +83,7 @@ def implant(
     for k, spine in enumerate(spines):
         at = place(dendrite, spine)
         number = len(patch.centres_vox) + k + 2
-        mine = seen == k + 2
+        mine = (seen == k + 2) & (patch.labels == 0)
         labels[mine], known[mine] = number, KNOWN_ALL
         centres.append(at.centre[None] / voxel)
         beyond = beyond_shaft_um(dendrite, spine, at)

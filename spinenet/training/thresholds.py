@@ -192,7 +192,7 @@ def _counted(seen: _Seen, shaft: float) -> BoolArray:
 
 
 def _places(seen: _Seen, shaft: float) -> _Places:
-    """All peaks of a stack; a map that grows with the height leaves them where they are."""
+    """All peaks of a stack: a calibration, which grows with the height, leaves their voxels."""
     labelled = seen.labelled
     centres, heights = find_peaks(seen.prediction.centre, labelled.voxel_um, LOWEST)
     at = nearest_voxels(centres, labelled.voxel_um, labelled.shape)

@@ -69,6 +69,16 @@ def test_of_two_spines_that_touch_each_is_seen_at_its_place():
     assert seen[6, 40, 60] == 1
 
 
+@pytest.mark.parametrize("voxel", [(0.2, 0.1, 0.1), (0.5, 0.1, 0.1)])
+def test_a_spine_that_the_border_cuts_is_seen_up_to_it(voxel):
+    shape = (30, 53, 120) if voxel[0] == 0.2 else (12, 53, 120)
+    painted = paint(Scene((STRAIGHT,)), shape, voxel)
+    seen = seen_labels(painted, voxel, SCOPE)
+    assert seen[round(3 / voxel[0]), 52, 60] == 2
+    flat = paint(Scene((STRAIGHT,)), (1, 80, 120), (0.2, 0.1, 0.1))
+    assert seen_labels(flat, (0.2, 0.1, 0.1), SCOPE).shape == (1, 80, 120)
+
+
 def test_clutter_has_no_label():
     ball = (np.array([3.0, 4.0, 6.0]), np.array([0.5, 0.5, 0.5]), 1.0)
     painted = paint(Scene((), Clutter((), (ball,))), SHAPE, VOXEL)
