@@ -2,7 +2,8 @@
 
     python benchmarks/real.py [--out FOLDER]
 
-The shipped weights never saw a real stack, so every dendrite is a test dendrite.
+The shipped weights were trained on these very dendrites: figures in sample. What nets like them do
+on dendrites that they never saw is measured by benchmarks/leave_one_out.py.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ scored on the fourth.
     python benchmarks/thresholds.py [--weights NAME]
 
 `centre` is the height from which a peak is a detection, `sure` the multiple of it that one sighting
-of a track must reach. The net itself never saw a real stack. Each fold takes the pair with the best
-adjacent link F1 on three dendrites among those whose detection F1 there is at least 0.65; its
-counts on the fourth are added up over the folds.
+of a track must reach. `--weights` should never have seen a real stack, like `unet-base`, the
+default. Each fold takes the pair with the best adjacent link F1 on three dendrites among those
+whose detection F1 there is at least 0.65; its counts on the fourth are added up over the folds.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def table(weights: str) -> dict[tuple[float, float], dict[str, Counts]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", default="default")
+    parser.add_argument("--weights", default="unet-base")
     found = table(parser.parse_args().weights)
     held: dict[str, dict] = {}
     for d in DENDRITES:

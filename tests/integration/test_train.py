@@ -83,7 +83,7 @@ def test_frozen_normalisation_stays_frozen_when_training_goes_on():
         (["--patch", "[16,64,96]"], "the same multiple of 8"),
         (["--net.channels", "[4,4]"], "four levels were expected"),
         (["--validation_stacks", "0"], "at least one is needed"),
-        (["--init", "unet-sim", "--net.channels", "[4,4,4,4]"], "are of a net with"),
+        (["--init", "unet-base", "--net.channels", "[4,4,4,4]"], "are of a net with"),
         (["--device", "cuda"], "no CUDA card is seen"),
     ],
 )
