@@ -28,7 +28,8 @@ def cloglog(design: FloatArray, lost: FloatArray) -> FloatArray:
     if not len(lost) or lost.min() == lost.max():
         return np.full(design.shape[1], np.nan)
     family = sm.families.Binomial(link=sm.families.links.CLogLog())
-    beta: FloatArray = np.asarray(sm.GLM(lost, design, family=family).fit().params, float)
+    with np.errstate(over="ignore"):  # a hazard whose exponent is endless is 1
+        beta: FloatArray = np.asarray(sm.GLM(lost, design, family=family).fit().params, float)
     return beta
 
 
@@ -100,7 +101,8 @@ def _jackknife(periods: pd.DataFrame, exposed: FloatArray) -> tuple[float, float
     if not np.isfinite(pseudo).all():
         return np.nan, np.nan
     half = stats.t.ppf(1 - LEVEL / 2, n - 1) * pseudo.std(ddof=1) / np.sqrt(n)
-    return float(np.exp(whole - half)), float(np.exp(whole + half))
+    with np.errstate(over="ignore"):  # so few that the interval has no end
+        return float(np.exp(whole - half)), float(np.exp(whole + half))
 
 
 def _permuted(

@@ -89,11 +89,13 @@ def with_machine(row: Row, redrawn: Redrawn) -> Row:
     n = int(row.get("n_animals", 0))
     means = redrawn.means[name]
     if name == HAZARD:
-        variance = _variance(np.log(_bounds(row)), n)
+        bounds = _bounds(row)
+        variance = _variance(np.log(bounds), n) if (bounds > 0).all() else np.nan
         found = combine(means, np.full(len(means), variance), n)
-        low, high, machine_low, machine_high = np.exp(
-            [found.low, found.high, found.machine_low, found.machine_high]
-        )
+        with np.errstate(over="ignore"):  # so few that the interval has no end
+            low, high, machine_low, machine_high = np.exp(
+                [found.low, found.high, found.machine_low, found.machine_high]
+            )
     else:
         of = redrawn.variances.get(name, np.full(len(means), _variance(_bounds(row), n)))
         found = combine(means, of, n)

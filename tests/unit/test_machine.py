@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from spinenet.analyze.errors import ALONE, Doubt, Rival, combine, draw
+from spinenet.analyze.machine import HAZARD, Redrawn, with_machine
 from spinenet.analyze.quality import judge_quality
 from spinenet.analyze.states import histories
 from spinenet.analyze.summary import analyze
@@ -73,6 +74,15 @@ def test_intervals_of_draws_hold_both_parts():
     wide = combine(rng.normal(0.2, 0.05, 50), np.full(50, 0.01**2), 5)
     assert wide.high - wide.low > same.high - same.low
     assert wide.machine_low < 0.2 < wide.machine_high
+
+
+@pytest.mark.parametrize("bounds", [(0.0, np.inf), (1e-200, 1e300), (np.nan, np.nan)])
+def test_a_hazard_ratio_of_too_few_has_an_interval_without_end_or_none(bounds):
+    row = {"name": HAZARD, "n_animals": 3, "sampling_low": bounds[0], "sampling_high": bounds[1]}
+    drawn = Redrawn({HAZARD: np.array([0.1, 0.2, 0.3])}, {})
+    out = with_machine(row, drawn)
+    assert out["machine_low"] < 1.3 < out["machine_high"]
+    assert "ci_low" not in out or out["ci_high"] > 1e100
 
 
 def test_without_probabilities_the_machines_columns_are_blank():
