@@ -76,6 +76,7 @@ def cluster_sizes(clusters: pd.DataFrame) -> Figure:
     axis.set_xticks(list(sizes))
     axis.set_xlabel("new spines in a contiguous cluster")
     axis.set_ylabel("clusters")
+    axis.yaxis.get_major_locator().set_params(integer=True)
     axis.legend(frameon=False)
     return figure
 
