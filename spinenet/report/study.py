@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from spinenet.report.figures import FATE_COLOURS, STYLE, fates
 from spinenet.types import Analysis, FloatArray, Presence
@@ -76,7 +77,7 @@ def cluster_sizes(clusters: pd.DataFrame) -> Figure:
     axis.set_xticks(list(sizes))
     axis.set_xlabel("new spines in a contiguous cluster")
     axis.set_ylabel("clusters")
-    axis.yaxis.get_major_locator().set_params(integer=True)
+    axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     axis.legend(frameon=False)
     return figure
 
