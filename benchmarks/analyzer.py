@@ -33,6 +33,7 @@ from spinenet.analyze.power import plan
 from spinenet.analyze.states import SEEN, Histories, histories
 from spinenet.analyze.summary import analyze
 from spinenet.config import AnalyzeConfig, CohortConfig, PowerConfig
+from spinenet.geometry import arc_length, project
 from spinenet.synthetic.cohort import simulate_cohort
 from spinenet.tables import TRACKS
 from spinenet.types import Tracks
@@ -137,12 +138,32 @@ def speed() -> dict[str, float]:
     }
 
 
+def along(spines: pd.DataFrame, nodes: pd.DataFrame) -> pd.Series:
+    """Arc length of every spine's base on its session's own trace, the traces of a dendrite slid so
+    that the spines they share agree in the median."""
+    arc = pd.Series(np.nan, spines.index)
+    for dendrite, mine in spines.groupby("dendrite_id"):
+        known = pd.Series(dtype=float)
+        for session, here in mine.groupby("session"):
+            on = (nodes["dendrite_id"] == dendrite) & (nodes["session"] == session)
+            line = nodes.loc[on, ["z_um", "y_um", "x_um"]].to_numpy(float)
+            bases = here[["base_z_um", "base_y_um", "base_x_um"]].to_numpy(float)
+            at = pd.Series(project(bases, line, arc_length(line))[1], here["track_id"].to_numpy())
+            shared = at.index.intersection(known.index)
+            if len(shared):
+                at = at + float((known[shared] - at[shared]).median())
+            arc[here.index] = at.to_numpy()
+            known = pd.concat([known, at.drop(shared)]) if len(known) else at
+    return arc
+
+
 def human_table() -> pd.DataFrame:
     """tracks.csv of a person's spines: what was not marked in a session was absent there, unless
     its dendrite was not traced there."""
     spines, nodes = pd.read_csv(DATA / "spines.csv"), pd.read_csv(DATA / "dendrites.csv")
     spines = spines.rename(columns={"track": "track_id", "dendrite": "dendrite_id"})
     nodes = nodes.rename(columns={"dendrite": "dendrite_id"})
+    spines["arc_length_um"] = along(spines, nodes)
     days = spines.drop_duplicates("session").set_index("session")["day"]
     traced = {(int(d), int(s)) for d, s in zip(nodes["dendrite_id"], nodes["session"], strict=True)}
     rows = []
