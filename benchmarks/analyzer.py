@@ -139,19 +139,21 @@ def speed() -> dict[str, float]:
 
 
 def along(spines: pd.DataFrame, nodes: pd.DataFrame) -> pd.Series:
-    """Arc length of every spine's base on its session's own trace, the traces of a dendrite slid so
-    that the spines they share agree in the median."""
+    """Arc length of every spine's base on its session's own trace, in the plane: clicks wriggle in
+    depth. The traces of a dendrite are slid and stretched so that the spines they share agree."""
     arc = pd.Series(np.nan, spines.index)
     for dendrite, mine in spines.groupby("dendrite_id"):
         known = pd.Series(dtype=float)
         for session, here in mine.groupby("session"):
             on = (nodes["dendrite_id"] == dendrite) & (nodes["session"] == session)
-            line = nodes.loc[on, ["z_um", "y_um", "x_um"]].to_numpy(float)
-            bases = here[["base_z_um", "base_y_um", "base_x_um"]].to_numpy(float)
+            flat = np.array([0.0, 1.0, 1.0])
+            line = nodes.loc[on, ["z_um", "y_um", "x_um"]].to_numpy(float) * flat
+            bases = here[["base_z_um", "base_y_um", "base_x_um"]].to_numpy(float) * flat
             at = pd.Series(project(bases, line, arc_length(line))[1], here["track_id"].to_numpy())
             shared = at.index.intersection(known.index)
-            if len(shared):
-                at = at + float((known[shared] - at[shared]).median())
+            if len(shared) > 2:
+                stretch, slide = np.polyfit(at[shared], known[shared], 1)
+                at = stretch * at + slide
             arc[here.index] = at.to_numpy()
             known = pd.concat([known, at.drop(shared)]) if len(known) else at
     return arc
