@@ -22,10 +22,7 @@ DONE, FAULT, BAD_INPUT, SOME_FAILED = 0, 1, 2, 3
 
 
 def _add_infer(parser: ArgumentParser) -> None:
-    from spinenet.config import Device, InferConfig
-
     parser.add_argument("input", type=str, help="a stack, a sessions.csv, or a folder of stacks")
-    parser.add_argument("--out", type=str, required=True, help="folder for the results")
     parser.add_argument(
         "--dendrites", type=str, default="", help="CSV or SWC: only the dendrites traced there"
     )
@@ -33,8 +30,7 @@ def _add_infer(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--voxel_um", type=tuple[float, float, float] | None, default=None, help="[z, y, x] in um"
     )
-    parser.add_argument("--device", type=Device, default="auto", help="auto, cpu or cuda")
-    parser.add_class_arguments(InferConfig, None)
+    _add_walk(parser)
 
 
 def _infer(args: Namespace) -> int:
@@ -47,15 +43,13 @@ def _infer(args: Namespace) -> int:
 
 
 def _add_link(parser: ArgumentParser) -> None:
-    from spinenet.config import Device, InferConfig, PointKind
+    from spinenet.config import PointKind
 
     parser.add_argument("folder", type=str, help="sessions.csv, stacks, spines.csv, dendrites.csv")
-    parser.add_argument("--out", type=str, required=True, help="folder for the results")
     parser.add_argument(
         "--point", type=PointKind, default="", help="what spines.csv marks if it does not say"
     )
-    parser.add_argument("--device", type=Device, default="auto", help="auto, cpu or cuda")
-    parser.add_class_arguments(InferConfig, None)
+    _add_walk(parser)
 
 
 def _link(args: Namespace) -> int:
@@ -65,6 +59,15 @@ def _link(args: Namespace) -> int:
     stacks = find_stacks(Path(args.folder))
     truth = read_truth(Path(args.folder), args.point)
     return _walk(args, stacks, truth.traces, truth.spines)
+
+
+def _add_walk(parser: ArgumentParser) -> None:
+    """What every walk through the corridor is told."""
+    from spinenet.config import Device, InferConfig
+
+    parser.add_argument("--out", type=str, required=True, help="folder for the results")
+    parser.add_argument("--device", type=Device, default="auto", help="auto, cpu or cuda")
+    parser.add_class_arguments(InferConfig, None)
 
 
 def _walk(
