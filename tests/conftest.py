@@ -60,11 +60,20 @@ def one(rows: dict[int, str], **more: Any) -> Histories:
 @pytest.fixture(scope="session")
 def small_experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One animal, three sessions of a small field; the folder of its sessions.csv."""
-    folder = tmp_path_factory.mktemp("experiment")
+    return _experiment(tmp_path_factory.mktemp("experiment"), width=224)
+
+
+@pytest.fixture(scope="session")
+def long_experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of a field twice as long: enough links that one does not decide."""
+    return _experiment(tmp_path_factory.mktemp("long"), width=448)
+
+
+def _experiment(folder: Path, width: int) -> Path:
     config = SimulateConfig(
         animals=1,
         dendrites=1,
-        shape=(16, 96, 224),
+        shape=(16, 96, width),
         morphology=MorphologyConfig(spines_per_um=(0.4, 0.5), axons=(0, 1), puncta=(0, 3)),
         turnover=TurnoverConfig(days=(0.0, 4.0, 8.0)),
         shift_um=0.5,

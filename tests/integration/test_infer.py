@@ -234,18 +234,17 @@ def test_a_real_stack_gives_spines(rr30a, tmp_path):
     assert len(read_table(tmp_path / "out" / SPINES.file, SPINES)) > 10
 
 
-def test_spines_that_a_person_scored_are_linked(small_experiment, tmp_path):
+def test_spines_that_a_person_scored_are_linked(long_experiment, tmp_path):
     """The true spines in place of detected ones: none is added, and their links are right."""
     out = tmp_path / "linked"
-    assert main(["link", str(small_experiment), "--out", str(out), "--quiet"]) == DONE
+    assert main(["link", str(long_experiment), "--out", str(out), "--quiet"]) == DONE
     spines, tracks = (pd.read_csv(out / f"{name}.csv") for name in ("spines", "tracks"))
-    truth = pd.read_csv(small_experiment / "truth" / "spines.csv")
+    truth = pd.read_csv(long_experiment / "truth" / "spines.csv")
     assert set(spines["source"]) == {"person"}
     assert 0.7 * len(truth) <= len(spines) <= len(truth)
     assert tracks["p_present"].isna().all()
-    figures = evaluate(small_experiment, out).set_index(["figure", "stratum"])["value"]
-    # of six links one may be wrong: two of the heads lie within 1.2 um
-    assert figures["adjacent links f1", "both detected"] > 0.8
+    figures = evaluate(long_experiment, out).set_index(["figure", "stratum"])["value"]
+    assert figures["adjacent links f1", "both detected"] > 0.9
 
 
 def test_its_own_tables_analysed_again_give_the_same_numbers(results, tmp_path):
