@@ -3,22 +3,25 @@
     python benchmarks/baselines.py [--minutes 20] [--out FOLDER]
 
 The recipes are in benchmarks/recipes.py. Each is trained from nothing on the same simulated
-patches (configs/segment.yaml) for the same time on this machine, and its threshold is chosen by F1
-on stacks of the same simulator, drawn apart. Then every recipe's spines, those within 3 um of the
-shafts that it saw itself, are counted by `spinenet evaluate` on stacks of another simulator
-(benchmarks/variant.py) and on real ones (rr30a, one neuron), on which nothing was chosen. "At best"
-is the threshold that suits these real stacks best, in hindsight.
+patches (configs/segment.yaml, with patches for two cores) for the same processor time of one
+thread, and its threshold is chosen by F1 on stacks of the same simulator, drawn apart. Then every
+recipe's spines, those within 3 um of the shafts that it saw itself, are counted by
+`spinenet evaluate` on stacks of another simulator (benchmarks/variant.py) and on real ones (rr30a,
+one neuron), on which nothing was chosen. "At best" is the threshold that suits these real stacks
+best, in hindsight.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jsonargparse
 import numpy as np
 import pandas as pd
+import torch
 import variant
 import yaml
 from real import DATA, ROOT
@@ -95,7 +98,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "baselines")
     args = parser.parse_args()
     keep_freed_memory()
-    config = settings(ROOT / "configs" / "segment.yaml")
+    torch.set_num_threads(1)
+    config = replace(
+        settings(ROOT / "configs" / "segment.yaml"), patch=(16, 64, 64), crops_per_scene=2
+    )
     choose = args.out / "choose"
     if not choose.exists():
         how = ["--animals", "4", "--snr", "any", "--seed", "515", "--turnover.days", "[0]"]

@@ -76,7 +76,7 @@ class Recipe(Protocol):
     thresholds: tuple[float, ...]
 
     def fit(self, config: TrainSegmentConfig, seconds: float) -> int:
-        """Train for so long; returns the steps taken."""
+        """Train for so much processor time; returns the steps taken."""
 
     def maps(self, volume: Volume) -> Maps: ...
 
@@ -91,15 +91,16 @@ def train(
     config: TrainSegmentConfig,
     seconds: float,
 ) -> int:
-    """Steps until the time is over; `rate` gives the share of the learning rate at each share of
-    the time."""
+    """Steps until so many seconds of processor time are over, those of the processes that simulate
+    patches aside, so that other work on the machine favours nobody; `rate` gives the share of the
+    learning rate at each share of the time."""
     loader = iter(
         DataLoader(TrainingPatches(config), batch_size=config.batch, num_workers=config.workers)
     )
     top = [group["lr"] for group in optimizer.param_groups]
     net.train()
-    start, steps = time.perf_counter(), 0
-    while (done := (time.perf_counter() - start) / seconds) < 1:
+    start, steps = time.process_time(), 0
+    while (done := (time.process_time() - start) / seconds) < 1:
         for group, most in zip(optimizer.param_groups, top, strict=True):
             group["lr"] = most * rate(done)
         with torch.autocast("cpu", torch.bfloat16):

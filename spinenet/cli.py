@@ -6,13 +6,9 @@ import logging
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from spinenet import __version__
-from spinenet.commands import BAD_INPUT, COMMANDS, DONE, FAULT
-
-if TYPE_CHECKING:
-    from jsonargparse import ArgumentParser
+from spinenet.commands import BAD_INPUT, COMMANDS, DONE, FAULT, make_parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +50,7 @@ def _run(name: str, arguments: list[str]) -> int:
         for library in ("lightning.pytorch", "lightning.fabric"):
             logging.getLogger(library).setLevel(logging.WARNING)
     try:
-        parser = _parser(name, summary)
+        parser = make_parser(name, summary)
         add(parser)
         return run(parser.instantiate(parser.parse_args(arguments)))
     except SystemExit as stop:
@@ -69,16 +65,6 @@ def _run(name: str, arguments: list[str]) -> int:
         traceback.print_exc()
         print("This is a fault of spinenet; please report it with the text above.", file=sys.stderr)
         return FAULT
-
-
-def _parser(name: str, summary: str) -> ArgumentParser:
-    from jsonargparse import ActionConfigFile, ArgumentParser
-
-    parser = ArgumentParser(prog=f"spinenet {name}", description=summary, exit_on_error=True)
-    parser.add_argument("--config", action=ActionConfigFile, help="YAML with settings that differ")
-    parser.add_argument("--quiet", action="store_true", help="errors only")
-    parser.add_argument("--verbose", action="store_true", help="say what is being done")
-    return parser
 
 
 def entry() -> None:

@@ -13,12 +13,22 @@ from spinenet import __version__
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
-    from pandas import DataFrame
 
     from spinenet.io.sessions import StackFile
-    from spinenet.io.traces import Traces
+    from spinenet.pipeline import Told
 
 DONE, FAULT, BAD_INPUT, SOME_FAILED = 0, 1, 2, 3
+
+
+def make_parser(name: str, summary: str) -> ArgumentParser:
+    """What every command is told, to which its own arguments are added."""
+    from jsonargparse import ActionConfigFile, ArgumentParser
+
+    parser = ArgumentParser(prog=f"spinenet {name}", description=summary, exit_on_error=True)
+    parser.add_argument("--config", action=ActionConfigFile, help="YAML with settings that differ")
+    parser.add_argument("--quiet", action="store_true", help="errors only")
+    parser.add_argument("--verbose", action="store_true", help="say what is being done")
+    return parser
 
 
 def _add_infer(parser: ArgumentParser) -> None:
@@ -36,10 +46,11 @@ def _add_infer(parser: ArgumentParser) -> None:
 def _infer(args: Namespace) -> int:
     from spinenet.io.sessions import find_stacks
     from spinenet.io.traces import read_traces
+    from spinenet.pipeline import Told
 
     stacks = find_stacks(Path(args.input), pattern=args.pattern, voxel_um=args.voxel_um)
     traces = read_traces(Path(args.dendrites)) if args.dendrites else None
-    return _walk(args, stacks, traces)
+    return _walk(args, stacks, Told(traces))
 
 
 def _add_link(parser: ArgumentParser) -> None:
@@ -55,10 +66,11 @@ def _add_link(parser: ArgumentParser) -> None:
 def _link(args: Namespace) -> int:
     from spinenet.io.annotated import read_truth
     from spinenet.io.sessions import find_stacks
+    from spinenet.pipeline import Told
 
     stacks = find_stacks(Path(args.folder))
     truth = read_truth(Path(args.folder), args.point)
-    return _walk(args, stacks, truth.traces, truth.spines)
+    return _walk(args, stacks, Told(truth.traces, truth.spines))
 
 
 def _add_walk(parser: ArgumentParser) -> None:
@@ -67,23 +79,29 @@ def _add_walk(parser: ArgumentParser) -> None:
 
     parser.add_argument("--out", type=str, required=True, help="folder for the results")
     parser.add_argument("--device", type=Device, default="auto", help="auto, cpu or cuda")
+    parser.add_argument(
+        "--corrections",
+        type=str | None,
+        default=None,
+        help="what a person said of single spines; else corrections.csv in --out, if there is one",
+    )
     parser.add_class_arguments(InferConfig, None)
 
 
-def _walk(
-    args: Namespace,
-    stacks: list[StackFile],
-    traces: Traces | None,
-    marks: DataFrame | None = None,
-) -> int:
+def _walk(args: Namespace, stacks: list[StackFile], told: Told) -> int:
     """The whole corridor, and the numbers that matter."""
     from spinenet.config import InferConfig
+    from spinenet.io.corrections import read_corrections
     from spinenet.pipeline import infer
     from spinenet.progress import Stages
 
     config = _settings(InferConfig, args)
+    lies_there = Path(args.out) / "corrections.csv"
+    path = Path(args.corrections) if args.corrections else lies_there
+    if args.corrections or lies_there.exists():
+        told = replace(told, corrections=read_corrections(path), corrections_source=path.name)
     with Stages(quiet=args.quiet) as stages:
-        outcome = infer(stacks, Path(args.out), config, args.device, stages, traces, marks)
+        outcome = infer(stacks, Path(args.out), config, args.device, stages, told)
     if not args.quiet:
         _print_numbers(outcome)
     return SOME_FAILED if outcome.failed else DONE
@@ -174,27 +192,31 @@ def _demo(args: Namespace) -> int:
 
 
 def _add_train(parser: ArgumentParser) -> None:
-    from spinenet.config import TrainSegmentConfig
+    from spinenet.config import TrainMatchConfig, TrainSegmentConfig
 
-    parser.add_argument("what", choices=["segment"], help="which net")
-    parser.add_argument("--out", type=str, default="runs/segment", help="folder of the run")
-    parser.add_argument("--init", type=str | None, default=None, help="weights to start from")
-    parser.add_argument("--data", type=str | None, default=None, help="folder of annotated stacks")
-    parser.add_class_arguments(TrainSegmentConfig, None)
+    nets = parser.add_subcommands(dest="what")
+    for what, config in (("segment", TrainSegmentConfig), ("match", TrainMatchConfig)):
+        net = make_parser(f"train {what}", f"train the net that can {what}")
+        net.add_argument("--out", type=str, default=f"runs/{what}", help="folder of the run")
+        net.add_argument("--init", type=str | None, default=None, help="weights to start from")
+        net.add_argument("--data", type=str | None, default=None, help="folder of annotated stacks")
+        net.add_class_arguments(config, None)
+        nets.add_subcommand(what, net)
 
 
 def _train(args: Namespace) -> int:
-    from spinenet.config import TrainSegmentConfig
-    from spinenet.training.fit import train_segment
+    from spinenet.config import TrainMatchConfig, TrainSegmentConfig
 
-    config = _settings(TrainSegmentConfig, args)
-    weights, scores = train_segment(
-        config,
-        Path(args.out),
-        args.init,
-        args.data,
-        progress=not args.quiet and sys.stdout.isatty(),
-    )
+    told = getattr(args, args.what)
+    run = Path(told.out), told.init, told.data, not told.quiet and sys.stdout.isatty()
+    if args.what == "segment":
+        from spinenet.training.segment_fit import train_segment
+
+        weights, scores = train_segment(_settings(TrainSegmentConfig, told), *run)
+    else:
+        from spinenet.training.match_fit import train_match
+
+        weights, scores = train_match(_settings(TrainMatchConfig, told), *run)
     for name, value in scores.items():
         print(f"{value:9.3f}  {name}")
     print(f"weights: {weights}")
@@ -284,7 +306,7 @@ COMMANDS: dict[str, tuple[Add, Run, str]] = {
     "infer": (_add_infer, _infer, "stacks to spines, tracks, clusters and a report"),
     "link": (_add_link, _link, "link spines that a person or another tool scored"),
     "analyze": (_add_analyze, _analyze, "turnover, clusters and survival from tracks.csv alone"),
-    "train": (_add_train, _train, "train the segmentation net"),
+    "train": (_add_train, _train, "train the segmentation net or the matching head"),
     "simulate": (_add_simulate, _simulate, "make stacks with exact truth"),
     "evaluate": (_add_evaluate, _evaluate, "score results against true spines"),
     "power": (_add_power, _power, "how many animals and dendrites a study needs"),

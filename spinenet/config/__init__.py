@@ -21,23 +21,30 @@ from spinenet.config.simulate import (
     TurnoverConfig,
 )
 from spinenet.config.train import (
+    VALIDATION_EVERY,
     AnnotatedConfig,
     Device,
+    MatchAnnotatedConfig,
+    MisfitConfig,
     NetConfig,
     PointKind,
     TrainerConfig,
+    TrainMatchConfig,
     TrainSegmentConfig,
 )
 
 __all__ = [
     "FEWEST_ANIMALS",
+    "VALIDATION_EVERY",
     "AnalyzeConfig",
     "AnnotatedConfig",
     "CohortConfig",
     "Device",
     "InferConfig",
+    "MatchAnnotatedConfig",
     "MatchConfig",
     "MeasureConfig",
+    "MisfitConfig",
     "MorphologyConfig",
     "NetConfig",
     "OpticsConfig",
@@ -45,6 +52,7 @@ __all__ = [
     "PowerConfig",
     "SegmentConfig",
     "SimulateConfig",
+    "TrainMatchConfig",
     "TrainSegmentConfig",
     "TrainerConfig",
     "TurnoverConfig",

@@ -7,9 +7,16 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class WeightsConfig:
-    """Which weights to use; a name from weights/manifest.json or a path to a .safetensors file."""
+    """Which weights to use; a name from weights/manifest.json or a path to a .safetensors file.
+
+    Parameters
+    ----------
+    segment: the net that finds shafts and spines
+    match: the head that judges which spines are one; `places` lets their places alone judge
+    """
 
     segment: str = "default"
+    match: str = "places"
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,8 @@ class MatchConfig:
     ----------
     max_shift_um: largest shift between sessions that is searched
     max_rotation_deg: largest rotation about z that is searched
+    same_field: least correlation of two sessions' pictures, once aligned, that show one field;
+        right ones had 0.76 and more, simulated and real
     gate_um: two spines farther apart than this along the dendrite, after alignment, are not one
     min_link_p: links less sure than this, rivals left aside, are not made
     sure_share: over three or more sessions a spine counts if it was once seen at this multiple of
@@ -70,6 +79,7 @@ class MatchConfig:
 
     max_shift_um: float = 20.0
     max_rotation_deg: float = 6.0
+    same_field: float = 0.65
     gate_um: float = 2.0
     min_link_p: float = 0.2
     sure_share: float = 1.4

@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from spinenet.config.simulate import MorphologyConfig, OpticsConfig
+from spinenet.config.simulate import (
+    MorphologyConfig,
+    OpticsConfig,
+    SimulateConfig,
+    TurnoverConfig,
+)
 from spinenet.types import InputError
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -105,3 +110,108 @@ class TrainSegmentConfig:
             raise InputError(
                 f"validation_stacks {self.validation_stacks}: at least one is needed, to fit masks."
             )
+
+
+@dataclass(frozen=True)
+class MisfitConfig:
+    """How a registration leaves two sessions, and what is taken from them, in training the head.
+
+    Lengths are along the dendrite, sideways and upward, um.
+
+    Parameters
+    ----------
+    shift_um, smooth_um: standard deviation of the shift of a dendrite, and of its smooth stretching
+    scatter_um: standard deviation of how far beside its middle a spine is found or clicked
+    size_scatter: the same of the logarithms of its measures, in units of their usual spread
+    worst: the largest multiple of these; each pair draws its own up to it, one for the
+        registration, one for the scatter in the plane and one for that in depth
+    slip: share of the pairs shifted along the dendrite by 1 to 2 um more
+    resettled: share of the pairs whose spines are moved to other places along the dendrite
+    leave_out: largest share of the spines left out
+    hide_sizes, hide_portraits: share of the pairs without measures of size, without pictures
+    """
+
+    shift_um: tuple[float, float, float] = (0.3, 0.15, 0.4)
+    smooth_um: tuple[float, float, float] = (0.3, 0.1, 0.3)
+    scatter_um: tuple[float, float, float] = (0.2, 0.17, 0.5)
+    size_scatter: float = 0.4
+    worst: float = 2.4
+    slip: float = 0.05
+    resettled: float = 0.5
+    leave_out: float = 0.2
+    hide_sizes: float = 0.4
+    hide_portraits: float = 0.2
+
+
+@dataclass(frozen=True)
+class MatchAnnotatedConfig:
+    """How a lab's linked spines (`--data`) are used in training the head.
+
+    Parameters
+    ----------
+    share: share of the pairs of sessions that come from them; simulated ones are the rest
+    point: what the places in spines.csv are where the table does not say: tip or head
+    hold_out: dendrite_ids that the head does not see, to be tested on later
+    """
+
+    share: float = 0.5
+    point: PointKind = ""
+    hold_out: tuple[int, ...] = ()
+
+
+def _long_dendrites() -> SimulateConfig:
+    return SimulateConfig(
+        dendrites=1,
+        shape=(20, 128, 416),
+        snr="any",
+        roll_deg=10.0,
+        turnover=TurnoverConfig(days=(0.0, 4.0, 8.0)),
+        morphology=MorphologyConfig(spines_per_um=(0.25, 1.0)),
+    )
+
+
+@dataclass(frozen=True)
+class TrainMatchConfig:
+    """Training of the matching head on simulated regions, as the segmentation net sees them, and on
+    a lab's linked spines.
+
+    Parameters
+    ----------
+    regions: simulated regions; every tenth is kept for validation
+    simulate: what they are like; voxel size and turnover are drawn anew for each
+    segment: weights of the net that finds their spines
+    steps: optimiser steps in all
+    batch: pairs of sessions per step
+    learning_rate: peak of a warm-up + cosine schedule
+    workers: processes that draw the regions
+    save_every: steps between checkpoints
+    """
+
+    simulate: SimulateConfig = field(default_factory=_long_dendrites)
+    misfit: MisfitConfig = field(default_factory=MisfitConfig)
+    annotated: MatchAnnotatedConfig = field(default_factory=MatchAnnotatedConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    segment: str = "default"
+    regions: int = 400
+    steps: int = 4000
+    batch: int = 16
+    learning_rate: float = 2e-3
+    workers: int = 1
+    save_every: int = 500
+    seed: int = 0
+    device: Device = "auto"
+
+    def __post_init__(self) -> None:
+        if self.regions < VALIDATION_EVERY:
+            raise InputError(
+                f"regions {self.regions}: at least {VALIDATION_EVERY} are needed, as every "
+                f"{VALIDATION_EVERY}th is kept to fit the probability on."
+            )
+        if len(self.simulate.turnover.days) < 2:
+            raise InputError(
+                f"simulate.turnover.days {list(self.simulate.turnover.days)}: two sessions or more "
+                "are needed, as the head compares them."
+            )
+
+
+VALIDATION_EVERY = 10

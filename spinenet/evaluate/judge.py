@@ -95,7 +95,7 @@ def judge(
     for *key, whole in sessions.itertuples(index=False):
         mine, theirs = (np.flatnonzero(_of(f, key)) for f in (detections, truth))
         points = detections.loc[mine, XYZ].to_numpy(float)
-        i, j = _pair(points, truth.loc[theirs])
+        i, j = pair_marks(points, truth.loc[theirs])
         truth.loc[theirs[j], "found"] = mine[i]
         detections.loc[mine[i], "true"] = theirs[j]
         free = np.setdiff1d(np.arange(len(mine)), i)
@@ -116,7 +116,8 @@ def sure(truth: pd.DataFrame) -> pd.Series:
     return ~words["scorable"].isin(no) & ~words["bad"].isin(yes)
 
 
-def _pair(points: FloatArray, truth: pd.DataFrame) -> tuple[IntArray, IntArray]:
+def pair_marks(points: FloatArray, truth: pd.DataFrame) -> tuple[IntArray, IntArray]:
+    """Positions (P,) of found (N, 3) points and of marks (`tables.POINTS`) that are one spine."""
     places = truth[XYZ].to_numpy(float)
     if (truth["point"] == "tip").any():
         return pair_tips(points, places, truth[BASE].to_numpy(float))

@@ -14,15 +14,19 @@ import numpy.typing as npt
 import pandas as pd
 import tifffile
 
+from spinenet.evaluate.judge import BASE, XYZ
 from spinenet.evaluate.masks import IGNORE
 from spinenet.io.sessions import StackFile, find_stacks
 from spinenet.io.table import read_table
 from spinenet.io.traces import Traces, read_traces
 from spinenet.io.voxel import voxel_of
 from spinenet.tables import CONTESTED, POINTS, SESSIONS, TRACES
-from spinenet.types import InputError, Segment, Session, Um3
+from spinenet.types import FloatArray, InputError, Segment, Session, Um3
 
 RENAMED = {"dendrite": "dendrite_id", "track": "track_id", "spine": "spine_id"}
+TO_HEAD_UM = 0.5
+"""A tip is clicked at the outer edge; the head's middle lies so far towards the base, at most half
+way."""
 WHO = ["animal", "region", "session"]
 
 
@@ -133,6 +137,17 @@ def read_annotated(folder: Path, point: str = "") -> list[AnnotatedStack]:
             "marked."
         )
     return found
+
+
+def heads_of(marks: pd.DataFrame) -> FloatArray:
+    """(K, 3) middles of the heads of marked tips or heads, um."""
+    points, bases = marks[list(XYZ)].to_numpy(float), marks[list(BASE)].to_numpy(float)
+    inward = np.where(np.isfinite(bases), bases - points, 0.0)
+    length = np.linalg.norm(inward, axis=1, keepdims=True)
+    step = np.minimum(TO_HEAD_UM, length / 2) / np.maximum(length, 1e-9)
+    tip = (marks["point"] == "tip").to_numpy()[:, None]
+    out: FloatArray = points + np.where(tip, step * inward, 0.0)
+    return out
 
 
 def read_labels(path: Path, shape: tuple[int, ...] | None, stack: str) -> npt.NDArray[np.uint16]:

@@ -7,15 +7,19 @@ import json
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from spinenet.io.atomic import published
 from spinenet.types import InputError
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from spinenet.models.siamese import SiameseMatcher
     from spinenet.models.unet3d import SpineUNet
 
-FORMAT = "spinenet-segment-2"
+Role = Literal["segment", "match"]
+FORMATS: dict[Role, str] = {"segment": "spinenet-segment-2", "match": "spinenet-match-1"}
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,16 @@ class SegmentWeights:
 
     net: SpineUNet
     thresholds: dict[str, float]
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class MatchWeights:
+    """A matching head ready for use, the temperature fitted with it, and where it came from."""
+
+    net: SiameseMatcher
+    temperature: float
     name: str
     sha256: str
 
@@ -40,7 +54,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def find_weights(name: str, role: str) -> tuple[Path, str]:
+def find_weights(name: str, role: Role) -> tuple[Path, str]:
     """The file and the sha256 it must have ('' for a file of the user's own)."""
     folder = shipped_folder("weights")
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -69,18 +83,28 @@ def load_segment_weights(name: str) -> SegmentWeights:
     """
     from spinenet.models.unet3d import folded
 
-    path, digest = _checked(name)
-    net, thresholds = _read(path)
+    path, digest = _checked(name, "segment")
+    net, thresholds = _segment_net(path)
     return SegmentWeights(folded(net), thresholds, path.stem, digest)
 
 
 def load_trainable_net(name: str) -> SpineUNet:
     """A net to go on training from; raises as `load_segment_weights`."""
-    return _read(_checked(name)[0])[0]
+    return _segment_net(_checked(name, "segment")[0])[0]
 
 
-def _checked(name: str) -> tuple[Path, str]:
-    path, expected = find_weights(name, "segment")
+def load_match_weights(name: str) -> MatchWeights:
+    """Load and check a matching head; raises as `load_segment_weights`."""
+    from spinenet.models.siamese import SiameseMatcher
+
+    path, digest = _checked(name, "match")
+    state, meta = _read(path, "match")
+    net = _filled(SiameseMatcher(), state, path)
+    return MatchWeights(net.eval(), float(meta["temperature"]), path.stem, digest)
+
+
+def _checked(name: str, role: Role) -> tuple[Path, str]:
+    path, expected = find_weights(name, role)
     if path.suffix != ".safetensors":
         raise InputError(
             f"weights {path.name} are not a .safetensors file. Other formats (.pt, .pth, .ckpt) "
@@ -95,10 +119,17 @@ def _checked(name: str) -> tuple[Path, str]:
     return path, digest
 
 
-def _read(path: Path) -> tuple[SpineUNet, dict[str, float]]:
-    from safetensors import SafetensorError, safe_open
-
+def _segment_net(path: Path) -> tuple[SpineUNet, dict[str, float]]:
     from spinenet.models.unet3d import SpineUNet
+
+    state, meta = _read(path, "segment")
+    net = SpineUNet(tuple(json.loads(meta["channels"])))
+    counters = {k: v for k, v in net.state_dict().items() if k.endswith("num_batches_tracked")}
+    return _filled(net, state | counters, path), json.loads(meta["thresholds"])
+
+
+def _read(path: Path, role: Role) -> tuple[dict[str, Tensor], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
@@ -110,22 +141,40 @@ def _read(path: Path) -> tuple[SpineUNet, dict[str, float]]:
             f"weights {path.name} cannot be read ({error}). The file is damaged or is not "
             "safetensors; fetch it again."
         ) from error
-    if meta.get("format") != FORMAT:
+    if meta.get("format") != FORMATS[role]:
         raise InputError(
-            f"weights {path.name} are of format {meta.get('format')!r}, {FORMAT!r} was expected: "
-            "they belong to another program or version."
+            f"weights {path.name} are of format {meta.get('format')!r}, {FORMATS[role]!r} was "
+            "expected: they belong to another net, program or version."
         )
-    net = SpineUNet(tuple(json.loads(meta["channels"])))
-    counters = {k: v for k, v in net.state_dict().items() if k.endswith("num_batches_tracked")}
+    return {k: v.float() for k, v in state.items()}, meta
+
+
+Net = TypeVar("Net", bound="nn.Module")
+
+
+def _filled(net: Net, state: dict[str, Tensor], path: Path) -> Net:
     try:
-        net.load_state_dict({k: v.float() for k, v in state.items()} | counters)
+        net.load_state_dict(state)
     except RuntimeError as error:
         raise InputError(f"weights {path.name} do not fit the net they name: {error}") from error
-    return net, json.loads(meta["thresholds"])
+    return net
 
 
 def save_segment_weights(path: Path, net: SpineUNet, thresholds: dict[str, float]) -> str:
     """Write a net (not folded) as half-precision safetensors; returns its sha256."""
+    meta = {
+        "channels": json.dumps(list(net.channels)),
+        "thresholds": json.dumps(thresholds, sort_keys=True),
+    }
+    return _save(path, net, "segment", meta)
+
+
+def save_match_weights(path: Path, net: SiameseMatcher, temperature: float) -> str:
+    """Write a matching head as half-precision safetensors; returns its sha256."""
+    return _save(path, net, "match", {"temperature": repr(temperature)})
+
+
+def _save(path: Path, net: nn.Module, role: Role, meta: dict[str, str]) -> str:
     import torch
     from safetensors.torch import save
 
@@ -134,12 +183,7 @@ def save_segment_weights(path: Path, net: SpineUNet, thresholds: dict[str, float
         for k, v in net.state_dict().items()
         if not k.endswith("num_batches_tracked")
     }
-    meta = {
-        "format": FORMAT,
-        "channels": json.dumps(list(net.channels)),
-        "thresholds": json.dumps(thresholds, sort_keys=True),
-        "torch": torch.__version__,
-    }
+    meta = {"format": FORMATS[role], "torch": torch.__version__, **meta}
     with published(path) as aside:
         aside.write_bytes(save(state, meta))  # `save_file` would let only its owner read it
     return sha256_of(path)

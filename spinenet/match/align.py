@@ -20,8 +20,6 @@ THUMB_UM: Um3 = (1.0, 0.4, 0.4)
 ROTATION_STEP_DEG = 1.5
 LARGEST_STRETCH = 1.25
 """No tissue grows or shrinks by more between sessions; an affine that does fits noise."""
-FOREIGN_SCORE = 0.2
-"""Correlation below which two stacks do not show the same field."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +33,15 @@ class Thumb:
 
 @dataclass(frozen=True)
 class Alignment:
-    """(3, 4) affine from a session's um to the reference's, and the correlation it reaches."""
+    """(3, 4) affine from a session's um to the reference's, the correlation it reaches, and
+    whether that is enough for both to show the same field."""
 
     affine: FloatArray
     score: float
-
-    @property
-    def same_field(self) -> bool:
-        return self.score >= FOREIGN_SCORE
+    same_field: bool
 
 
-IDENTITY = Alignment(np.eye(3, 4), 1.0)
+IDENTITY = Alignment(np.eye(3, 4), 1.0, True)
 
 
 def make_thumb(volume: Volume) -> Thumb:
@@ -72,7 +68,7 @@ def align(moving: Thumb, reference: Thumb, config: MatchConfig) -> Alignment:
     plausible = stretch.max() < LARGEST_STRETCH and stretch.min() > 1 / LARGEST_STRETCH
     found = [(_score(moving, reference, a), a) for a in ([affine] if plausible else []) + [start]]
     score, best = max(found, key=lambda f: f[0])
-    return Alignment(best, score)
+    return Alignment(best, score, score >= config.same_field)
 
 
 def _coarse(moving: Thumb, reference: Thumb, config: MatchConfig) -> FloatArray:

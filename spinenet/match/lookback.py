@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from spinenet.config import MatchConfig
 from spinenet.geometry import from_line_frame, inside
+from spinenet.match.pins import NO_PINS, Pins
 from spinenet.match.view import Probe, SessionView, frames_of
 from spinenet.match.warp import ArcWarp
 from spinenet.tables import SPINES
@@ -30,6 +31,19 @@ class Life:
     """By track and session position: presence, probability that it was there, arc length."""
 
 
+NOWHERE = np.zeros((0, 3))
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is taken for a spine in one session: a height from `least_p` on; a person's word goes
+    before, that of tracks that are there and of places (M, 3) that are empty."""
+
+    least_p: float
+    there: frozenset[int] = frozenset()
+    empty_um: FloatArray = field(default_factory=lambda: NOWHERE)
+
+
 def look_back(
     views: list[SessionView],
     frames: list[FloatArray],
@@ -37,11 +51,20 @@ def look_back(
     warps: dict[tuple[int, int], ArcWarp],
     config: MatchConfig,
     lookback_p: float,
+    pins: Pins = NO_PINS,
 ) -> Life:
-    """Look at the predicted place of every track in every session that lacks it."""
+    """Look at the predicted place of every track in every session that lacks it, but where a person
+    said what is there."""
     homes = _homes(views, frames, track_of, warps)
     missing: dict[tuple[int, int], tuple[Presence, float, float]] = {}
     new_views, new_frames, new_tracks = list(views), list(frames), list(track_of)
+    track = {
+        (t, spine): int(k)
+        for t, view in enumerate(views)
+        for spine, k in zip(view.spines.ids.tolist(), track_of[t], strict=True)
+    }
+    there = {(track[spine], t) for spine, t in pins.present}
+    gone = {(track[spine], t) for spine, t in pins.absent}
     for t, view in enumerate(views):
         here_now = set(track_of[t].tolist())
         absent = [k for k in homes if k not in here_now]
@@ -53,7 +76,9 @@ def look_back(
             here = warps[t, d].back(home, segment.arc_length_um)
             point = from_line_frame(here[None], segment.points_um, segment.arc_length_um)[0]
             verdict = _visible(view, segment, here, point, config)
-            if verdict is None:
+            if (k, t) in gone:
+                missing[k, t] = (Presence.ABSENT, 0.0, home[0])
+            elif verdict is None or (k, t) in there:
                 places.append(point)
                 asked.append(k)
             else:
@@ -61,7 +86,9 @@ def look_back(
         if not places:
             continue
         seen = view.probe(np.array(places), np.array([homes[k][0] for k in asked]))
-        extra, numbers = _accept(view, seen, asked, homes, missing, t, lookback_p)
+        certain = frozenset(k for k in asked if (k, t) in there)
+        rules = Rules(lookback_p, certain, pins.empty_um.get(t, NOWHERE))
+        extra, numbers = _accept(view, seen, asked, homes, missing, t, rules)
         if extra:
             table = pd.concat([view.spines.frame, SPINES.frame(extra)], ignore_index=True)
             new_views[t] = replace(view, spines=SpineTable(table))
@@ -110,7 +137,7 @@ def _accept(
     homes: dict[int, tuple[int, FloatArray]],
     missing: dict[tuple[int, int], tuple[Presence, float, float]],
     t: int,
-    lookback_p: float,
+    rules: Rules,
 ) -> tuple[list[dict[str, object]], list[int]]:
     """Rows of the spines that looking back found, and their tracks; the rest is absent."""
     taken = view.spines.centres_um
@@ -120,17 +147,22 @@ def _accept(
     for n in np.argsort(-seen.probability, kind="stable"):
         k, centre = asked[n], seen.centres_um[n]
         p = float(seen.probability[n])
-        free = not len(taken) or bool(
-            (np.linalg.norm((taken - centre) / CLAIMED_UM, axis=1) > 1).all()
-        )
-        if p < lookback_p:
+        source = "lookback"
+        if k in rules.there:
+            p, source = 1.0, "person"
+        elif p < rules.least_p or _near(rules.empty_um, centre):
             missing[k, t] = (Presence.ABSENT, p, float(homes[k][1][0]))
             continue
-        if not free:  # a neighbour hides the place: nothing says that it is empty
+        elif _near(taken, centre):  # a neighbour hides the place: nothing says that it is empty
             missing[k, t] = (Presence.NOT_SCORABLE, float("nan"), float(homes[k][1][0]))
             continue
         taken = np.vstack([taken, centre])
-        found = {"spine_id": next_id + len(rows), "source": "lookback", "label": 0}
+        found = {"spine_id": next_id + len(rows), "source": source, "label": 0}
         rows.append({**seen.rows[n], **found, "probability": p})
         numbers.append(k)
     return rows, numbers
+
+
+def _near(taken_um: FloatArray, place_um: FloatArray) -> bool:
+    """Is one of the places (M, 3) that of another (3,)?"""
+    return bool((np.linalg.norm((taken_um - place_um) / CLAIMED_UM, axis=1) <= 1).any())

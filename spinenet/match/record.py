@@ -11,12 +11,15 @@ from spinenet.chain import presence
 from spinenet.config import MatchConfig
 from spinenet.geometry import inside
 from spinenet.match.assign import session_pairs
+from spinenet.match.head import Judge
 from spinenet.match.lookback import EDGE_UM, Life
-from spinenet.match.score import CANDIDATE_P, Places, apart, link_probability, pair_odds
+from spinenet.match.pins import NO_PINS, Pins
+from spinenet.match.score import CANDIDATE_P
+from spinenet.match.tokens import Tokens
 from spinenet.match.view import SessionView, on_dendrite
 from spinenet.match.warp import ArcWarp
 from spinenet.tables import COVERAGE, LINKS, SPINES, TRACKS
-from spinenet.types import FloatArray, Matches, Presence, Tracks
+from spinenet.types import Matches, Presence, Tracks
 
 SEEN_UM = 1.0
 EVEN = 0.5
@@ -38,14 +41,15 @@ class LinkedRegion:
 
 def record(
     life: Life,
-    places: list[Places],
-    scatter_um: FloatArray,
+    tokens: list[Tokens],
+    judge: Judge,
     warps: dict[tuple[int, int], ArcWarp],
     config: MatchConfig,
+    pins: Pins = NO_PINS,
 ) -> LinkedRegion:
     """The tables of a region whose spines have their tracks."""
     views = life.views
-    links, p_link = _links(life, places, scatter_um, warps, config)
+    links, p_link = _links(life, tokens, judge, warps, pins)
     spines = []
     for t, view in enumerate(views):
         frame = view.spines.frame.copy()
@@ -70,28 +74,42 @@ def _ids(view: SessionView) -> list[int]:
 
 def _links(
     life: Life,
-    places: list[Places],
-    scatter_um: FloatArray,
+    tokens: list[Tokens],
+    judge: Judge,
     warps: dict[tuple[int, int], ArcWarp],
-    config: MatchConfig,
+    pins: Pins,
 ) -> tuple[pd.DataFrame, dict[tuple[int, int, int], float]]:
     """Every plausible link, and the probability of the chosen ones by (track, t, u)."""
     rows = []
     chosen_p: dict[tuple[int, int, int], float] = {}
+    told = {frozenset(pair): 1.0 for pair in pins.same}
+    told |= {frozenset(pair): 0.0 for pair in pins.different}
     group = {
         key: i for i, key in enumerate(sorted(k for k, w in warps.items() if w.slip_ambiguous))
     }
+    seen = [judge.look_at(t) for t in tokens]
     for t, u in session_pairs(len(life.views)):
         a, b = life.views[t], life.views[u]
-        p = link_probability(pair_odds(apart(places[t], places[u]), scatter_um, config.gate_um))
         between = np.concatenate([*life.track_of[t + 1 : u], np.zeros(0, int)])
-        last = ~np.isin(life.track_of[t], between)
         # a track's links are those from each sighting to the next
-        chosen = (life.track_of[t][:, None] == life.track_of[u][None]) & last[:, None]
-        dendrites = _ids(a)
-        for i, j in np.argwhere(chosen | (p >= CANDIDATE_P)):
-            if chosen[i, j]:
-                chosen_p[int(life.track_of[t][i]), t, u] = float(p[i, j])
+        tracks, at_t, at_u = np.intersect1d(life.track_of[t], life.track_of[u], return_indices=True)
+        goes_on = ~np.isin(tracks, between)
+        chosen = set(zip(at_t[goes_on].tolist(), at_u[goes_on].tolist(), strict=True))
+        found = judge(seen[t], seen[u])
+        p_of = dict(
+            zip(
+                zip(found.i.tolist(), found.j.tolist(), strict=True),
+                found.probability.tolist(),
+                strict=True,
+            )
+        )
+        plausible = chosen | {pair for pair, p in p_of.items() if p >= CANDIDATE_P}
+        dendrites, a_ids, b_ids = _ids(a), a.spines.ids, b.spines.ids
+        for i, j in sorted(plausible):
+            pair = frozenset({(t, int(a_ids[i])), (u, int(b_ids[j]))})
+            p = told.get(pair, p_of.get((i, j), 0.0))
+            if (i, j) in chosen:
+                chosen_p[int(life.track_of[t][i]), t, u] = p
             d = dendrites[i]
             rows.append(
                 {
@@ -100,10 +118,10 @@ def _links(
                     "region": a.session.region,
                     "session_from": a.session.index,
                     "session_to": b.session.index,
-                    "spine_from": int(a.spines.ids[i]),
-                    "spine_to": int(b.spines.ids[j]),
-                    "p": float(p[i, j]),
-                    "chosen": bool(chosen[i, j]),
+                    "spine_from": int(a_ids[i]),
+                    "spine_to": int(b_ids[j]),
+                    "p": p,
+                    "chosen": (i, j) in chosen,
                     "slip_group": group.get((u, d), group.get((t, d), pd.NA)),
                 }
             )

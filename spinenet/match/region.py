@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 import numpy as np
 
 from spinenet.config import MatchConfig
 from spinenet.geometry import axes_at, from_line_frame
-from spinenet.match.assign import path_cover, session_pairs
+from spinenet.match.assign import Pair, path_cover, session_pairs
+from spinenet.match.head import Judge, MatchingHead, PlacesAlone
 from spinenet.match.lookback import look_back
+from spinenet.match.pins import NO_PINS, Pins, Spine
 from spinenet.match.record import LinkedRegion, record
-from spinenet.match.score import (
-    PLACE_SD_UM,
-    Places,
-    apart,
-    fit_scatter,
-    link_probability,
-    pair_odds,
-)
+from spinenet.match.score import PLACE_SD_UM, Candidates, Places, apart, fit_scatter, pair_odds
+from spinenet.match.tokens import Tokens, about_spines
 from spinenet.match.view import SessionView, frames_of, on_dendrite, rehomed
 from spinenet.match.warp import ArcWarp, fit_warp, slide
 from spinenet.types import FloatArray, IntArray, SpineTable
@@ -29,16 +26,13 @@ MANY_SESSIONS = 3
 Warps = dict[tuple[int, int], ArcWarp]
 
 
-@dataclass(frozen=True)
-class _Linked:
-    """Track of every spine by session, and the scatter (3,) that its links show."""
-
-    track_of: list[IntArray]
-    scatter_um: FloatArray
-
-
 def link_region(
-    views: list[SessionView], reference: int, config: MatchConfig, centre_p: float
+    views: list[SessionView],
+    reference: int,
+    config: MatchConfig,
+    centre_p: float,
+    head: MatchingHead | None = None,
+    pins: Pins = NO_PINS,
 ) -> LinkedRegion:
     """Link the spines of all sessions of a region.
 
@@ -46,21 +40,57 @@ def link_region(
     ----------
     reference: position in `views` of the session whose arc length is the shared frame
     centre_p: centre probability from which a spine was detected
+    head: judges which spines are one; without it their places alone do
+    pins: what a person said of the spines
+
+    Raises
+    ------
+    InputError
+        If what a person said contradicts itself.
     """
     frames = [frames_of(v) for v in views]
+    warps = warp_region(views, frames, reference, config)
+    tokens = shared_tokens(views, frames, warps, reference)
+    same, different = pinned_pairs(views, pins)
+    judge, track_of = link_by_places(tokens, config, same, different)
+    if head is not None:
+        judge, track_of = head, tracks_by(head, tokens, config, same, different)
+    views, track_of = _once_surely_seen(
+        views, track_of, config.sure_share * centre_p, pins.believed
+    )
+    views = _one_dendrite_per_track(views, track_of)
+    frames = [frames_of(v) for v in views]
+    life = look_back(views, frames, track_of, warps, config, config.lookback_share * centre_p, pins)
+    tokens = shared_tokens(life.views, life.frames, warps, reference)
+    return record(life, tokens, judge, warps, config, pins)
+
+
+def warp_region(
+    views: list[SessionView], frames: list[FloatArray], reference: int, config: MatchConfig
+) -> Warps:
+    """The warp of every session and dendrite onto the reference, from where its spines lie."""
     warps: Warps = {}
     for segment in views[reference].dendrites.segments:
         local = [f[on_dendrite(v, segment.id)] for f, v in zip(frames, views, strict=True)]
         length = float(segment.arc_length_um[-1])
         for t, warp in enumerate(_warps(local, reference, length, config)):
             warps[t, segment.id] = warp
-    linked = _link(shared_places(views, frames, warps, reference), config)
-    views, track_of = _once_surely_seen(views, linked.track_of, config.sure_share * centre_p)
-    views = _one_dendrite_per_track(views, track_of)
-    frames = [frames_of(v) for v in views]
-    life = look_back(views, frames, track_of, warps, config, config.lookback_share * centre_p)
-    places = shared_places(life.views, life.frames, warps, reference)
-    return record(life, places, linked.scatter_um, warps, config)
+    return warps
+
+
+def shared_tokens(
+    views: list[SessionView], frames: list[FloatArray], warps: Warps, reference: int
+) -> list[Tokens]:
+    """Every session's spines as they are compared."""
+    places = shared_places(views, frames, warps, reference)
+    return [
+        Tokens(
+            place,
+            about_spines(view.spines.frame, frame),
+            view.portray(view.spines.centres_um, view.spines.frame["dendrite_id"].to_numpy(int)),
+        )
+        for view, frame, place in zip(views, frames, places, strict=True)
+    ]
 
 
 def shared_places(
@@ -82,33 +112,74 @@ def shared_places(
     return out
 
 
-def _link(places: list[Places], config: MatchConfig) -> _Linked:
-    """Tracks over all sessions and dendrites at once; the scatter is learned from the links."""
-    scatter = PLACE_SD_UM
-    between = {(t, u): apart(places[t], places[u]) for t, u in session_pairs(len(places))}
-    sizes = [len(p.points_um) for p in places]
-    first = np.r_[0, np.cumsum(sizes)]
+def pinned_pairs(views: list[SessionView], pins: Pins) -> tuple[list[Pair], list[Pair]]:
+    """Which spines, counted through all sessions, shall be in one track and which shall not."""
+    numbers: dict[Spine, int] = {}
+    for t, view in enumerate(views):
+        numbers |= {
+            (t, spine): len(numbers) + k for k, spine in enumerate(view.spines.ids.tolist())
+        }
+
+    def pairs(told: Iterable[tuple[Spine, Spine]]) -> list[Pair]:
+        both = (sorted((numbers[a], numbers[b])) for a, b in told)
+        return [(i, j) for i, j in both]
+
+    gone = [
+        (spine, (t, other)) for spine, t in pins.absent for other in views[t].spines.ids.tolist()
+    ]
+    return pairs(pins.same), pairs([*pins.different, *gone])
+
+
+def link_by_places(
+    tokens: list[Tokens],
+    config: MatchConfig,
+    same: Collection[Pair] = (),
+    different: Collection[Pair] = (),
+) -> tuple[Judge, list[IntArray]]:
+    """Tracks over all sessions and dendrites at once, by places alone, and the judge that made
+    them: the scatter is learned from the links."""
+    judge = PlacesAlone(PLACE_SD_UM, config.gate_um)
     for _ in range(LINK_ROUNDS):
-        odds = {k: pair_odds(away, scatter, config.gate_um) for k, away in between.items()}
-        track = path_cover(sizes, odds, config.min_link_p)
-        track_of = [track[a:b] for a, b in zip(first[:-1], first[1:], strict=True)]
-        pairs = [
-            away[np.nonzero(track_of[t][:, None] == track_of[u][None])]
-            for (t, u), away in between.items()
-        ]
-        scatter = fit_scatter(np.concatenate(pairs) if pairs else np.zeros((0, 3)))
-    return _Linked(track_of, scatter)
+        track_of = tracks_by(judge, tokens, config, same, different)
+        pairs: list[FloatArray] = [np.zeros((0, 3))]
+        for t, u in session_pairs(len(tokens)):
+            _, i, j = np.intersect1d(track_of[t], track_of[u], return_indices=True)
+            pairs.append(apart(tokens[t].places, tokens[u].places, i, j))
+        judge = replace(judge, scatter_um=fit_scatter(np.concatenate(pairs)))
+    return judge, track_of
+
+
+def tracks_by(
+    judge: Judge,
+    tokens: list[Tokens],
+    config: MatchConfig,
+    same: Collection[Pair] = (),
+    different: Collection[Pair] = (),
+) -> list[IntArray]:
+    """The track of every spine, by session."""
+    sizes = [len(t.about) for t in tokens]
+    seen = [judge.look_at(t) for t in tokens]
+    candidates = {(t, u): judge(seen[t], seen[u]) for t, u in session_pairs(len(tokens))}
+    track = path_cover(sizes, candidates, config.min_link_p, same, different)
+    first = np.r_[0, np.cumsum(sizes)]
+    return [track[a:b] for a, b in zip(first[:-1], first[1:], strict=True)]
 
 
 def _once_surely_seen(
-    views: list[SessionView], track_of: list[IntArray], sure_p: float
+    views: list[SessionView],
+    track_of: list[IntArray],
+    sure_p: float,
+    believed: Collection[Spine] = (),
 ) -> tuple[list[SessionView], list[IntArray]]:
-    """The tracks whose surest sighting reaches `sure_p`; of few sessions all."""
+    """The tracks whose surest sighting reaches `sure_p`, or that a person believed in; of few
+    sessions all."""
     if sum(v.usable for v in views) < MANY_SESSIONS:
         return views, track_of
     tracks = np.concatenate(track_of)
     p = np.concatenate([v.spines.frame["probability"].to_numpy(float) for v in views])
-    sure = np.unique(tracks[p >= sure_p])
+    who = [(t, spine) for t, v in enumerate(views) for spine in v.spines.ids.tolist()]
+    believed_in = np.array([spine in believed for spine in who], bool)
+    sure = np.unique(tracks[(p >= sure_p) | believed_in])
     kept_views: list[SessionView] = []
     kept_tracks: list[IntArray] = []
     for view, numbers in zip(views, track_of, strict=True):
@@ -151,18 +222,24 @@ def _warps(
         start, ambiguous = slide(local[t], known, PLACE_SD_UM)
         warp = replace(still, shift_um=np.full(2, start))
         for _ in range(WARP_ROUNDS):
-            p = _likeness(warp.place(local[t]), known, config)
-            good = np.flatnonzero(p.max(axis=1, initial=0) > 0.5)
-            partners = known[p[good].argmax(axis=1)] if len(good) else known[:0]
-            warp = fit_warp(local[t][good], partners, length_um, start)
+            p, partner = _best_partner(warp.place(local[t]), known, config)
+            good = p > 0.5
+            warp = fit_warp(local[t][good], known[partner[good]], length_um, start)
         warps[t] = replace(warp, slip_ambiguous=ambiguous)
         placed = warps[t].place(local[t])
-        new = _likeness(placed, known, config).max(axis=1, initial=0) < 0.2
-        known = np.concatenate([known, placed[new]])
+        known = np.concatenate([known, placed[_best_partner(placed, known, config)[0] < 0.2]])
     return warps
 
 
-def _likeness(placed: FloatArray, known: FloatArray, config: MatchConfig) -> FloatArray:
-    """(M, N) probability that spines of one dendrite, in its frame, are the same."""
-    away = known[None] - placed[:, None]
-    return link_probability(pair_odds(away, PLACE_SD_UM, config.gate_um))
+def _best_partner(
+    placed: FloatArray, known: FloatArray, config: MatchConfig
+) -> tuple[FloatArray, IntArray]:
+    """(M,) the highest probability that a spine is one of the `known` of its dendrite, in its
+    frame, and (M,) of which."""
+    if not len(placed) or not len(known):
+        return np.zeros(len(placed)), np.zeros(len(placed), np.int64)
+    i, j = (n.ravel() for n in np.indices((len(placed), len(known))))
+    odds = pair_odds(known[j] - placed[i], PLACE_SD_UM, config.gate_um)
+    p = Candidates(i, j, odds, (len(placed), len(known))).probability
+    table = p.reshape(len(placed), len(known))
+    return table.max(axis=1), table.argmax(axis=1)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from spinenet.geometry import to_line_frame
 from spinenet.types import Dendrites, FloatArray, IntArray, Session, SpineTable
@@ -37,6 +38,8 @@ class SessionView:
     """Looks near places (K, 3) for heads on the dendrites (K,)."""
     measure: Callable[[FloatArray, IntArray], list[dict[str, object]]]
     """Rows of heads at places (K, 3) on the dendrites (K,)."""
+    portray: Callable[[FloatArray, IntArray], npt.NDArray[np.float16]]
+    """Pictures (K, 5, 17, 17) of heads at places (K, 3) on the dendrites (K,)."""
 
 
 def on_dendrite(view: SessionView, dendrite: int) -> IntArray:

@@ -98,7 +98,7 @@ def measure_spines(
         near &= np.isin(found.dendrite, list(chosen))
     keep = np.flatnonzero(near)
     centres, home = segmentation.centres_um[keep], found.dendrite[keep]
-    rows = spine_rows(volume, segmentation, centres, dendrites, home, config)
+    rows = spine_rows(volume, segmentation.centres_um, centres, dendrites, home, config)
     for row, k in zip(rows, keep, strict=True):
         row["probability"] = float(segmentation.probability[k])
         row["instance"] = int(k) + 1
@@ -117,24 +117,22 @@ def sticks_out(row: Mapping[str, Any], config: MeasureConfig) -> bool:
 
 def spine_rows(
     volume: Volume,
-    segmentation: Segmentation,
+    all_centres_um: FloatArray,
     centres_um: FloatArray,
     dendrites: Dendrites,
     home: IntArray,
     config: MeasureConfig,
 ) -> list[dict[str, object]]:
     """Rows of `tables.SPINES` for heads at places (K, 3) on the dendrites `home` (K,); without id,
-    probability and label."""
+    probability and label. Light of the other heads among `all_centres_um` (M, 3) is not theirs."""
     at = attach(centres_um, dendrites, home)
     background = float(np.median(volume.data[:: max(len(volume.data) // 16, 1), ::4, ::4]))
-    near = cKDTree(segmentation.centres_um) if len(segmentation.centres_um) else None
+    near = cKDTree(all_centres_um) if len(all_centres_um) else None
     session = volume.session
     rows: list[dict[str, object]] = []
     for k, centre in enumerate(centres_um):
         others = (
-            segmentation.centres_um[near.query_ball_point(centre, NEIGHBOUR_UM)]
-            if near
-            else centres_um[:0]
+            all_centres_um[near.query_ball_point(centre, NEIGHBOUR_UM)] if near else centres_um[:0]
         )
         others = others[np.linalg.norm(others - centre, axis=1) > 0.2]
         stalk = Stalk(at.base_um[k], at.tangent[k], float(at.radius_um[k]))

@@ -51,7 +51,7 @@ def measure_shape(
     others_um: FloatArray,
     background: float,
 ) -> Shape:
-    """Measure the spine with its head at `centre_um`.
+    """Measure the spine with its head at `centre_um`; nan where it lies far outside the stack.
 
     Parameters
     ----------
@@ -60,6 +60,8 @@ def measure_shape(
     """
     window, grid = _window(volume, (centre_um + stalk.base_um) / 2, 3.5 + stalk.radius_um)
     light = volume.data[window].astype(np.float32) - background
+    if not light.size:
+        return Shape(float("nan"), float("nan"), float("nan"))
     own = _scaled(grid, centre_um) <= 1
     foreign = np.zeros(light.shape, bool)
     for other in others_um:

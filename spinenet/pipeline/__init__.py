@@ -5,7 +5,7 @@ holds what is done to one stack, `sessions` what needs all sessions of a region,
 left behind.
 """
 
-from spinenet.pipeline.corridor import Outcome, infer
+from spinenet.pipeline.corridor import Outcome, Told, infer
 from spinenet.pipeline.tracks import analyze_tracks
 
-__all__ = ["Outcome", "analyze_tracks", "infer"]
+__all__ = ["Outcome", "Told", "analyze_tracks", "infer"]

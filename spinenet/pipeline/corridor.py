@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,18 +11,23 @@ from filelock import FileLock, Timeout
 
 from spinenet import __version__
 from spinenet.analyze.summary import Evidence, analyze
-from spinenet.config import Device, InferConfig
+from spinenet.config import Device, InferConfig, MatchConfig
 from spinenet.io.atomic import sweep
 from spinenet.io.sessions import StackFile
 from spinenet.io.traces import Traces
-from spinenet.io.weights import load_segment_weights
+from spinenet.io.weights import load_match_weights, load_segment_weights
 from spinenet.io.write import (
     write_json,
     write_text,
 )
+from spinenet.match.head import MatchingHead
+from spinenet.match.pins import NO_PINS
+from spinenet.match.record import LinkedRegion
 from spinenet.match.region import link_region
+from spinenet.match.view import SessionView
 from spinenet.models.allocator import keep_freed_memory
-from spinenet.pipeline.marks import link_marks
+from spinenet.pipeline.corrections import corrected
+from spinenet.pipeline.marks import link_marks, with_marks
 from spinenet.pipeline.results import (
     analysis_figures,
     map_of,
@@ -45,6 +50,22 @@ from spinenet.types import (
 
 
 @dataclass(frozen=True)
+class Told:
+    """What a person said before the run: dendrites to look at and no others; spines to link and no
+    others (`tables.POINTS`); corrections (`io.read_corrections`) and the name of their file."""
+
+    traces: Traces | None = None
+    marks: pd.DataFrame | None = None
+    corrections: pd.DataFrame | None = None
+    corrections_source: str = ""
+
+
+NOTHING_TOLD = Told()
+PLACES_ALONE = "places"
+"""In the place of a matching head's name."""
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a run left behind."""
 
@@ -60,25 +81,22 @@ def infer(
     config: InferConfig,
     device: Device,
     stages: Stages,
-    traces: Traces | None = None,
-    marks: pd.DataFrame | None = None,
+    told: Told = NOTHING_TOLD,
 ) -> Outcome:
     """Everything, from stacks to the page. Stacks finished by an earlier, killed run are kept.
-
-    With `traces`, the dendrites that a person chose and no others; with `marks` (`tables.POINTS`),
-    the spines that a person or another tool scored and no others.
 
     Raises
     ------
     InputError
         If another run works in `out`, the weights cannot be used, or no stack can be read.
     """
-    traces = traces.for_stacks(stacks) if traces else None
+    if told.traces:
+        told = replace(told, traces=told.traces.for_stacks(stacks))
     out.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / ".lock", timeout=0):
             sweep(out)
-            return _infer(stacks, out, config, device, stages, traces, marks)
+            return _infer(stacks, out, config, device, stages, told)
     except Timeout:
         raise InputError(
             f"{out} is in use by another run of spinenet. Wait until it has ended, or give "
@@ -92,10 +110,10 @@ def _infer(
     config: InferConfig,
     device: Device,
     stages: Stages,
-    traces: Traces | None,
-    marks: pd.DataFrame | None,
+    told: Told,
 ) -> Outcome:
     keep_freed_memory()
+    traces = told.traces
     log, failed = RunLog(), {}
     for file in files:
         if not file.usable:
@@ -104,6 +122,7 @@ def _infer(
     with log.timed("start"):
         weights = load_segment_weights(config.weights.segment)
         centre_p = thresholds_of(weights, config)["centre"]
+        head, head_mark = _head(config)
     done: list[Stack] = []
     bar = stages.stage("segment", len(files))
     for file in files:
@@ -132,10 +151,7 @@ def _infer(
         mine = sorted(regions[key], key=lambda s: s.volume.session.index)
         with log.timed("link"):
             views, reference = region_views(mine, config, log, traces)
-            if marks is None:
-                linked = link_region(views, reference, config.match, centre_p)
-            else:
-                linked = link_marks(views, reference, config.match, marks, log)
+            linked = _link(views, reference, config.match, centre_p, head, told, log)
             nodes = node_table(views, linked)
         with log.timed("write"):
             for name, frame in (
@@ -166,6 +182,7 @@ def _infer(
             "python": platform.python_version(),
             "config": asdict(config),
             "weights": {"name": weights.name, "sha256": weights.sha256},
+            "match_weights": head_mark,
             "inputs": [
                 {
                     "path": str(s.file.path),
@@ -175,6 +192,9 @@ def _infer(
                 }
                 for s in done
             ],
+            "corrections": {"path": told.corrections_source, "n": len(told.corrections)}
+            if told.corrections is not None
+            else None,
             "traces": {"path": traces.source, "sha256": traces.sha256} if traces else None,
             "failed": failed,
             "device": str(pick_device(device)),
@@ -184,3 +204,32 @@ def _infer(
         },
     )
     return Outcome(report, five_numbers(analysis), failed)
+
+
+def _link(
+    views: list[SessionView],
+    reference: int,
+    config: MatchConfig,
+    centre_p: float,
+    head: MatchingHead | None,
+    told: Told,
+    log: RunLog,
+) -> LinkedRegion:
+    """The spines of a region, found or marked, linked as the machine thinks and a person said."""
+    if told.marks is not None:
+        views = with_marks(views, told.marks, log)
+    pins = NO_PINS
+    if told.corrections is not None:
+        views, pins = corrected(views, told.corrections, told.corrections_source)
+    if told.marks is not None:
+        return link_marks(views, reference, config, head, pins)
+    return link_region(views, reference, config, centre_p, head, pins)
+
+
+def _head(config: InferConfig) -> tuple[MatchingHead | None, dict[str, str] | None]:
+    """The matching head, and its name and sha256; None where places alone shall judge."""
+    if config.weights.match == PLACES_ALONE:
+        return None, None
+    weights = load_match_weights(config.weights.match)
+    head = MatchingHead(weights.net, weights.temperature, config.match.gate_um)
+    return head, {"name": weights.name, "sha256": weights.sha256}

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import ndimage
 
+from spinenet.evaluate.identity import identity_figures, link_calibration
 from spinenet.evaluate.judge import KEYS, XYZ, judge, sure
 from spinenet.evaluate.masks import IGNORE, MaskCounts, count_masks
 from spinenet.evaluate.spines import detection_table
@@ -18,7 +19,7 @@ from spinenet.evaluate.tracks import count_links
 from spinenet.geometry import nearest_voxels
 from spinenet.io.annotated import Truth, label_voxel_um, of_session, read_labels, read_truth
 from spinenet.io.table import read_table
-from spinenet.tables import COVERAGE, POINTS, SPINES
+from spinenet.tables import COVERAGE, LINKS, POINTS, SPINES
 from spinenet.types import InputError, Session, Um3
 
 
@@ -65,6 +66,11 @@ def evaluate(
                 {"figure": f"{name} {figure}", "stratum": of, "value": value, "n": links.true}
                 for figure, value in values.items()
             ]
+    figures = identity_figures(judged)
+    if (results / LINKS.file).is_file():
+        figures |= link_calibration(judged, read_table(results / LINKS.file, LINKS))
+    n = int((judged.truth["counts"] & judged.truth["track_id"].notna()).sum())
+    rows += [{"figure": k, "stratum": "all", "value": v, "n": n} for k, v in figures.items()]
     if masks:
         total = sum((m.counts for m in masks), MaskCounts())
         n = total.matched + total.missed

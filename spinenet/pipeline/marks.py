@@ -8,19 +8,17 @@ import numpy as np
 import pandas as pd
 
 from spinenet.config import MatchConfig
-from spinenet.evaluate.judge import BASE, XYZ
-from spinenet.io.annotated import of_session
+from spinenet.io.annotated import heads_of, of_session
+from spinenet.match.head import MatchingHead
+from spinenet.match.pins import Pins
 from spinenet.match.record import LinkedRegion
 from spinenet.match.region import link_region
 from spinenet.match.view import SessionView
 from spinenet.measure.attach import EXTRA_COLUMNS, attach
 from spinenet.pipeline.stacks import RunLog
 from spinenet.tables import SPINES
-from spinenet.types import FloatArray, SpineTable, Tracks
+from spinenet.types import SpineTable, Tracks
 
-TO_HEAD_UM = 0.5
-"""A tip is clicked at the outer edge; the head's middle lies so far towards the base, at most half
-way."""
 NOTHING = 2.0
 """A centre probability that no place reaches: what was not marked is not looked for again."""
 
@@ -29,20 +27,25 @@ def link_marks(
     views: list[SessionView],
     reference: int,
     config: MatchConfig,
-    marks: pd.DataFrame,
-    log: RunLog,
+    head: MatchingHead | None,
+    pins: Pins,
 ) -> LinkedRegion:
-    """The region's marked spines linked. What was not marked is absent where it could be scored.
+    """The region's marked spines linked. What was not marked is absent where it could be scored."""
+    config = replace(config, sure_share=0.0)
+    linked = link_region(views, reference, config, NOTHING, head, pins)
+    # nobody said how sure the person was
+    tracks = linked.tracks.frame.assign(p_present=np.nan)
+    return replace(linked, tracks=Tracks(tracks))
+
+
+def with_marks(views: list[SessionView], marks: pd.DataFrame, log: RunLog) -> list[SessionView]:
+    """The sessions of a region with marked spines in the place of detected ones.
 
     Parameters
     ----------
     marks: `tables.POINTS`, `point` filled; of these animals and others
     """
-    marked = [_with_marks(view, marks[of_session(marks, view.session)], log) for view in views]
-    linked = link_region(marked, reference, replace(config, sure_share=0.0), NOTHING)
-    # nobody said how sure the person was
-    tracks = linked.tracks.frame.assign(p_present=np.nan)
-    return replace(linked, tracks=Tracks(tracks))
+    return [_with_marks(view, marks[of_session(marks, view.session)], log) for view in views]
 
 
 def _with_marks(view: SessionView, marks: pd.DataFrame, log: RunLog) -> SessionView:
@@ -61,14 +64,3 @@ def _with_marks(view: SessionView, marks: pd.DataFrame, log: RunLog) -> SessionV
         row |= {"spine_id": i, "probability": 1.0, "source": "person", "label": 0, "instance": 0}
     frame = SPINES.frame(rows).reindex(columns=[*SPINES.names, *EXTRA_COLUMNS])
     return replace(view, spines=SpineTable(frame))
-
-
-def heads_of(marks: pd.DataFrame) -> FloatArray:
-    """(K, 3) middles of the heads of marked tips or heads, um."""
-    points, bases = marks[list(XYZ)].to_numpy(float), marks[list(BASE)].to_numpy(float)
-    inward = np.where(np.isfinite(bases), bases - points, 0.0)
-    length = np.linalg.norm(inward, axis=1, keepdims=True)
-    step = np.minimum(TO_HEAD_UM, length / 2) / np.maximum(length, 1e-9)
-    tip = (marks["point"] == "tip").to_numpy()[:, None]
-    out: FloatArray = points + np.where(tip, step * inward, 0.0)
-    return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from spinenet.config import InferConfig
 from spinenet.geometry import affine_apply, arc_length, inside
@@ -11,6 +12,7 @@ from spinenet.match.align import IDENTITY, Alignment, align
 from spinenet.match.view import Probe, SessionView
 from spinenet.match.warp import make_map, place_map
 from spinenet.measure.attach import measure_spines, spine_rows, sticks_out
+from spinenet.measure.portrait import portraits
 from spinenet.measure.quality import noise_of, shaft_snr
 from spinenet.pipeline.stacks import RunLog, Stack
 from spinenet.segment.label import peak_near
@@ -35,9 +37,10 @@ def region_views(
         if not alignment.same_field:
             log.warn(
                 f"{stack.file.path.name} does not look like the field of "
-                f"{stacks[reference].file.path.name} (correlation {alignment.score:.2f}); its "
-                "spines are left out. Another region or animal under this name, or a stack "
-                "shifted by more than max_shift_um, are the usual causes."
+                f"{stacks[reference].file.path.name} (correlation {alignment.score:.2f}, at least "
+                f"{config.match.same_field} was expected); its spines are left out. Another region "
+                "or animal under this name, or a stack shifted by more than match.max_shift_um, "
+                "are the usual causes. If it is the same field after all, lower match.same_field."
             )
     order = sorted(range(len(stacks)), key=lambda t: (t != reference, t))
     trusted = {t: alignments[t].affine for t in order if alignments[t].same_field}
@@ -110,7 +113,11 @@ def _view(
     background, noise = noise_of(volume)
 
     def measure(points_um: FloatArray, home: IntArray) -> list[dict[str, object]]:
-        return spine_rows(volume, segmentation, points_um, dendrites, home, config.measure)
+        all_um = segmentation.centres_um
+        return spine_rows(volume, all_um, points_um, dendrites, home, config.measure)
+
+    def portray(points_um: FloatArray, home: IntArray) -> npt.NDArray[np.float16]:
+        return portraits(volume, points_um, dendrites, home, background)
 
     def probe(points_um: FloatArray, home: IntArray) -> Probe:
         heights, centres = peak_near(
@@ -135,4 +142,5 @@ def _view(
         alignment.same_field,
         probe,
         measure,
+        portray,
     )

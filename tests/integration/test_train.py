@@ -10,7 +10,12 @@ from spinenet.cli import main
 from spinenet.commands import BAD_INPUT, DONE
 from spinenet.config import MorphologyConfig, NetConfig, OpticsConfig, TrainSegmentConfig
 from spinenet.io.manifest import register_weights
-from spinenet.io.weights import load_segment_weights, load_trainable_net, sha256_of
+from spinenet.io.weights import (
+    load_match_weights,
+    load_segment_weights,
+    load_trainable_net,
+    sha256_of,
+)
 from spinenet.synthetic.patches import draw_example
 from spinenet.training.augment import Augment
 from spinenet.training.segment_data import TrainingPatches, as_labelled
@@ -188,3 +193,77 @@ def test_the_manifest_keeps_one_default(trained, tmp_path):
 
 def test_the_shipped_weights_are_those_of_the_manifest():
     assert load_segment_weights("default").thresholds["centre"] > 0
+
+
+MATCH = [
+    "--regions",
+    "10",
+    "--simulate.shape",
+    "[8,48,128]",
+    "--simulate.turnover.days",
+    "[0,4]",
+    "--batch",
+    "2",
+    "--workers",
+    "0",
+    "--save_every",
+    "2",
+    "--device",
+    "cpu",
+]
+
+
+def train_head(out, steps, *more):
+    return main(
+        ["train", "match", "--out", str(out), "--steps", str(steps), *MATCH, *more, "--quiet"]
+    )
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory):
+    out = tmp_path_factory.mktemp("head")
+    assert train_head(out, 2) == DONE
+    return out
+
+
+def test_a_head_is_trained_and_goes_on(head, capsys):
+    drawn = {p.name: p.stat().st_mtime_ns for p in (head / "regions").iterdir()}
+    assert train_head(head, 4) == DONE
+    assert "link F1 of places alone" in capsys.readouterr().out
+    state = torch.load(head / "last.ckpt", weights_only=True, map_location="cpu")
+    assert state["global_step"] == 4
+    assert {p.name: p.stat().st_mtime_ns for p in (head / "regions").iterdir()} == drawn
+    assert 0.5 <= load_match_weights(str(head / "siamese.safetensors")).temperature <= 3
+
+
+def test_a_head_does_not_go_on_with_other_settings(head, capsys):
+    assert train_head(head, 4, "--misfit.worst", "3") == BAD_INPUT
+    assert "begun with other misfit" in capsys.readouterr().err
+
+
+def test_a_head_learns_from_a_labs_links_and_from_weights(head, small_experiment, tmp_path):
+    for path in (head / "regions").iterdir():  # drawn alike
+        (tmp_path / "regions").mkdir(exist_ok=True)
+        (tmp_path / "regions" / path.name).write_bytes(path.read_bytes())
+    start = str(head / "siamese.safetensors")
+    data = str(small_experiment)
+    assert train_head(tmp_path, 2, "--init", start, "--data", data) == DONE
+    assert (tmp_path / "siamese.safetensors").is_file()
+
+
+def test_a_head_needs_links_to_learn_from(head, small_experiment, tmp_path, capsys):
+    told = ["--data", str(small_experiment), "--annotated.hold_out", "[0]"]
+    assert train_head(tmp_path, 2, *told) == BAD_INPUT
+    assert "the same track in several sessions" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (["--regions", "3"], "at least 10 are needed"),
+        (["--simulate.turnover.days", "[0]"], "two sessions or more"),
+    ],
+)
+def test_a_head_of_too_little_is_refused(tmp_path, capsys, setting, message):
+    assert train_head(tmp_path, 2, *setting) == BAD_INPUT
+    assert message in capsys.readouterr().err

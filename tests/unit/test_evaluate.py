@@ -11,6 +11,7 @@ import pytest
 
 from spinenet.cli import main
 from spinenet.commands import BAD_INPUT, DONE
+from spinenet.evaluate.identity import identity_figures, link_calibration
 from spinenet.evaluate.judge import judge
 from spinenet.evaluate.masks import count_masks
 from spinenet.evaluate.spines import counts, detection_table, expected_calibration_error
@@ -18,7 +19,7 @@ from spinenet.evaluate.tracks import count_links
 from spinenet.io.table import read_table
 from spinenet.io.write import write_stack, write_table
 from spinenet.pipeline.evaluation import evaluate
-from spinenet.tables import CONTESTED, COVERAGE, POINTS, SPINES, TRACES
+from spinenet.tables import CONTESTED, COVERAGE, LINKS, POINTS, SPINES, TRACES
 
 SCORER = Path(
     os.environ.get("SPINENET_SCORER", Path(__file__).parents[2] / "../shared/accept/score.py")
@@ -130,6 +131,64 @@ def test_a_contested_link_is_left_out():
     adjacent, every = count_links(judged(truth, found), contested)
     assert (adjacent.right, adjacent.unlinked, adjacent.contested) == (1, 0, 1)
     assert every.unlinked == 1  # session 0 to 2 still counts
+
+
+def test_identities_all_right():
+    truth = [true(s, t, 10 * t) for s in (0, 1, 2) for t in (1, 2)]
+    found = [seen(s, 7 + t, 10 * t) for s in (0, 1, 2) for t in (1, 2)]
+    figures = identity_figures(judged(truth, found))
+    assert figures == {
+        "MOTA": 1,
+        "AssA": 1,
+        "complete_tracks": 1,
+        "switches_per_100_links": 0,
+        "turnover_bias_points": 0,
+    }
+
+
+def test_identities_exchanged_in_the_last_session():
+    truth = [true(s, t, 10 * t) for s in (0, 1, 2) for t in (1, 2)]
+    found = [seen(s, t, 10 * t) for s in (0, 1) for t in (1, 2)]
+    found += [seen(2, 2, 10), seen(2, 1, 20)]
+    figures = identity_figures(judged(truth, found))
+    # each true track shares two sightings with one number (2 of 4 in either) and one (1 of 5)
+    # with the other
+    assert figures["AssA"] == pytest.approx((2 * 2 / 4 + 1 / 5) / 3)
+    assert figures["MOTA"] == pytest.approx(1 - 2 / 6)
+    assert figures["switches_per_100_links"] == 50
+    assert figures["complete_tracks"] == 0
+    assert figures["turnover_bias_points"] == 0
+
+
+def test_a_missed_spine_and_an_alarm_are_turnover_that_is_not_there():
+    truth = [true(s, t, 10 * t) for s in (0, 1) for t in (1, 2)]
+    found = [seen(0, 1, 10), seen(1, 1, 10), seen(0, 2, 20), seen(1, 5, 40)]
+    figures = identity_figures(judged(truth, found))
+    assert figures["MOTA"] == pytest.approx(1 - 2 / 4)
+    assert figures["complete_tracks"] == 0.5
+    assert figures["turnover_bias_points"] == pytest.approx(50)  # one lost, one new among four
+    assert figures["AssA"] == pytest.approx((1 + 1 + 1 / 2) / 3)
+
+
+def test_nothing_found_has_no_association():
+    figures = identity_figures(judged([true(0, 1, 10), true(1, 1, 10)], []))
+    assert figures["MOTA"] == 0
+    assert np.isnan(figures["AssA"])
+
+
+def test_links_promise_what_they_hold():
+    truth = [true(s, t, 10 * t) for s in (0, 1) for t in (1, 2)]
+    found = [seen(s, t, 10 * t) for s in (0, 1) for t in (1, 2)] + [seen(1, 9, 40)]
+    links = [
+        {"spine_from": 0, "spine_to": 2, "p": 0.995},  # right
+        {"spine_from": 1, "spine_to": 3, "p": 0.6},  # right
+        {"spine_from": 1, "spine_to": 4, "p": 0.3},  # to an alarm: wrong
+    ]
+    who = {"animal": "a", "region": "r", "session_from": 0, "session_to": 1, "chosen": True}
+    figures = link_calibration(judged(truth, found), LINKS.frame([who | row for row in links]))
+    assert figures["link_ECE"] == pytest.approx((0.005 + 0.4 + 0.3) / 3)
+    assert figures["link_error_at_p_0.99"] == 0
+    assert figures["links_at_p_0.99"] == 1
 
 
 def test_strata_touching_pairs_and_errors():

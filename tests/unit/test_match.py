@@ -1,21 +1,24 @@
 import numpy as np
 import pytest
 from scipy import ndimage
+from scipy.optimize import linear_sum_assignment
 
 from spinenet.config import MatchConfig
 from spinenet.geometry import affine_apply, arc_length
 from spinenet.match.align import THUMB_UM, Thumb, align, make_thumb
 from spinenet.match.assign import path_cover, session_pairs
-from spinenet.match.lookback import _accept
-from spinenet.match.region import _link, _once_surely_seen
+from spinenet.match.lookback import Rules, _accept
+from spinenet.match.region import _once_surely_seen, link_by_places
 from spinenet.match.score import (
     PLACE_SD_UM,
+    Candidates,
     Places,
     apart,
     fit_scatter,
-    link_probability,
+    near_pairs,
     pair_odds,
 )
+from spinenet.match.tokens import Tokens
 from spinenet.match.view import Probe, SessionView, frames_of, rehomed
 from spinenet.match.warp import ArcWarp, fit_warp, make_map, place_map, slide
 from spinenet.measure.attach import attach
@@ -31,14 +34,33 @@ def line(start, stop, number=0, step=0.5):
 
 def linked(a, b):
     """(M, N) link probability of heads at (along, sideways, upward) places."""
-    away = np.asarray(b, float)[None] - np.asarray(a, float)[:, None]
-    return link_probability(pair_odds(away, PLACE_SD_UM, 2.0))
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    away = b[None] - a[:, None]
+    return every_pair(pair_odds(away, PLACE_SD_UM, 2.0)).probability.reshape(len(a), len(b))
+
+
+def every_pair(odds):
+    """All pairs of two sessions, from their (M, N) odds."""
+    odds = np.asarray(odds, float)
+    i, j = (n.ravel() for n in np.indices(odds.shape))
+    return Candidates(i, j, odds.ravel(), odds.shape)
 
 
 def places(*points):
     """Heads near a dendrite along x: along is x, sideways is y, upward is -z."""
     axes = np.array([[0, 0, 1.0], [0, 1, 0], [-1, 0, 0]])
     return Places(np.array(points, float).reshape(-1, 3), np.tile(axes, (len(points), 1, 1)))
+
+
+def spines(*points):
+    """The same, nothing known of them but their places."""
+    n = len(points)
+    blank = np.zeros((n, 8), np.float32), np.zeros((n, 5, 17, 17), np.float16)
+    return Tokens(places(*points), *blank)
+
+
+def linked_tracks(*sessions):
+    return [t.tolist() for t in link_by_places(list(sessions), MatchConfig())[1]]
 
 
 def test_the_same_place_is_the_same_spine():
@@ -62,7 +84,17 @@ def test_both_orders_agree():
 
 
 def test_distances_are_seen_from_the_dendrite():
-    assert apart(places((0, 0, 0)), places((-0.5, 0.25, 2)))[0, 0] == pytest.approx([2, 0.25, 0.5])
+    first = np.zeros(1, int)
+    away = apart(places((0, 0, 0)), places((-0.5, 0.25, 2)), first, first)
+    assert away[0] == pytest.approx([2, 0.25, 0.5])
+
+
+def test_only_spines_near_each_other_are_compared():
+    here = places((0, 0, 0), (0, 0, 50))
+    there = places((0, 0, 2.9), (0, 0, 3.1), (4.9, 0, 0), (0, 2.5, 52.5))
+    i, j = near_pairs(here, there)
+    assert list(zip(i, j, strict=True)) == [(0, 0), (0, 2)]
+    assert near_pairs(here, places())[0].size == 0
 
 
 def test_the_scatter_is_learned_from_many_pairs_and_expected_of_few():
@@ -74,15 +106,14 @@ def test_the_scatter_is_learned_from_many_pairs_and_expected_of_few():
 
 
 def test_a_pair_between_two_dendrites_can_be_one_spine():
-    found = _link([places((3, 4, 5)), places((3.2, 4.1, 5.1))], MatchConfig())
-    assert found.track_of[0].tolist() == found.track_of[1].tolist() == [0]
+    assert linked_tracks(spines((3, 4, 5)), spines((3.2, 4.1, 5.1))) == [[0], [0]]
 
 
 def test_crowded_spines_keep_their_order():
     crowd = [(3, 4, x) for x in (5.0, 5.8, 6.6)]
     moved = [(3, 4, x + 0.3) for x in (5.0, 5.8, 6.6)]
-    found = _link([places(*crowd), places(*moved)], MatchConfig())
-    assert found.track_of[0].tolist() == found.track_of[1].tolist()
+    before, after = linked_tracks(spines(*crowd), spines(*moved))
+    assert before == after
 
 
 def test_over_many_sessions_a_spine_was_once_surely_seen():
@@ -98,26 +129,39 @@ def test_over_many_sessions_a_spine_was_once_surely_seen():
 
 
 def test_a_track_skips_a_session_in_which_the_spine_was_missed():
-    odds = {(0, 1): np.zeros((1, 0)), (0, 2): np.array([[9.0]]), (1, 2): np.zeros((0, 1))}
-    assert path_cover([1, 0, 1], odds, 0.2).tolist() == [0, 0]
+    odds = {(0, 1): np.zeros((1, 0)), (0, 2): [[9.0]], (1, 2): np.zeros((0, 1))}
+    assert covered([1, 0, 1], odds) == [0, 0]
 
 
 def test_neighbouring_sessions_are_linked_first():
-    one = np.array([[20.0]])
-    assert path_cover([1, 1, 1], dict.fromkeys(session_pairs(3), one), 0.2).tolist() == [0, 0, 0]
+    assert covered([1, 1, 1], dict.fromkeys(session_pairs(3), [[20.0]])) == [0, 0, 0]
 
 
 def test_the_best_whole_beats_the_best_pair():
-    odds = {(0, 1): np.array([[9.0, 4.0], [6.0, 0.1]])}
-    assert path_cover([2, 2], odds, 0.2).tolist() == [0, 1, 1, 0]
+    assert covered([2, 2], {(0, 1): [[9.0, 4.0], [6.0, 0.1]]}) == [0, 1, 1, 0]
 
 
 def test_unlikely_links_are_not_made():
-    assert path_cover([1, 1], {(0, 1): np.array([[0.1]])}, 0.2).tolist() == [0, 1]
+    assert covered([1, 1], {(0, 1): [[0.1]]}) == [0, 1]
 
 
 def test_no_spines_no_tracks():
-    assert path_cover([0, 0], {(0, 1): np.zeros((0, 0))}, 0.2).size == 0
+    assert covered([0, 0], {(0, 1): np.zeros((0, 0))}) == []
+
+
+def test_solving_group_by_group_finds_what_solving_at_once_finds():
+    rng = np.random.default_rng(4)
+    worth = np.where(rng.random((9, 9)) < 0.25, rng.uniform(0.5, 30, (9, 9)), 0.0)
+    track = np.array(covered([9, 9], {(0, 1): worth}))
+    gain = np.maximum(np.log(np.maximum(worth, 1e-12) * 4), 0)
+    rows, columns = linear_sum_assignment(gain, maximize=True)
+    i, j = np.nonzero(track[:9, None] == track[9:])
+    assert gain[i, j].sum() == pytest.approx(gain[rows, columns].sum())
+
+
+def covered(sizes, odds):
+    """Tracks by (M, N) odds of every two sessions."""
+    return path_cover(sizes, {k: every_pair(o) for k, o in odds.items()}, 0.2).tolist()
 
 
 def test_slide_finds_a_shift_along_the_dendrite():
@@ -231,7 +275,7 @@ def view_of(dendrites, *spines):
 
     session = Session("m", "r", 0)
     extent = np.full(3, 30.0)
-    return SessionView(session, SpineTable(frame), dendrites, {}, extent, True, None, measure)
+    return SessionView(session, SpineTable(frame), dendrites, {}, extent, True, None, measure, None)
 
 
 def test_heads_are_seen_in_the_frame_of_their_dendrite():
@@ -267,7 +311,7 @@ def test_what_looking_back_says_of_a_place(p, y_um, presence):
     view = view_of(Dendrites((line((5, 5, 0), (5, 5, 20)),)), (0, 5, 6.5, 8))
     seen = Probe(np.array([p]), np.array([[5, y_um, 8.0]]), [{"dendrite_id": 0}])
     missing = {}
-    rows, found = _accept(view, seen, [3], {3: (0, np.array([8.0, 1, 0]))}, missing, 1, 0.3)
+    rows, found = _accept(view, seen, [3], {3: (0, np.array([8.0, 1, 0]))}, missing, 1, Rules(0.3))
     assert [str(m[0]) for m in missing.values()] == ([presence] if presence else [])
     assert found == ([] if presence else [3])
     assert [r["source"] for r in rows] == ["lookback"] * len(found)

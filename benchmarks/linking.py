@@ -1,0 +1,382 @@
+"""Linkers side by side, on identical detections: simulated with planted detections, and one real
+neuron with a person's points.
+
+    python benchmarks/linking.py [--regions 40] [--weights default] [--out FOLDER]
+
+Every linker's one number (its gate, or the probability below which it links nothing) is tuned by F1
+on other simulated dendrites of the same kind; on rr30a it is the one tuned on the standard set. The
+real bar is places and sizes after the warp: Gaussian likelihoods of how far a spine's size changes,
+fitted on the tuning dendrites. Intervals are bootstrapped over dendrites, differences paired.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import torch
+from linkers import LINKERS, Spines, chain
+from planted import (
+    DAYS,
+    HARD,
+    INVENTED,
+    STANDARD,
+    PlantedRegion,
+    Planting,
+    plant,
+    raw_points,
+    rigid_points,
+)
+from real import ROOT
+
+from spinenet.config import MatchConfig
+from spinenet.io.weights import load_match_weights
+from spinenet.match.assign import session_pairs
+from spinenet.match.head import Judge, MatchingHead
+from spinenet.match.region import link_by_places, shared_tokens, tracks_by, warp_region
+from spinenet.match.score import Candidates
+from spinenet.match.tokens import SIZE_FEATURES, Tokens, pair_graph
+from spinenet.match.view import frames_of
+from spinenet.types import FloatArray, IntArray
+
+N_SIZES = len(SIZE_FEATURES)
+LEAST_P = (0.05, 0.1, 0.2, 0.35, 0.5)
+CONTESTED_UM = 1.5
+DRAWS = 2000
+TUNING_SEED, TEST_SEED = 90_000, 10_000
+BAR, OURS = "places and sizes (the bar)", "matching head"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A dendrite over its sessions, ready to be linked in every way: spines by registration, tokens
+    after the warp, and the true track of each spine."""
+
+    by_registration: dict[str, list[Spines]]
+    tokens: list[Tokens]
+    truth: list[IntArray]
+
+
+def case_of(region: PlantedRegion) -> Case:
+    config = MatchConfig()
+    views = region.views
+    frames = [frames_of(v) for v in views]
+    warps = warp_region(views, frames, region.reference, config)
+    tokens = shared_tokens(views, frames, warps, region.reference)
+    sessions: dict[str, list[Spines]] = {"none": [], "rigid": [], "rigid + warp": []}
+    for t, (view, frame, token) in enumerate(zip(views, frames, tokens, strict=True)):
+        table = view.spines.frame
+        dendrite = table["dendrite_id"].to_numpy(int)
+        width = table["head_width_um"].fillna(0.5).to_numpy(float)
+        side = np.where(frame[:, 1] >= 0, 1, -1)
+        along = np.array(
+            [warps[t, d](frame[k : k + 1, 0])[0] for k, d in enumerate(dendrite.tolist())]
+        )
+        # before the warp an arc length is that of the map where the rigid registration puts it
+        for name, points, arc in (
+            ("none", raw_points(region, t), frame[:, 0]),
+            ("rigid", rigid_points(region, t), frame[:, 0]),
+            ("rigid + warp", token.places.points_um, along),
+        ):
+            sessions[name].append(Spines(points, arc, side, dendrite, width))
+    return Case(sessions, tokens, region.tracks)
+
+
+@dataclass(frozen=True)
+class PlacesAndSizes:
+    """Odds of the places, times how likely the change of size is for one spine over two."""
+
+    places: Judge
+    same_sd: FloatArray
+    other_sd: FloatArray
+
+    def look_at(self, tokens: Tokens) -> Tokens:
+        return tokens
+
+    def __call__(self, a: Tokens, b: Tokens) -> Candidates:
+        c = self.places(a, b)
+        change = a.about[c.i, -N_SIZES:] - b.about[c.j, -N_SIZES:]
+        same, other = (
+            (-0.5 * (change / sd) ** 2 - np.log(sd)).sum(axis=1)
+            for sd in (self.same_sd, self.other_sd)
+        )
+        # four measures of one thing: they count as one and a half
+        return replace(c, odds=c.odds * np.exp((same - other) * 1.5 / N_SIZES))
+
+
+def fit_sizes(cases: list[Case]) -> tuple[FloatArray, FloatArray]:
+    """Standard deviation of the change of each size, for one spine and for two."""
+    same, other = [], []
+    for case in cases:
+        for t, u in session_pairs(len(case.tokens)):
+            one = case.truth[t][:, None] == case.truth[u]
+            change = case.tokens[t].about[:, None, -N_SIZES:] - case.tokens[u].about[:, -N_SIZES:]
+            real = (case.truth[t] != INVENTED)[:, None]
+            same.append(change[one & real])
+            other.append(change[~one])
+    return np.concatenate(same).std(axis=0), np.concatenate(other).std(axis=0)
+
+
+@dataclass(frozen=True)
+class Ablated:
+    """A judge from which something is hidden."""
+
+    judge: Judge
+    hide: Callable[[Tokens], Tokens]
+
+    def look_at(self, tokens: Tokens) -> Tokens:
+        return self.judge.look_at(self.hide(tokens))
+
+    def __call__(self, a: Tokens, b: Tokens) -> Candidates:
+        return self.judge(a, b)
+
+
+def no_portraits(tokens: Tokens) -> Tokens:
+    return replace(tokens, portraits=np.zeros_like(tokens.portraits))
+
+
+def no_sizes(tokens: Tokens) -> Tokens:
+    about = tokens.about.copy()
+    about[:, -N_SIZES:] = 0
+    return replace(tokens, about=about)
+
+
+def no_look(tokens: Tokens) -> Tokens:
+    return no_sizes(no_portraits(tokens))
+
+
+@dataclass(frozen=True)
+class WithoutContext:
+    """The head, every pair of spines judged by itself: no neighbours, no rivals."""
+
+    head: MatchingHead
+
+    def look_at(self, tokens: Tokens) -> Tokens:
+        return self.head.look_at(tokens)
+
+    def __call__(self, a: Tokens, b: Tokens) -> Candidates:
+        whole = pair_graph(a, b)
+        i, j = whole.across
+        both, n = np.r_[i, j], len(i)
+        alone = replace(
+            whole,
+            about=whole.about[both],
+            portraits=whole.portraits[both],
+            near=np.zeros((2, 0), np.int64),
+            near_um=np.zeros((0, 3), np.float32),
+            across=np.stack([np.arange(n), np.arange(n) + n]),
+        )
+        return Candidates(i, j - len(a.about), self.head.odds(alone), (len(a.about), len(b.about)))
+
+
+@dataclass(frozen=True)
+class Score:
+    """Counts of one dendrite. Links are between adjacent sessions; contested ones have another
+    candidate within 1.5 um."""
+
+    right: int
+    wrong: int
+    missed: int
+    contested_right: int
+    contested_wrong: int
+    contested_missed: int
+    whole_tracks: int
+    complete: int
+    switches: int
+    spines: int
+    new: int
+    lost: int
+    true_new: int
+    true_lost: int
+    intervals: int
+
+
+def score(case: Case, tracks: list[IntArray]) -> Score:
+    count = dict.fromkeys(Score.__annotations__, 0)
+    for t, u in pairwise(range(len(tracks))):
+        a, b = case.truth[t], case.truth[u]
+        contested = _contested(case, t, u)
+        for i, who in enumerate(a):
+            linked = np.flatnonzero(tracks[u] == tracks[t][i])
+            partner = np.flatnonzero(b == who) if who != INVENTED else np.zeros(0, int)
+            right = bool(len(linked) and len(partner) and linked[0] == partner[0])
+            # two inventions at one place may be anything
+            wrong = bool(len(linked)) and not right and max(who, b[linked[0]]) != INVENTED
+            missed = bool(len(partner)) and not right
+            for name, value in (("right", right), ("wrong", wrong), ("missed", missed)):
+                count[name] += value
+                count[f"contested_{name}"] += value and contested[i]
+            count["switches"] += wrong
+            if who != INVENTED:
+                count["spines"] += 1
+                count["true_lost"] += not len(partner)
+                count["lost"] += not len(linked)
+        for j, who in enumerate(b):
+            if who != INVENTED:
+                count["true_new"] += who not in a
+                count["new"] += tracks[u][j] not in tracks[t]
+        count["intervals"] += 1
+    for who in np.unique(np.concatenate(case.truth)):
+        seen = [np.flatnonzero(of == who) for of in case.truth]
+        if who != INVENTED and all(len(k) for k in seen):
+            numbers = {int(track[k[0]]) for track, k in zip(tracks, seen, strict=True)}
+            count["whole_tracks"] += 1
+            count["complete"] += len(numbers) == 1
+    return Score(**count)
+
+
+def _contested(case: Case, t: int, u: int) -> FloatArray:
+    """(K,) has a spine a second candidate within 1.5 um in the next session?"""
+    here = case.tokens[t].places.points_um[:, None]
+    far = np.linalg.norm((case.tokens[u].places.points_um - here) * [0.4, 1, 1], axis=-1)
+    return (far < CONTESTED_UM).sum(axis=1) > 1
+
+
+def ratio(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")
+
+
+def f1(scores: list[Score], kind: str = "") -> float:
+    right, wrong, missed = (
+        sum(getattr(s, kind + name) for s in scores) for name in ("right", "wrong", "missed")
+    )
+    return ratio(2 * right, 2 * right + wrong + missed)
+
+
+def figures(scores: list[Score]) -> dict[str, float]:
+    def total(name: str) -> int:
+        return sum(getattr(s, name) for s in scores)
+
+    links = total("right") + total("missed")
+    n = total("spines")
+    return {
+        "F1": f1(scores),
+        "contested": f1(scores, "contested_"),
+        "complete": ratio(total("complete"), total("whole_tracks")),
+        # detections are given: what counts against a tracker are links that join two spines
+        "MOTA of links": 1 - ratio(total("switches") + total("missed"), links),
+        "false new or lost, %": 100 * ratio(total("missed"), links),
+        "turnover bias, points": 50
+        * ratio(total("new") + total("lost") - total("true_new") - total("true_lost"), n),
+    }
+
+
+Ways = dict[str, dict[str, list[list[IntArray]]]]
+"""Tracks of every case, by linker and registration."""
+
+
+def classical(cases: list[Case], tuning: list[Case]) -> Ways:
+    """What others do, after every registration."""
+    out: Ways = {}
+    for name, (link, gates) in LINKERS.items():
+        for registration in ("none", "rigid", "rigid + warp"):
+
+            def run(of: list[Case], gate: float) -> list[list[IntArray]]:
+                return [chain(c.by_registration[registration], link, gate) for c in of]  # noqa: B023
+
+            gate = max(gates, key=lambda g: reached(run(tuning, g), tuning))  # noqa: B023
+            out.setdefault(name, {})[registration] = run(cases, gate)
+    return out
+
+
+def covers(cases: list[Case], tuning: list[Case], head: MatchingHead) -> Ways:
+    """Path covers over all sessions after the warp, by who judges the links."""
+    same_sd, other_sd = fit_sizes(tuning)
+
+    def by_places(c: Case) -> Judge:
+        return link_by_places(c.tokens, MatchConfig())[0]
+
+    judges: dict[str, Callable[[Case], Judge]] = {
+        "path cover on places": by_places,
+        BAR: lambda c: PlacesAndSizes(by_places(c), same_sd, other_sd),
+        OURS: lambda c: head,
+        "head, no portraits": lambda c: Ablated(head, no_portraits),
+        "head, no sizes": lambda c: Ablated(head, no_sizes),
+        "head, neither": lambda c: Ablated(head, no_look),
+        "head, no context": lambda c: WithoutContext(head),
+    }
+    out: Ways = {}
+    for name, judge in judges.items():
+
+        def run(of: list[Case], least_p: float) -> list[list[IntArray]]:
+            config = MatchConfig(min_link_p=least_p)
+            return [tracks_by(judge(c), c.tokens, config) for c in of]  # noqa: B023
+
+        least_p = max(LEAST_P, key=lambda p: reached(run(tuning, p), tuning))  # noqa: B023
+        out[name] = {"rigid + warp": run(cases, least_p)}
+    return out
+
+
+def reached(tracks: list[list[IntArray]], cases: list[Case]) -> float:
+    return f1([score(c, tr) for c, tr in zip(cases, tracks, strict=True)])
+
+
+def better(ours: list[Score], theirs: list[Score], kind: str = "") -> tuple[float, float, float]:
+    """How much higher our F1 is, and its 95 % interval, dendrites drawn anew, the same for both."""
+    rng = np.random.default_rng(0)
+    draws = [
+        f1([ours[k] for k in drawn], kind) - f1([theirs[k] for k in drawn], kind)
+        for drawn in rng.integers(0, len(ours), (DRAWS, len(ours)))
+    ]
+    low, high = np.nanpercentile(draws, [2.5, 97.5])
+    return f1(ours, kind) - f1(theirs, kind), float(low), float(high)
+
+
+def table(cases: list[Case], ways: Ways) -> list[dict[str, object]]:
+    """A row for every way; against the bar, how much better and its interval."""
+    rows = []
+    bar = [score(c, tr) for c, tr in zip(cases, ways[BAR]["rigid + warp"], strict=True)]
+    for linker, by in ways.items():
+        for registration, tracks in by.items():
+            scores = [score(c, tr) for c, tr in zip(cases, tracks, strict=True)]
+            row: dict[str, object] = {"linker": linker, "registration": registration}
+            row |= figures(scores)
+            row["F1 over the bar"] = better(scores, bar)
+            row["contested F1 over the bar"] = better(scores, bar, "contested_")
+            rows.append(row)
+    return rows
+
+
+def planted(planting: Planting, first_seed: int, n: int) -> list[Case]:
+    return [case_of(plant(planting, first_seed + k)) for k in range(n)]
+
+
+def show(name: str, rows: list[dict[str, object]]) -> None:
+    print(f"\n**{name}**\n")
+    names = list(rows[0])
+    print("| " + " | ".join(names) + " |\n|" + "---|" * len(names))
+    for row in rows:
+        cells = []
+        for value in row.values():
+            if isinstance(value, tuple):
+                cells.append(f"{value[0]:+.3f} ({value[1]:+.3f} to {value[2]:+.3f})")
+            else:
+                cells.append(value if isinstance(value, str) else f"{value:.3f}")
+        print("| " + " | ".join(cells) + " |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--regions", type=int, default=40)
+    parser.add_argument("--weights", default="default")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    weights = load_match_weights(args.weights)
+    head = MatchingHead(weights.net, weights.temperature, MatchConfig().gate_um)
+    content = {"regions": args.regions, "weights": weights.sha256}
+    for name, planting in (("standard", STANDARD), ("hard", HARD)):
+        tuning = planted(planting, TUNING_SEED, max(args.regions // 2, 1))
+        cases = planted(planting, TEST_SEED, args.regions)
+        ways = classical(cases, tuning) | covers(cases, tuning, head)
+        content[name] = table(cases, ways)
+        show(f"{name}: {args.regions} simulated dendrites, {len(DAYS)} sessions", content[name])
+    path = ROOT / "benchmarks" / "linking.json"
+    path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

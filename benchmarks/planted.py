@@ -1,0 +1,192 @@
+"""Simulated dendrites whose spines are planted as detections: found, missed and invented by rule.
+
+The places carry a detector's scatter, the images are those of the simulator, and between sessions
+the tissue moves; what is left after a rigid registration is planted too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from spinenet.config import MeasureConfig, MorphologyConfig, SimulateConfig, TurnoverConfig
+from spinenet.evaluate.judge import XYZ
+from spinenet.geometry import (
+    affine_apply,
+    arc_length,
+    inside,
+    point_at,
+    side_frame,
+    tangents,
+)
+from spinenet.match.view import SessionView
+from spinenet.match.warp import place_map
+from spinenet.measure.attach import EXTRA_COLUMNS, attach, spine_rows
+from spinenet.measure.portrait import portraits
+from spinenet.measure.quality import noise_of
+from spinenet.synthetic.experiment import simulate_region
+from spinenet.tables import SPINES
+from spinenet.types import Dendrites, FloatArray, IntArray, Segment, SpineTable, Volume
+
+INVENTED = -1
+"""The track of a false alarm."""
+
+
+@dataclass(frozen=True)
+class Planting:
+    """How dense and how changing the spines are, and how a detector and a registration err.
+
+    spines per um that can be scored; length of the dendrite (um); share of them missed, and of
+    invented ones;
+    formation and elimination per interval; standard deviation of a detection's place (z, y, x, um);
+    largest shift left by the rigid registration (um).
+    """
+
+    per_um: float
+    length_um: float
+    miss: float
+    invent: float
+    turnover: float
+    scatter_um: tuple[float, float, float]
+    left_um: float
+
+
+STANDARD = Planting(0.5, 50.0, 0.04, 0.03, 0.08, (0.4, 0.1, 0.1), 1.0)
+HARD = Planting(0.8, 25.0, 0.10, 0.10, 0.15, (1.0, 0.12, 0.12), 1.5)
+DAYS = (0.0, 4.0, 8.0, 12.0, 16.0)
+VOXEL_UM = (0.8, 0.12, 0.12)
+SCORABLE_SHARE = 0.48
+"""Of simulated spines; the others hide above or below the shaft or at the stack's border."""
+
+
+@dataclass(frozen=True)
+class PlantedRegion:
+    """Views of the sessions, true track of every detection, the rigid registration of each session
+    onto the reference (3, 4), and the position of the reference."""
+
+    views: list[SessionView]
+    tracks: list[IntArray]
+    affines: list[FloatArray]
+    reference: int
+
+
+def plant(planting: Planting, seed: int) -> PlantedRegion:
+    """One dendrite over five sessions."""
+    rng = np.random.default_rng([seed, 31])
+    per_um = planting.per_um / SCORABLE_SHARE
+    config = SimulateConfig(
+        dendrites=1,
+        shape=(24, 112, round(planting.length_um / VOXEL_UM[2])),
+        voxel_um=VOXEL_UM,
+        snr="any",
+        morphology=MorphologyConfig(spines_per_um=(per_um, per_um)),
+        turnover=TurnoverConfig(
+            days=DAYS,
+            formation_per_day=planting.turnover / DAYS[1],
+            elimination_per_day=-np.log(1 - planting.turnover) / DAYS[1],
+        ),
+        seed=seed,
+    )
+    region = simulate_region(config, "planted", "region", seed)
+    reference = len(DAYS) // 2
+    lines = [_line(region.dendrites, t) for t in range(len(DAYS))]
+    home = lines[reference]
+    on_map = Dendrites((replace(home, arc_length_um=arc_length(home.points_um)),))
+    views, tracks, affines = [], [], []
+    for t, volume in enumerate(region.volumes):
+        affine = _rigid(lines[t].points_um, home.points_um)
+        if t != reference:
+            way = rng.normal(0, 1, 3)
+            affine[:, 3] += way / np.linalg.norm(way) * rng.uniform(0, planting.left_um)
+        heads, track = _detections(
+            region.spines[region.spines["session"] == t],
+            lines[t],
+            volume.extent_um,
+            planting,
+            rng,
+        )
+        own = place_map(on_map, Dendrites((lines[t],)), affine)
+        views.append(_view(volume, own, heads))
+        tracks.append(track)
+        affines.append(affine)
+    return PlantedRegion(views, tracks, affines, reference)
+
+
+def _line(nodes: pd.DataFrame, session: int) -> Segment:
+    mine = nodes[nodes["session"] == session]
+    points = mine[XYZ].to_numpy(float)
+    return Segment(0, points, mine["radius_um"].to_numpy(float), arc_length(points))
+
+
+def _rigid(moving: FloatArray, fixed: FloatArray) -> FloatArray:
+    """The rotation and shift (3, 4) that lay the same points over each other (Kabsch 1976)."""
+    a, b = moving - moving.mean(axis=0), fixed - fixed.mean(axis=0)
+    u, _, v = np.linalg.svd(a.T @ b)
+    sign = np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ v))])
+    turn = (u @ sign @ v).T
+    return np.c_[turn, fixed.mean(axis=0) - turn @ moving.mean(axis=0)]
+
+
+def _detections(
+    spines: pd.DataFrame,
+    line: Segment,
+    extent_um: FloatArray,
+    planting: Planting,
+    rng: np.random.Generator,
+) -> tuple[FloatArray, IntArray]:
+    here = spines[spines["scorable"]]
+    here = here[rng.random(len(here)) >= planting.miss]
+    heads, track = here[XYZ].to_numpy(float), here["track_id"].to_numpy(int)
+    n = rng.binomial(len(heads), planting.invent)
+    inner = line.arc_length_um[-1] * rng.uniform(0.1, 0.9, n)
+    axis = point_at(tangents(line.points_um), line.arc_length_um, inner)
+    right, up = side_frame(axis) if n else (np.zeros((0, 3)), np.zeros((0, 3)))
+    angle = rng.uniform(0, 2 * np.pi, (n, 1))
+    away = np.cos(angle) * right + np.sin(angle) * up
+    foot = point_at(line.points_um, line.arc_length_um, inner)
+    false = foot + away * rng.uniform(0.7, 1.6, (n, 1))
+    heads = np.concatenate([heads, false]) + rng.normal(0, planting.scatter_um, (len(heads) + n, 3))
+    seen = inside(heads, extent_um, 0.0)
+    return heads[seen], np.r_[track, np.full(n, INVENTED)][seen]
+
+
+def _view(volume: Volume, dendrites: Dendrites, heads: FloatArray) -> SessionView:
+    background, _ = noise_of(volume)
+
+    def measure(points_um: FloatArray, home: IntArray) -> list[dict[str, object]]:
+        return spine_rows(volume, heads, points_um, dendrites, home, MeasureConfig())
+
+    def portray(points_um: FloatArray, home: IntArray) -> np.ndarray:
+        return portraits(volume, points_um, dendrites, home, background)
+
+    def no_probe(points_um: FloatArray, home: IntArray) -> None:
+        raise NotImplementedError("planted spines are not looked for")
+
+    rows = measure(heads, attach(heads, dendrites).dendrite)
+    frame = SPINES.frame(
+        [{**r, "spine_id": i, "probability": 0.8, "label": 0} for i, r in enumerate(rows, 1)]
+    ).reindex(columns=[*SPINES.names, *EXTRA_COLUMNS])
+    snr = {s.id: np.full(len(s.points_um), 20.0) for s in dendrites.segments}
+    return SessionView(
+        volume.session,
+        SpineTable(frame),
+        dendrites,
+        snr,
+        volume.extent_um,
+        True,
+        no_probe,
+        measure,
+        portray,
+    )
+
+
+def rigid_points(region: PlantedRegion, t: int) -> FloatArray:
+    """(K, 3) heads of a session where its rigid registration puts them in the reference."""
+    return affine_apply(region.affines[t], region.views[t].spines.centres_um)
+
+
+def raw_points(region: PlantedRegion, t: int) -> FloatArray:
+    """(K, 3) heads of a session where its own stack has them."""
+    return region.views[t].spines.centres_um

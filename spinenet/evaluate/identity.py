@@ -1,0 +1,140 @@
+"""Who is whom over all sessions: the measures of trackers, and what wrong identities do to science.
+
+Counted are the true spines that a person could score, what was found of them, and false alarms near
+them. A detection in no track is a track of its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from spinenet.evaluate.judge import Judged
+
+
+def identity_figures(judged: Judged) -> dict[str, float]:
+    """The measures, nan where nothing can be said.
+
+    `MOTA` (Bernardin 2008): 1 less misses, alarms and switches per true spine. `AssA` (Luiten 2021,
+    HOTA's association at one tolerance): over found spines, how far the whole true and the whole
+    found track are the same. `complete_tracks`: share of the true tracks seen twice or more that
+    are found everywhere under one number. `switches_per_100_links`: changes of number from one
+    sighting of a true spine to the next. `turnover_bias_points`: turnover of what was found less
+    that of the truth, over adjacent sessions.
+    """
+    true, found = _true(judged), _found(judged)
+    sightings = true[true["found"] >= 0]
+    pairs = Counter(zip(sightings["who"], sightings["number"], strict=True))
+    of_true, of_found = Counter(true["who"]), Counter(found["number"])
+    shares = [n * n / (of_true[who] + of_found[number] - n) for (who, number), n in pairs.items()]
+    links = switches = whole = complete = 0
+    for _, life in true.sort_values("session").groupby("who"):
+        seen = life.loc[life["found"] >= 0, "number"].tolist()
+        links += max(len(seen) - 1, 0)
+        switches += sum(a != b for a, b in pairwise(seen))
+        if len(life) > 1:
+            whole += 1
+            complete += len(seen) == len(life) and len(set(seen)) == 1
+    misses, alarms = len(true) - len(sightings), int(found["alarm"].sum())
+    return {
+        "MOTA": 1 - _ratio(misses + alarms + switches, len(true)),
+        "AssA": _ratio(sum(shares), len(sightings)),
+        "complete_tracks": _ratio(complete, whole),
+        "switches_per_100_links": 100 * _ratio(switches, links),
+        "turnover_bias_points": 100 * (_turnover(found, "number") - _turnover(true, "who")),
+    }
+
+
+def link_calibration(judged: Judged, links: pd.DataFrame) -> dict[str, float]:
+    """How far `p` of links (`tables.LINKS`) is from how often they are right (`ECE`), and the error
+    among the surest: of pairs whose two ends were both paired with a true spine or are alarms."""
+    found = judged.detections
+    names = judged.truth["track_id"].astype("float").to_numpy()
+    true = found["true"].to_numpy(int)
+    named = np.where(true >= 0, names[true], np.nan) if len(names) else np.full(len(true), np.nan)
+    judgeable = (true >= 0) | found["alarm"].to_numpy(bool)
+    key = ["animal", "region", "session", "spine_id"]
+    known = found[key].assign(who=named)[judgeable]
+    both = links.merge(
+        known.rename(columns={"session": "session_from", "spine_id": "spine_from"}),
+        on=["animal", "region", "session_from", "spine_from"],
+    ).merge(
+        known.rename(columns={"session": "session_to", "spine_id": "spine_to"}),
+        on=["animal", "region", "session_to", "spine_to"],
+    )
+    # two alarms may be one thing that is no spine: nothing says whether the link is right
+    both = both[both["who_x"].notna() | both["who_y"].notna()]
+    p, right = both["p"].to_numpy(float), (both["who_x"] == both["who_y"]).to_numpy(float)
+    bins = np.minimum((p * 10).astype(int), 9)
+    gap = sum(abs(float((p - right)[bins == b].sum())) for b in range(10))
+    sure = p >= SURE_P
+    return {
+        "link_ECE": _ratio(gap, len(p)),
+        "link_error_at_p_0.99": _ratio(float((1 - right[sure]).sum()), int(sure.sum())),
+        "links_at_p_0.99": float(sure.sum()),
+    }
+
+
+SURE_P = 0.99
+
+
+def _true(judged: Judged) -> pd.DataFrame:
+    """Fair true spines with an identity: field, session, who, and number of what was found."""
+    truth = judged.truth
+    fair = truth[truth["counts"] & truth["track_id"].notna()]
+    numbers = _numbers(judged.detections)
+    found = fair["found"].to_numpy(int)
+    field = fair["animal"] + "|" + fair["region"]
+    return pd.DataFrame(
+        {
+            "field": field,
+            "session": fair["session"],
+            "who": field + "|" + fair["track_id"].astype(str),
+            "found": found,
+            "number": [numbers[k] if k >= 0 else "" for k in found],
+        }
+    )
+
+
+def _found(judged: Judged) -> pd.DataFrame:
+    """What was found of them, and alarms."""
+    d = judged.detections
+    counts = judged.truth["counts"].to_numpy(bool)
+    true = d["true"].to_numpy(int)
+    fair = np.array([k >= 0 and bool(counts[k]) for k in true], bool)
+    keep = fair | d["alarm"].to_numpy(bool)
+    frame = pd.DataFrame(
+        {
+            "field": d["animal"] + "|" + d["region"],
+            "session": d["session"],
+            "number": _numbers(d),
+            "alarm": d["alarm"],
+        }
+    )
+    return frame[keep]
+
+
+def _numbers(detections: pd.DataFrame) -> list[str]:
+    field = detections["animal"] + "|" + detections["region"]
+    return [
+        f"{f}|{k}" if pd.notna(k) else f"alone {n}"
+        for n, (f, k) in enumerate(zip(field, detections["track_id"], strict=True))
+    ]
+
+
+def _turnover(sightings: pd.DataFrame, who: str) -> float:
+    """Gained and lost over the sum of both sessions' spines, adjacent sessions pooled."""
+    changed = seen = 0
+    for _, field in sightings.groupby("field"):
+        sessions = [set(rows[who]) for _, rows in field.groupby("session")]
+        for a, b in pairwise(sessions):
+            changed += len(a ^ b)
+            seen += len(a) + len(b)
+    return _ratio(changed, seen)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")

@@ -1,0 +1,56 @@
+"""corrections.csv: what a person said of single spines, read and checked, never written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from spinenet.io.table import read_table
+from spinenet.tables import CORRECTIONS
+from spinenet.types import InputError
+
+PLACE = ["z_um", "y_um", "x_um"]
+PLACE_TO = ["to_z_um", "to_y_um", "to_x_um"]
+NEEDS = {
+    "same": ["session_to", *PLACE_TO],
+    "different": ["session_to", *PLACE_TO],
+    "present": ["session_to"],
+    "absent": ["session_to"],
+    "add": [],
+    "delete": [],
+    "dendrite": ["dendrite_id"],
+}
+"""By action, the columns that must be filled besides session and place."""
+
+
+def read_corrections(path: Path) -> pd.DataFrame:
+    """The rows of `tables.CORRECTIONS`, and `line`, their line in the file.
+
+    Raises
+    ------
+    InputError
+        If the table is damaged, an action is unknown, or a row lacks what its action needs.
+    """
+    frame = read_table(path, CORRECTIONS)
+    frame["line"] = np.arange(len(frame)) + 2
+    for row in frame.to_dict("records"):
+        where = f"{path.name}, line {row['line']}"
+        action = row["action"]
+        if action not in NEEDS:
+            raise InputError(
+                f"{where}: action {action!r}; {', '.join(NEEDS)} were expected. Check the spelling."
+            )
+        blank = [c for c in [*PLACE, *NEEDS[action]] if pd.isna(row[c])]
+        if blank:
+            raise InputError(
+                f"{where}: {action!r} needs {', '.join(blank)}, which "
+                f"{'is' if len(blank) == 1 else 'are'} blank. Copy the places from spines.csv."
+            )
+        if row["session_to"] is not pd.NA and row["session_to"] == row["session"]:
+            raise InputError(
+                f"{where}: session and session_to are both {row['session']}; {action!r} is about "
+                "two sessions. Correct one of them."
+            )
+    return frame

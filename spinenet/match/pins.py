@@ -1,0 +1,33 @@
+"""What a person said of the spines of a region; it is obeyed, and the rest is solved around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from spinenet.types import FloatArray
+
+Spine = tuple[int, int]
+"""Position of the session in the region, and spine_id there."""
+
+
+@dataclass(frozen=True)
+class Pins:
+    """Pairs of spines that are one and that are not; of a spine, sessions (by position) in which it
+    is there and in which it is not; by session, places (M, 3) where there is no spine."""
+
+    same: tuple[tuple[Spine, Spine], ...] = ()
+    different: tuple[tuple[Spine, Spine], ...] = ()
+    present: tuple[tuple[Spine, int], ...] = ()
+    absent: tuple[tuple[Spine, int], ...] = ()
+    empty_um: Mapping[int, FloatArray] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def believed(self) -> frozenset[Spine]:
+        """Spines that a person took for such, however unsure the machine was."""
+        paired = (spine for pair in (*self.same, *self.different) for spine in pair)
+        return frozenset((*paired, *(spine for spine, _ in (*self.present, *self.absent))))
+
+
+NO_PINS = Pins()

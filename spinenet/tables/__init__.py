@@ -1,0 +1,39 @@
+"""Every column of every table, its type and its meaning, once.
+
+Readers, writers, the report's glossary and the tests all take the columns from here.
+"""
+
+from spinenet.tables.column import Column, Table
+from spinenet.tables.given import CONTESTED, CORRECTIONS, POINTS, SESSIONS, TRACES
+from spinenet.tables.results import (
+    CLUSTERS,
+    COVERAGE,
+    DENDRITES,
+    INTERVALS,
+    LINKS,
+    RESULTS,
+    SPINES,
+    STATISTICS,
+    SURVIVAL,
+    TRACKS,
+)
+
+__all__ = [
+    "Column",
+    "Table",
+    "CONTESTED",
+    "CORRECTIONS",
+    "COVERAGE",
+    "CLUSTERS",
+    "DENDRITES",
+    "INTERVALS",
+    "LINKS",
+    "POINTS",
+    "RESULTS",
+    "SESSIONS",
+    "SPINES",
+    "STATISTICS",
+    "SURVIVAL",
+    "TRACES",
+    "TRACKS",
+]

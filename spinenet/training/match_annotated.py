@@ -1,0 +1,116 @@
+"""A lab's own spines with identities (`track`), for the matching head to learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import torch
+
+from spinenet.config import MeasureConfig
+from spinenet.evaluate.judge import pair_marks, sure
+from spinenet.io.annotated import AnnotatedStack, heads_of
+from spinenet.io.read import read_volume
+from spinenet.io.weights import SegmentWeights
+from spinenet.match.warp import fit_warp
+from spinenet.measure.attach import attach, measure_spines, spine_rows
+from spinenet.segment.label import label
+from spinenet.segment.predict import predict
+from spinenet.tables import SPINES
+from spinenet.training.sightings import NOBODY, Family, Sighting, sight
+from spinenet.types import Dendrites, InputError, IntArray, Segment, Volume
+
+TILE_MVOX = 5.0
+FEWEST_SHARED = 3
+"""With fewer spines in common two sessions' arc lengths cannot be laid over each other."""
+
+
+def read_families(
+    stacks: Sequence[AnnotatedStack], hold_out: tuple[int, ...], weights: SegmentWeights
+) -> list[Family]:
+    """The traced dendrites of an annotated folder, those in `hold_out` left aside, each twice: with
+    the spines where the segmentation net finds them, and where the person marked them.
+
+    Arc lengths, each counted from where its own trace begins, are laid over each other by the
+    spines that the person linked.
+
+    Raises
+    ------
+    InputError
+        If no dendrite has spines with tracks in two sessions.
+    """
+    seen: dict[tuple[str, ...], list[Sighting]] = {}
+    for stack in stacks:
+        volume, session = read_volume(stack.file), stack.file.session
+        lines = tuple(line for line in stack.dendrites if line.id not in hold_out)
+        marks = stack.spines[sure(stack.spines)]
+        for how, (spines, track) in (
+            ("found", _found(volume, lines, marks, weights)),
+            ("marked", _marked(volume, stack.dendrites, marks)),
+        ):
+            home = spines["dendrite_id"].to_numpy(int)
+            for line in lines:
+                mine = home == line.id
+                key = (how, session.animal, session.region, str(line.id))
+                sighting = sight(volume, line, spines[mine], track[mine])
+                seen.setdefault(key, []).append(sighting)
+    families = [family for f in seen.values() if len(family := _one_frame(f)) > 1]
+    if not families:
+        raise InputError(
+            "the matching head learns from spines that carry the same track in several sessions, "
+            "on dendrites traced there; none were found. Fill the column track of spines.csv, or "
+            "hold out fewer dendrites."
+        )
+    return families
+
+
+Named = tuple[pd.DataFrame, IntArray]
+"""Measured spines, and the track of each."""
+
+
+def _marked(volume: Volume, lines: tuple[Segment, ...], marks: pd.DataFrame) -> Named:
+    """The marked spines of a stack, each on the nearest of all its traced dendrites."""
+    heads, everything = heads_of(marks), Dendrites(lines)
+    home = attach(heads, everything).dendrite
+    near = home >= 0
+    rows = spine_rows(volume, heads, heads[near], everything, home[near], MeasureConfig())
+    frame = SPINES.frame([row | {"spine_id": 0, "probability": 1.0, "label": 0} for row in rows])
+    return frame, marks["track_id"].fillna(NOBODY).to_numpy(np.int64)[near]
+
+
+def _found(
+    volume: Volume, lines: tuple[Segment, ...], marks: pd.DataFrame, weights: SegmentWeights
+) -> Named:
+    """The spines that the net finds on dendrites of a stack; those that nobody marked have no
+    track."""
+    found = label(
+        predict(volume, weights.net, tile_mvox=TILE_MVOX, device=torch.device("cpu")),
+        **weights.thresholds,
+    )
+    spines = measure_spines(volume, found, Dendrites(lines), MeasureConfig())
+    track = np.full(len(spines), NOBODY)
+    i, j = pair_marks(spines.centres_um, marks)
+    track[i] = marks["track_id"].fillna(NOBODY).to_numpy(np.int64)[j]
+    return spines.frame, track
+
+
+def _one_frame(sightings: list[Sighting]) -> Family:
+    """Sessions onto the one with most spines; those that share too few with it are left out."""
+    reference = max(sightings, key=lambda s: int((s.track != NOBODY).sum()))
+    family = []
+    for s in sightings:
+        shared = np.intersect1d(s.track[s.track != NOBODY], reference.track)
+        if len(shared) < FEWEST_SHARED:
+            continue
+        own, other = (
+            x.frame_um[[int(np.flatnonzero(x.track == k)[0]) for k in shared]]
+            for x in (s, reference)
+        )
+        start = float(np.median(other[:, 0] - own[:, 0]))
+        moved = own + [start, 0, 0]
+        warp = fit_warp(moved, other, float(moved[:, 0].max()), 0.0)
+        placed = warp.place(s.frame_um + [start, 0, 0])
+        family.append(replace(s, frame_um=placed))
+    return family

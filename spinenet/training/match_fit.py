@@ -1,0 +1,172 @@
+"""Train the matching head with Lightning, resumable at any moment, from weights alone too."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from torch.utils.data import DataLoader, Dataset
+
+from spinenet.config import VALIDATION_EVERY, MisfitConfig, TrainMatchConfig
+from spinenet.io.annotated import AnnotatedStack, read_annotated
+from spinenet.io.weights import (
+    SegmentWeights,
+    load_match_weights,
+    load_segment_weights,
+    save_match_weights,
+)
+from spinenet.models.allocator import keep_freed_memory
+from spinenet.progress import Stages
+from spinenet.training.match_annotated import read_families
+from spinenet.training.match_pairs import MatchExample, draw_pair
+from spinenet.training.match_simulated import draw_families
+from spinenet.training.match_task import MatchTask, TrainingPairs, join
+from spinenet.training.run import (
+    accelerator,
+    keep_to_one_core,
+    loggers,
+    quiet_lightning,
+    same_run,
+    step_of,
+)
+from spinenet.training.sightings import Family, load_families, save_families
+from spinenet.training.temperature import fit_temperature
+
+VALIDATION_DRAWS = 4
+
+
+def train_match(
+    config: TrainMatchConfig,
+    out: Path,
+    init: str | None = None,
+    data: str | None = None,
+    progress: bool = False,
+) -> tuple[Path, dict[str, float]]:
+    """Train, and write `siamese.safetensors` (with its fitted temperature) into `out`.
+
+    Simulated regions are drawn first and kept in `out`/regions; a folder that holds some, or a
+    checkpoint, goes on from there. `init` starts from weights. `data` is a lab's annotated folder
+    whose spines carry tracks. `progress` draws bars.
+
+    Returns
+    -------
+    The file of weights, and what the head reaches on simulated regions kept for validation.
+
+    Raises
+    ------
+    InputError
+        If weights or data cannot be read, or the folder holds another run.
+    """
+    keep_freed_memory()
+    L.seed_everything(config.seed, verbose=False)
+    annotated = _read(data, config)
+    weights = load_segment_weights(config.segment)
+    free = ("steps", "regions", "trainer", "workers", "device", "save_every")
+    begun = {k: v for k, v in asdict(config).items() if k not in free}
+    same_run(out, begun | {"init": init, "segment": weights.sha256}, annotated)
+    own = read_families(annotated, config.annotated.hold_out, weights) if annotated else []
+    simulated, kept = _regions(config, out / "regions", weights, progress)
+    task = MatchTask(config)
+    last = out / "last.ckpt"
+    resume = str(last) if last.exists() else None
+    start = step_of(last) if resume else 0
+    if init and not resume:
+        task.net.load_state_dict(load_match_weights(init).net.state_dict())
+    path = out / "siamese.safetensors"
+    trainer = L.Trainer(
+        max_steps=config.steps,
+        accelerator=accelerator(config.device),
+        devices=config.trainer.devices,
+        gradient_clip_val=1.0,
+        logger=loggers(out, start),
+        log_every_n_steps=config.trainer.log_every,
+        callbacks=[
+            ModelCheckpoint(
+                out, filename="step", save_last=True, every_n_train_steps=config.save_every
+            ),
+            _Ship(path, config.save_every),
+        ],
+        enable_model_summary=False,
+        enable_progress_bar=progress,
+    )
+    loader = DataLoader(
+        TrainingPairs(config, simulated, own, start), batch_size=config.batch, collate_fn=join
+    )
+    with quiet_lightning():
+        trainer.fit(task, loader, ckpt_path=resume, weights_only=True)
+        trainer.save_checkpoint(last)
+    temperature, scores = fit_temperature(task.net.cpu(), _validation(kept, config))
+    save_match_weights(path, task.net, temperature)
+    return path, scores
+
+
+def _read(data: str | None, config: TrainMatchConfig) -> list[AnnotatedStack]:
+    return read_annotated(Path(data), config.annotated.point) if data else []
+
+
+class _Draw(Dataset[int]):
+    """Draws the regions that a folder lacks."""
+
+    def __init__(self, config: TrainMatchConfig, folder: Path, weights: SegmentWeights) -> None:
+        self.config, self.folder, self.weights = config, folder, weights
+
+    def __len__(self) -> int:
+        return self.config.regions
+
+    def __getitem__(self, number: int) -> int:
+        path = _file(self.folder, number)
+        if not path.exists():
+            save_families(path, draw_families(self.config.simulate, self.weights, number))
+        return number
+
+
+def _file(folder: Path, number: int) -> Path:
+    return folder / f"{number:05d}.npz"
+
+
+def _regions(
+    config: TrainMatchConfig, folder: Path, weights: SegmentWeights, progress: bool
+) -> tuple[list[Family], list[Family]]:
+    """The dendrites of simulated regions: to train on, and kept for validation."""
+    folder.mkdir(parents=True, exist_ok=True)
+    loader = DataLoader(
+        _Draw(config, folder, weights),
+        batch_size=None,
+        num_workers=config.workers,
+        worker_init_fn=keep_to_one_core,
+    )
+    with Stages(quiet=not progress) as stages, quiet_lightning():
+        bar = stages.stage("simulate regions", config.regions)
+        for _ in loader:
+            bar.step()
+    train: list[Family] = []
+    kept: list[Family] = []
+    for number in range(config.regions):
+        families = [f for f in load_families(_file(folder, number)) if len(f) > 1]
+        (kept if number % VALIDATION_EVERY == VALIDATION_EVERY - 1 else train).extend(families)
+    return train, kept
+
+
+def _validation(kept: list[Family], config: TrainMatchConfig) -> list[MatchExample]:
+    """Pairs of held-out regions, misplaced as in training, nothing hidden."""
+    rng = np.random.default_rng([config.seed, 1])
+    told: MisfitConfig = replace(
+        config.misfit, hide_sizes=0.0, hide_portraits=0.0, slip=0.0, resettled=0.0
+    )
+    drawn = [draw_pair([f], told, rng) for f in kept for _ in range(VALIDATION_DRAWS)]
+    return [e for e in drawn if e.same.any()]
+
+
+class _Ship(Callback):
+    """Writes the weights beside the checkpoints: a run that is cut off leaves a head."""
+
+    def __init__(self, path: Path, every: int) -> None:
+        self.path, self.every = path, every
+
+    def on_train_batch_end(self, trainer: L.Trainer, task: MatchTask, *_: object) -> None:
+        due = trainer.global_step and trainer.global_step % self.every == 0
+        if due and trainer.is_global_zero:
+            save_match_weights(self.path, task.net, 1.0)

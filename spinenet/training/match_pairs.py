@@ -1,0 +1,168 @@
+"""Training pairs for the matching head: two sessions of a dendrite, moved apart as tissue moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from spinenet.config import MisfitConfig
+from spinenet.match.score import Places
+from spinenet.match.tokens import (
+    BESIDE_UM,
+    SIZE_FEATURES,
+    PairGraph,
+    Tokens,
+    pair_graph,
+)
+from spinenet.measure.portrait import STEP_UM
+from spinenet.training.sightings import MARGIN, NOBODY, WIDE, Family, Sighting
+from spinenet.types import FloatArray
+
+SMOOTH_UM = 12.0
+RESETTLED_PER_UM = (0.2, 1.2)
+LEAST_SHARE = 0.3
+"""Of the largest misfit, in the pair that fits best."""
+FAR_SHARE, FAR_TIMES = 0.15, 3.0
+"""Of spines that are seen or clicked elsewhere: share, and how many times the usual scatter."""
+
+
+@dataclass(frozen=True)
+class MatchExample:
+    """Two sessions of a dendrite, with `n_first` spines in the first; (C,) which of the pairs worth
+    comparing are one spine, and of which it is known whether they are; (N,) which spines have no
+    partner."""
+
+    pairs: PairGraph
+    n_first: int
+    same: npt.NDArray[np.bool_]
+    known: npt.NDArray[np.bool_]
+    alone: npt.NDArray[np.bool_]
+
+
+def draw_pair(
+    families: list[Family], config: MisfitConfig, rng: np.random.Generator
+) -> MatchExample:
+    """Two sessions of a dendrite in either order, misplaced, some spines left out."""
+    family = families[int(rng.integers(len(families)))]
+    t, u = rng.choice(len(family), 2, replace=False)
+    a, b = family[int(t)], family[int(u)]
+    if rng.random() < config.resettled:
+        a, b = _resettled(a, b, rng)
+    leave_out = rng.uniform(0, config.leave_out)
+    a, b = (_kept(s, rng.random(len(s.track)) >= leave_out) for s in (a, b))
+    a, b = _mirrored(a, b, rng)
+    misfit, beside, depth = np.exp(rng.uniform(np.log(LEAST_SHARE), 0, 3)) * config.worst
+    scatter_um = np.array(config.scatter_um) * [beside, beside, depth]
+    a, b = (_scattered(s, scatter_um, config.size_scatter * beside, rng) for s in (a, b))
+    b = _moved(b, b.frame_um + _misfit(b.frame_um[:, 0], config, misfit, rng))
+    if rng.random() < config.hide_sizes:
+        a, b = (_without_sizes(s) for s in (a, b))
+    if rng.random() < config.hide_portraits:
+        a, b = (replace(s, portraits=np.zeros_like(s.portraits)) for s in (a, b))
+    return as_example(a, b)
+
+
+def _resettled(a: Sighting, b: Sighting, rng: np.random.Generator) -> tuple[Sighting, Sighting]:
+    """Every spine moved to another place along the dendrite, the same in both sessions, so that a
+    few dendrites give many patterns; the denser, the more must be told apart."""
+    sides = []
+    tracks = np.union1d(a.track, b.track)
+    length = len(tracks) / rng.uniform(*RESETTLED_PER_UM)
+    home = rng.uniform(0, length, len(tracks))
+    arcs, of = np.r_[a.frame_um[:, 0], b.frame_um[:, 0]], np.r_[a.track, b.track]
+    was = np.array([arcs[of == k].mean() for k in tracks])
+    for s in (a, b):
+        frame = s.frame_um.copy()
+        k = np.searchsorted(tracks, s.track)
+        known = s.track != NOBODY
+        frame[known, 0] += (home - was)[k[known]]
+        frame[~known, 0] = rng.uniform(0, length, int((~known).sum()))
+        sides.append(replace(s, frame_um=frame))
+    return sides[0], sides[1]
+
+
+def as_example(a: Sighting, b: Sighting) -> MatchExample:
+    """Two sessions of a dendrite as they are."""
+    pairs = pair_graph(_tokens(a), _tokens(b))
+    track = np.r_[a.track, b.track]
+    i, j = pairs.across
+    same = (track[i] == track[j]) & (track[i] != NOBODY)
+    partner = np.r_[np.isin(a.track, b.track), np.isin(b.track, a.track)]
+    named = track != NOBODY
+    # two false alarms at one place may well be one thing: it is not said that they are not
+    known = named[i] | named[j]
+    perhaps = np.zeros(len(track), bool)
+    perhaps[pairs.across[:, ~known].ravel()] = True
+    alone = np.where(named, ~partner, ~perhaps)
+    return MatchExample(pairs, len(a.track), same, known, alone)
+
+
+def _tokens(s: Sighting) -> Tokens:
+    places = Places(s.frame_um, np.tile(np.eye(3), (len(s.track), 1, 1)))
+    z, y, x = MARGIN
+    return Tokens(places, s.about, s.portraits[:, z:-z, y:-y, x:-x])
+
+
+def _kept(s: Sighting, keep: npt.NDArray[np.bool_]) -> Sighting:
+    return Sighting(s.frame_um[keep], s.about[keep], s.portraits[keep], s.track[keep])
+
+
+def _mirrored(a: Sighting, b: Sighting, rng: np.random.Generator) -> tuple[Sighting, Sighting]:
+    """Both sessions with the dendrite run the other way, or its sides exchanged."""
+    for axis, flip in ((0, 3), (1, 2)):
+        if rng.random() < 0.5:
+            sign = np.where(np.arange(3) == axis, -1.0, 1.0)
+            a, b = (
+                replace(_moved(s, s.frame_um * sign), portraits=np.flip(s.portraits, flip))
+                for s in (a, b)
+            )
+    return a, b
+
+
+def _moved(s: Sighting, frame_um: FloatArray) -> Sighting:
+    """The spines at other places (K, 3)."""
+    about = s.about.copy()
+    about[:, :2] = frame_um[:, 1:] / BESIDE_UM
+    return replace(s, frame_um=frame_um, about=about)
+
+
+def _scattered(
+    s: Sighting, scatter_um: FloatArray, size_scatter: float, rng: np.random.Generator
+) -> Sighting:
+    """Spines found or clicked beside their middles: place, picture and measures are off by it."""
+    far = np.where(rng.random(len(s.track)) < FAR_SHARE, FAR_TIMES, 1.0)[:, None]
+    off = rng.normal(0, 1, s.frame_um.shape) * scatter_um * far
+    by = np.rint(off[:, [2, 1, 0]] * [-1, 1, 1] / STEP_UM).astype(int)  # down, sideways, along
+    by = np.clip(by, np.negative(MARGIN), MARGIN)
+    looks = np.zeros_like(s.portraits)
+    for k, look in enumerate(s.portraits):
+        source = tuple(slice(max(d, 0), n + min(d, 0)) for d, n in zip(by[k], WIDE, strict=True))
+        target = tuple(slice(max(-d, 0), n - max(d, 0)) for d, n in zip(by[k], WIDE, strict=True))
+        looks[k][target] = look[source]
+    s = replace(_moved(s, s.frame_um + off), portraits=looks)
+    sizes = s.about[:, -len(SIZE_FEATURES) :]
+    sizes += rng.normal(0, 1, sizes.shape).astype(np.float32) * size_scatter
+    return s
+
+
+def _without_sizes(s: Sighting) -> Sighting:
+    about = s.about.copy()
+    about[:, -len(SIZE_FEATURES) :] = 0
+    return replace(s, about=about)
+
+
+def _misfit(
+    along_um: FloatArray, config: MisfitConfig, scale: float, rng: np.random.Generator
+) -> FloatArray:
+    """(K, 3) what a registration leaves between two sessions: a shift and a smooth stretching."""
+    out = np.tile(rng.normal(0, np.array(config.shift_um) * scale), (len(along_um), 1))
+    if rng.random() < config.slip:
+        out[:, 0] += rng.choice([-1, 1]) * rng.uniform(1, 2)
+    for axis, sd in enumerate(config.smooth_um):
+        for _ in range(3):
+            wave, phase = rng.normal(0, 1 / SMOOTH_UM), rng.uniform(0, 2 * np.pi)
+            lift = rng.normal(0, sd * scale * np.sqrt(2 / 3))
+            out[:, axis] += lift * np.sin(along_um * wave + phase)
+    return out

@@ -1,0 +1,103 @@
+"""One optimiser step of the matching head, and its schedule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import IterableDataset
+
+from spinenet.config import TrainMatchConfig
+from spinenet.match.head import as_tensors
+from spinenet.models.siamese import SiameseMatcher, SpinePairs, match_loss
+from spinenet.training.match_pairs import MatchExample, draw_pair
+from spinenet.training.sightings import Family
+
+WARM_UP_STEPS = 100
+
+
+@dataclass(frozen=True)
+class MatchBatch:
+    """Pairs of sessions as one, which pairs of spines are the same, which spines are alone."""
+
+    pairs: SpinePairs
+    same: Tensor
+    alone: Tensor
+
+
+def join(examples: list[MatchExample]) -> MatchBatch:
+    """Many pairs of sessions as one."""
+    return MatchBatch(
+        SpinePairs.join([as_tensors(e.pairs) for e in examples]),
+        torch.from_numpy(np.concatenate([e.same for e in examples])),
+        torch.from_numpy(np.concatenate([e.alone for e in examples])),
+    )
+
+
+class TrainingPairs(IterableDataset[MatchExample]):
+    """Endless pairs of sessions; `annotated` dendrites give `config.annotated.share` of them.
+
+    `start` is the step training goes on from, so that a resumed run sees fresh pairs.
+    """
+
+    def __init__(
+        self,
+        config: TrainMatchConfig,
+        simulated: list[Family],
+        annotated: list[Family],
+        start: int,
+    ) -> None:
+        self.config, self.start = config, start
+        self.simulated, self.annotated = simulated, annotated
+
+    def __iter__(self) -> Iterator[MatchExample]:
+        c = self.config
+        rng = np.random.default_rng([c.seed, self.start])
+        while True:
+            real = self.annotated and rng.random() < c.annotated.share
+            example = draw_pair(self.annotated if real else self.simulated, c.misfit, rng)
+            if example.same.any():
+                yield example
+
+
+class MatchTask(L.LightningModule):
+    """Trains `net`."""
+
+    def __init__(self, config: TrainMatchConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.net = SiameseMatcher()
+
+    def training_step(self, batch: MatchBatch, batch_idx: int) -> Tensor:
+        log_odds = self.net(batch.pairs)
+        loss = match_loss(log_odds, batch.pairs.across, batch.same, batch.alone)
+        self.log("train/loss", loss.detach(), batch_size=self.config.batch)
+        return loss
+
+    def transfer_batch_to_device(
+        self, batch: MatchBatch, device: torch.device, dataloader_idx: int
+    ) -> MatchBatch:
+        pairs = {f.name: getattr(batch.pairs, f.name).to(device) for f in fields(batch.pairs)}
+        return MatchBatch(
+            replace(batch.pairs, **pairs), batch.same.to(device), batch.alone.to(device)
+        )
+
+    def configure_optimizers(self) -> Any:
+        c = self.config
+        optimizer = torch.optim.AdamW(self.net.parameters(), lr=c.learning_rate, weight_decay=1e-2)
+
+        def share(step: int) -> float:
+            if step < WARM_UP_STEPS:
+                return (step + 1) / WARM_UP_STEPS
+            done = min((step - WARM_UP_STEPS) / max(c.steps - WARM_UP_STEPS, 1), 1.0)
+            return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
+
+        schedule = LambdaLR(optimizer, share)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

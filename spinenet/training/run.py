@@ -1,0 +1,85 @@
+"""What every training run shares: its folder, its device, its resumption."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from threadpoolctl import threadpool_limits
+
+from spinenet.config import Device
+from spinenet.io.annotated import AnnotatedStack
+from spinenet.io.store import fingerprint
+from spinenet.io.weights import sha256_of
+from spinenet.io.write import write_json
+from spinenet.types import InputError
+
+
+def same_run(out: Path, begun: dict[str, object], annotated: list[AnnotatedStack]) -> None:
+    """A folder goes on with what it began with: other data or settings would not be what they say.
+
+    Raises
+    ------
+    InputError
+        If the folder holds a run that was begun otherwise.
+    """
+    begun = begun | {"data": [s.file.path.name for s in annotated]}
+    begun["marks"] = fingerprint(
+        *(s.spines.to_csv() for s in annotated),
+        *(d.points_um.tolist() for s in annotated for d in s.dendrites),
+        *(sha256_of(s.labels) for s in annotated if s.labels),
+    )
+    path = out / "training.json"
+    text = json.loads(json.dumps(begun))
+    if path.exists() and ((out / "last.ckpt").exists() or (out / "regions").exists()):
+        old = json.loads(path.read_text())
+        other = sorted(k for k in text if text[k] != old.get(k))
+        if other:
+            raise InputError(
+                f"{out} holds a run that was begun with other {', '.join(other)} (see "
+                f"{path.name}). Give --out another folder, or the settings it was begun with."
+            )
+    write_json(path, text)
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Lightning without advice that does not hold here; Ctrl-C stays Ctrl-C."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+        try:
+            yield
+        except SystemExit:  # Lightning's answer to Ctrl-C
+            raise KeyboardInterrupt from None
+
+
+def loggers(out: Path, start: int) -> list[CSVLogger | TensorBoardLogger]:
+    """Logs of a run that goes on from step `start`."""
+    version = f"from_step_{start}"
+    return [CSVLogger(out, "log", version), TensorBoardLogger(out, "log", version)]
+
+
+def keep_to_one_core(worker: int) -> None:
+    """Of processes that simulate there is one for each core; their products need no threads."""
+    threadpool_limits(1)
+
+
+def accelerator(device: Device) -> str:
+    """Lightning's word for it."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "--device cuda: no CUDA card is seen. Install the torch build for your card, or give "
+            "--device cpu."
+        )
+    return "auto" if device == "auto" else {"cpu": "cpu", "cuda": "gpu"}[device]
+
+
+def step_of(checkpoint: Path) -> int:
+    """The optimiser step at which a checkpoint was written."""
+    return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])

@@ -1,0 +1,86 @@
+"""A person's corrections: obeyed exactly, and the rest solved around them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spinenet.io.corrections import read_corrections
+from spinenet.match.assign import path_cover
+from spinenet.match.score import Candidates
+from spinenet.types import InputError
+
+
+def chain_of(odds, **pins):
+    """Tracks of one spine per session (or as many as `sizes`) with odds by pair of spines."""
+    sizes = pins.pop("sizes")
+    first = np.r_[0, np.cumsum(sizes)]
+    session = np.repeat(np.arange(len(sizes)), sizes)
+    candidates = {}
+    for t in range(len(sizes)):
+        for u in range(t + 1, len(sizes)):
+            pairs = [(i, j) for i, j in odds if session[i] == t and session[j] == u]
+            i, j = np.array(pairs, int).reshape(-1, 2).T
+            value = np.array([odds[p] for p in pairs], float)
+            candidates[t, u] = Candidates(i - first[t], j - first[u], value, (sizes[t], sizes[u]))
+    return path_cover(list(sizes), candidates, 0.2, **pins).tolist()
+
+
+def test_spines_said_to_be_the_same_are_one_track_against_all_odds():
+    odds = {(0, 2): 50.0, (1, 3): 50.0}
+    assert chain_of(odds, sizes=(2, 2)) == [0, 1, 0, 1]
+    assert chain_of(odds, sizes=(2, 2), same=[(0, 3)]) == [0, 1, 2, 0]
+    assert chain_of({}, sizes=(1, 1), same=[(0, 1)]) == [0, 0]
+
+
+def test_what_lies_between_two_spines_bound_together_stays_between():
+    odds = {(0, 1): 20.0, (1, 2): 20.0}
+    assert chain_of(odds, sizes=(1, 1, 1), same=[(0, 2)]) == [0, 0, 0]
+    assert chain_of({}, sizes=(1, 1, 1), same=[(0, 2)]) == [0, 1, 0]
+
+
+def test_three_spines_bound_in_two_lines_are_one_track():
+    assert chain_of({}, sizes=(1, 1, 1), same=[(0, 2), (1, 2)]) == [0, 0, 0]
+
+
+def test_spines_said_to_be_different_are_not_joined_by_way_of_a_third():
+    odds = {(0, 1): 50.0, (1, 2): 9.0, (0, 2): 50.0}
+    assert chain_of(odds, sizes=(1, 1, 1)) == [0, 0, 0]
+    assert chain_of(odds, sizes=(1, 1, 1), different=[(0, 2)]) == [0, 0, 1]
+
+
+def test_contradictions_are_refused():
+    with pytest.raises(InputError, match="by way of others that they are the same"):
+        chain_of({}, sizes=(1, 1, 1), same=[(0, 1), (1, 2)], different=[(0, 2)])
+    with pytest.raises(InputError, match="two spines of one session"):
+        chain_of({}, sizes=(2, 1), same=[(0, 2), (1, 2)])
+
+
+ROW = {"action": "same", "session": 0, "z_um": 1, "y_um": 2, "x_um": 3, "session_to": 1}
+TO = {"to_z_um": 1, "to_y_um": 2, "to_x_um": 3}
+
+
+def saved(folder, *rows):
+    path = folder / "corrections.csv"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+def test_a_table_of_corrections_is_read_with_its_lines(tmp_path):
+    rows = read_corrections(saved(tmp_path, ROW | TO, {**ROW, "action": "absent"}))
+    assert rows["action"].tolist() == ["same", "absent"]
+    assert rows["line"].tolist() == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({**ROW, "action": "merge"}, "line 2: action 'merge'; same, different"),
+        (ROW, "'same' needs to_z_um, to_y_um, to_x_um, which are blank"),
+        ({**ROW, "action": "dendrite"}, "'dendrite' needs dendrite_id, which is blank"),
+        ({**ROW, **TO, "session_to": 0}, "session and session_to are both 0"),
+        ({**ROW, "action": "add", "x_um": None}, "'add' needs x_um"),
+    ],
+)
+def test_a_row_that_cannot_be_obeyed_is_refused(tmp_path, row, message):
+    with pytest.raises(InputError, match=message):
+        read_corrections(saved(tmp_path, row))
