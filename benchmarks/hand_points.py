@@ -1,30 +1,80 @@
 """One neuron (rr30a, real): links among the points that a person placed, detection left aside.
 
-    python benchmarks/hand_points.py [--out FOLDER]
+    python benchmarks/hand_points.py [--head WEIGHTS --regions FOLDER] [--out FOLDER]
 
 `spinenet link` with the person's tips and traces, scored by the acceptance scorer, which leaves out
-the links that look wrong in the annotation itself (contested.csv).
+the links that look wrong in the annotation itself (contested.csv). Judged by places alone; with
+`--head` by that matching head too, as it is, and fine-tuned (configs/match.yaml, 500 steps) on the
+other three dendrites for each that is scored. `--regions` are simulated regions already drawn.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 from real import DATA, ROOT, score
 
+DENDRITES = (0, 1, 3, 4)
+KINDS = ("adjacent", "all_pairs")
+COUNTS = ("tp", "fp", "fn")
+
+
+def link(out: Path, judge: str) -> None:
+    command = [sys.executable, "-m", "spinenet", "link", DATA, "--out", out, "--point", "tip"]
+    subprocess.run([*command, "--weights.match", judge, "--quiet"], check=True)
+
+
+def fine_tuned(head: str, regions: Path, dendrite: int, out: Path) -> Path:
+    """A head that saw no link of the dendrite."""
+    shutil.copytree(regions, out / "regions", dirs_exist_ok=True)
+    command = [sys.executable, ROOT / "train.py", "match", "--data", DATA, "--out", out]
+    command += ["--config", ROOT / "configs" / "match.yaml", "--init", head, "--steps", "500"]
+    command += ["--regions", str(len(list(regions.glob("*.npz")))), "--learning_rate", "1e-3"]
+    command += ["--annotated.point", "tip", "--annotated.hold_out", f"[{dendrite}]", "--quiet"]
+    subprocess.run(command, check=True)
+    return out / "siamese.safetensors"
+
+
+def counts(out: Path, *dendrites: int) -> dict[str, Counter[str]]:
+    told = ["--dendrites", *map(str, dendrites)] if dendrites else []
+    found = score("tips", str(DATA), str(out), *told)
+    given = {kind: found[kind]["links_given_both_detected"] for kind in KINDS}
+    return {kind: Counter({c: given[kind][c] for c in COUNTS}) for kind in KINDS}
+
+
+def ratios(n: Counter[str]) -> dict[str, float]:
+    right, wrong, missed = (n[c] for c in COUNTS)
+    return {
+        "precision": right / (right + wrong),
+        "recall": right / (right + missed),
+        "f1": 2 * right / (2 * right + wrong + missed),
+    }
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--head")
+    parser.add_argument("--regions", type=Path)
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "hand_points")
-    out = parser.parse_args().out
-    link = [sys.executable, "-m", "spinenet", "link", DATA, "--out", out]
-    subprocess.run([*link, "--point", "tip", "--quiet"], check=True)
-    found = score("tips", str(DATA), str(out))
-    rows = {k: found[k]["links_given_both_detected"] for k in ("adjacent", "all_pairs")}
+    args = parser.parse_args()
+    link(args.out, "places")
+    found = {"places": counts(args.out)}
+    if args.head:
+        link(args.out, args.head)
+        found["head, simulated alone"] = counts(args.out)
+        pooled: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
+        for d in DENDRITES:
+            link(args.out, str(fine_tuned(args.head, args.regions, d, args.out / f"without{d}")))
+            for kind, n in counts(args.out, d).items():
+                pooled[kind].update(n)
+        found["head, fine-tuned on the other dendrites"] = pooled
+    rows = {f"{judge}, {kind}": ratios(n) for judge, by in found.items() for kind, n in by.items()}
     print("| links among a person's points | precision | recall | F1 |\n|---|---|---|---|")
     for name, r in rows.items():
         print(f"| {name} | {r['precision']:.3f} | {r['recall']:.3f} | {r['f1']:.3f} |")

@@ -1,18 +1,20 @@
-"""Linkers side by side, on identical detections: simulated with planted detections, and one real
-neuron with a person's points.
+"""Linkers side by side, on identical planted detections in simulated stacks (a person's points on
+real ones: benchmarks/hand_points.py).
 
-    python benchmarks/linking.py [--regions 40] [--weights default] [--out FOLDER]
+    python benchmarks/linking.py [--regions 40] [--weights siamese]
 
 Every linker's one number (its gate, or the probability below which it links nothing) is tuned by F1
-on other simulated dendrites of the same kind; on rr30a it is the one tuned on the standard set. The
-real bar is places and sizes after the warp: Gaussian likelihoods of how far a spine's size changes,
-fitted on the tuning dendrites. Intervals are bootstrapped over dendrites, differences paired.
+on other simulated dendrites of the same kind. The real bar is places and sizes after the warp:
+Gaussian likelihoods of how far a spine's size changes, fitted on the tuning dendrites. Intervals are
+bootstrapped over dendrites, differences paired. Ablations hide something from the same head; they
+are not trained anew. Last, seconds to link fields of many dendrites over 12 sessions.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -38,9 +40,10 @@ from spinenet.io.weights import load_match_weights
 from spinenet.match.assign import session_pairs
 from spinenet.match.head import Judge, MatchingHead
 from spinenet.match.region import link_by_places, shared_tokens, tracks_by, warp_region
-from spinenet.match.score import Candidates
+from spinenet.match.score import Candidates, Places
 from spinenet.match.tokens import SIZE_FEATURES, Tokens, pair_graph
 from spinenet.match.view import frames_of
+from spinenet.measure.portrait import PORTRAIT
 from spinenet.types import FloatArray, IntArray
 
 N_SIZES = len(SIZE_FEATURES)
@@ -345,6 +348,39 @@ def planted(planting: Planting, first_seed: int, n: int) -> list[Case]:
     return [case_of(plant(planting, first_seed + k)) for k in range(n)]
 
 
+def wide_field(n_dendrites: int) -> list[Tokens]:
+    """80 spines on each of many parallel dendrites over 12 sessions; nothing but places is true."""
+    rng = np.random.default_rng(0)
+    n = 80 * n_dendrites
+    depth, side = rng.normal(0, 0.5, n), rng.choice([-1, 1], n) * rng.uniform(0.6, 1.6, n)
+    lane = np.repeat(np.arange(n_dendrites) * 8.0, 80)
+    homes = np.stack([depth, lane + side, rng.uniform(0, 160, n)], axis=1)
+    axes = np.array([[0, 0, 1.0], [0, 1, 0], [-1, 0, 0]])
+    sessions = []
+    for _ in range(12):
+        here = homes[rng.random(n) < 0.95]
+        k = len(here)
+        places = Places(here + rng.normal(0, [0.5, 0.2, 0.2], here.shape), np.tile(axes, (k, 1, 1)))
+        about = rng.normal(0, 1, (k, 8)).astype(np.float32)
+        sessions.append(Tokens(places, about, rng.random((k, *PORTRAIT)).astype(np.float16)))
+    return sessions
+
+
+def cost(head: MatchingHead) -> dict[str, dict[str, float]]:
+    """Seconds from measured spines to tracks, by number of dendrites and by judge."""
+    out: dict[str, dict[str, float]] = {}
+    print("\n| dendrites x 80 spines x 12 sessions | places (s) | head (s) |\n|---|---|---|")
+    for n in (5, 10, 20, 40):
+        tokens = wide_field(n)
+        start = time.perf_counter()
+        link_by_places(tokens, MatchConfig())
+        middle = time.perf_counter()
+        tracks_by(head, tokens, MatchConfig())
+        out[str(n)] = {"places": middle - start, "head": time.perf_counter() - middle}
+        print(f"| {n} | {out[str(n)]['places']:.1f} | {out[str(n)]['head']:.1f} |", flush=True)
+    return out
+
+
 def show(name: str, rows: list[dict[str, object]]) -> None:
     print(f"\n**{name}**\n")
     names = list(rows[0])
@@ -362,7 +398,7 @@ def show(name: str, rows: list[dict[str, object]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--regions", type=int, default=40)
-    parser.add_argument("--weights", default="default")
+    parser.add_argument("--weights", default="siamese")
     args = parser.parse_args()
     torch.set_num_threads(1)
     weights = load_match_weights(args.weights)
@@ -374,6 +410,7 @@ def main() -> None:
         ways = classical(cases, tuning) | covers(cases, tuning, head)
         content[name] = table(cases, ways)
         show(f"{name}: {args.regions} simulated dendrites, {len(DAYS)} sessions", content[name])
+    content["seconds"] = cost(head)
     path = ROOT / "benchmarks" / "linking.json"
     path.write_text(json.dumps(content, indent=1) + "\n")
 

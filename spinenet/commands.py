@@ -99,7 +99,7 @@ def _walk(args: Namespace, stacks: list[StackFile], told: Told) -> int:
     lies_there = Path(args.out) / "corrections.csv"
     path = Path(args.corrections) if args.corrections else lies_there
     if args.corrections or lies_there.exists():
-        told = replace(told, corrections=read_corrections(path), corrections_source=path.name)
+        told = replace(told, corrections=read_corrections(path))
     with Stages(quiet=args.quiet) as stages:
         outcome = infer(stacks, Path(args.out), config, args.device, stages, told)
     if not args.quiet:

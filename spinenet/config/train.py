@@ -150,11 +150,13 @@ class MatchAnnotatedConfig:
     Parameters
     ----------
     share: share of the pairs of sessions that come from them; simulated ones are the rest
+    worst: as `misfit.worst`, of these pairs, which are misplaced already
     point: what the places in spines.csv are where the table does not say: tip or head
     hold_out: dendrite_ids that the head does not see, to be tested on later
     """
 
-    share: float = 0.5
+    share: float = 0.6
+    worst: float = 1.0
     point: PointKind = ""
     hold_out: tuple[int, ...] = ()
 
@@ -202,6 +204,11 @@ class TrainMatchConfig:
     device: Device = "auto"
 
     def __post_init__(self) -> None:
+        if self.trainer.devices > 1:
+            raise InputError(
+                f"trainer.devices {self.trainer.devices}: the matching head is small and trains on "
+                "one. Leave it out."
+            )
         if self.regions < VALIDATION_EVERY:
             raise InputError(
                 f"regions {self.regions}: at least {VALIDATION_EVERY} are needed, as every "

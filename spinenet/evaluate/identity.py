@@ -44,7 +44,8 @@ def identity_figures(judged: Judged) -> dict[str, float]:
         "AssA": _ratio(sum(shares), len(sightings)),
         "complete_tracks": _ratio(complete, whole),
         "switches_per_100_links": 100 * _ratio(switches, links),
-        "turnover_bias_points": 100 * (_turnover(found, "number") - _turnover(true, "who")),
+        "turnover_bias_points": 100
+        * (_turnover(found, "number", judged) - _turnover(true, "who", judged)),
     }
 
 
@@ -55,7 +56,7 @@ def link_calibration(judged: Judged, links: pd.DataFrame) -> dict[str, float]:
     names = judged.truth["track_id"].astype("float").to_numpy()
     true = found["true"].to_numpy(int)
     named = np.where(true >= 0, names[true], np.nan) if len(names) else np.full(len(true), np.nan)
-    judgeable = (true >= 0) | found["alarm"].to_numpy(bool)
+    judgeable = np.isfinite(named) | found["alarm"].to_numpy(bool)
     key = ["animal", "region", "session", "spine_id"]
     known = found[key].assign(who=named)[judgeable]
     both = links.merge(
@@ -102,7 +103,8 @@ def _true(judged: Judged) -> pd.DataFrame:
 def _found(judged: Judged) -> pd.DataFrame:
     """What was found of them, and alarms."""
     d = judged.detections
-    counts = judged.truth["counts"].to_numpy(bool)
+    truth = judged.truth
+    counts = (truth["counts"] & truth["track_id"].notna()).to_numpy(bool)
     true = d["true"].to_numpy(int)
     fair = np.array([k >= 0 and bool(counts[k]) for k in true], bool)
     keep = fair | d["alarm"].to_numpy(bool)
@@ -125,11 +127,15 @@ def _numbers(detections: pd.DataFrame) -> list[str]:
     ]
 
 
-def _turnover(sightings: pd.DataFrame, who: str) -> float:
-    """Gained and lost over the sum of both sessions' spines, adjacent sessions pooled."""
+def _turnover(sightings: pd.DataFrame, who: str, judged: Judged) -> float:
+    """Gained and lost over the sum of both sessions' spines, adjacent sessions pooled; a session in
+    which something was marked or found is one, be it without spines that count."""
     changed = seen = 0
-    for _, field in sightings.groupby("field"):
-        sessions = [set(rows[who]) for _, rows in field.groupby("session")]
+    everything = pd.concat([judged.truth, judged.detections])
+    looked = everything["animal"] + "|" + everything["region"]
+    for name, field in sightings.groupby("field"):
+        days = sorted(everything.loc[looked == name, "session"].unique())
+        sessions = [set(field.loc[field["session"] == day, who]) for day in days]
         for a, b in pairwise(sessions):
             changed += len(a ^ b)
             seen += len(a) + len(b)

@@ -27,6 +27,9 @@ RENAMED = {"dendrite": "dendrite_id", "track": "track_id", "spine": "spine_id"}
 TO_HEAD_UM = 0.5
 """A tip is clicked at the outer edge; the head's middle lies so far towards the base, at most half
 way."""
+MARK_REACH_UM = 6.0
+"""A mark farther than this from the surface of every dendrite is on none of them; the longest
+filopodia are not longer."""
 WHO = ["animal", "region", "session"]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from spinenet.io.table import read_table
+from spinenet.io.weights import sha256_of
 from spinenet.tables import CORRECTIONS
 from spinenet.types import InputError
 
@@ -25,8 +27,17 @@ NEEDS = {
 """By action, the columns that must be filled besides session and place."""
 
 
-def read_corrections(path: Path) -> pd.DataFrame:
-    """The rows of `tables.CORRECTIONS`, and `line`, their line in the file.
+@dataclass(frozen=True)
+class Corrections:
+    """Rows of `tables.CORRECTIONS` with their `line` in the file; the file's name and hash."""
+
+    frame: pd.DataFrame
+    source: str
+    sha256: str
+
+
+def read_corrections(path: Path) -> Corrections:
+    """The table, checked row by row.
 
     Raises
     ------
@@ -48,9 +59,9 @@ def read_corrections(path: Path) -> pd.DataFrame:
                 f"{where}: {action!r} needs {', '.join(blank)}, which "
                 f"{'is' if len(blank) == 1 else 'are'} blank. Copy the places from spines.csv."
             )
-        if row["session_to"] is not pd.NA and row["session_to"] == row["session"]:
+        if "session_to" in NEEDS[action] and row["session_to"] == row["session"]:
             raise InputError(
                 f"{where}: session and session_to are both {row['session']}; {action!r} is about "
                 "two sessions. Correct one of them."
             )
-    return frame
+    return Corrections(frame, path.name, sha256_of(path))

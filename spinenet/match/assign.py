@@ -56,46 +56,48 @@ def path_cover(
     for pair in different:
         edges.pop(pair, None)
     session_of = np.repeat(np.arange(len(sizes)), sizes)
-    bound = _bound(same, edges, session_of)
-    ends = set(bound.values())
-    edges = {(i, j): g for (i, j), g in edges.items() if i not in bound and j not in ends}
+    groups = _groups(same, session_of)
+    banned: set[int] = set()
     while True:
-        successor = _solve(edges, len(session_of))
-        for i, j in bound.items():
-            successor[i] = j
-        track = _numbered(successor)
-        joined = [(i, j) for i, j in different if track[i] == track[j]]
-        if not joined:
-            return track
-        i, j = joined[0]
-        path = [i]
-        while path[-1] != j:
-            path.append(int(successor[path[-1]]))
-        free = [pair for pair in pairwise(path) if pair in edges]
-        if not free:
-            raise InputError(
-                "corrections.csv says that two spines are different, and by way of others that "
-                f"they are the same ({len(path)} spines in sessions "
-                f"{', '.join(str(session_of[k]) for k in path)}, counted from 0). Remove one of "
-                "these lines."
-            )
-        del edges[min(free, key=lambda pair: edges[pair])]
+        bound, between = _bound(groups, edges, session_of, different, banned)
+        ends = set(bound.values())
+        free = {(i, j): g for (i, j), g in edges.items() if i not in bound and j not in ends}
+        while True:
+            successor = _solve(free, len(session_of))
+            for i, j in bound.items():
+                successor[i] = j
+            track = _numbered(successor)
+            joined = next(((i, j) for i, j in different if track[i] == track[j]), None)
+            if joined is None:
+                return track
+            path = [joined[0]]
+            while path[-1] != joined[1]:
+                path.append(int(successor[path[-1]]))
+            loose = [k for k in path if k in between]
+            hops = [pair for pair in pairwise(path) if pair in free]
+            if loose:  # the machine's guess of what lies between gives way first
+                banned.add(loose[0])
+                break
+            if not hops:
+                raise InputError(
+                    "corrections.csv says of two spines that they are not one (different, or one "
+                    "absent where the other is), and by way of others that they are: a chain of "
+                    f"{len(path)} spines in sessions "
+                    f"{', '.join(str(session_of[k]) for k in path)}, counted from 0. Remove one of "
+                    "these lines."
+                )
+            del free[min(hops, key=lambda pair: free[pair])]
 
 
-def _bound(
-    same: Collection[Pair], edges: dict[Pair, float], session_of: IntArray
-) -> dict[int, int]:
-    """The successor of every spine that a person bound to a later one. Where sessions lie between,
-    the spine that suits both best comes between them."""
+def _groups(same: Collection[Pair], session_of: IntArray) -> list[list[int]]:
+    """Spines that a person bound together, in the order of their sessions."""
     n = len(session_of)
     ends = np.array([*same], np.int64).reshape(-1, 2)
     _, group = connected_components(
         coo_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), (n, n)), directed=False
     )
-    bound: dict[int, int] = {}
-    members = {g: np.flatnonzero(group == g).tolist() for g in np.unique(group[ends[:, 0]])}
-    claimed = {k for them in members.values() for k in them}
-    for them in members.values():
+    groups = [np.flatnonzero(group == g).tolist() for g in np.unique(group[ends[:, 0]])]
+    for them in groups:
         for i, j in pairwise(them):
             if session_of[i] == session_of[j]:
                 raise InputError(
@@ -103,18 +105,72 @@ def _bound(
                     f"{session_of[i]}, counted from 0) that they are the same as a third one. "
                     "Remove one of these lines."
                 )
-            between = {
-                k: edges[i, k] + edges[k, j]
-                for k in range(i + 1, j)
-                if k not in claimed and (i, k) in edges and (k, j) in edges
-            }
-            if between:
-                k = max(between, key=lambda k: between[k])
-                claimed.add(k)
-                bound |= {i: k, k: j}
-            else:
-                bound[i] = j
-    return bound
+    return groups
+
+
+def _bound(
+    groups: list[list[int]],
+    edges: dict[Pair, float],
+    session_of: IntArray,
+    different: Collection[Pair],
+    banned: set[int],
+) -> tuple[dict[int, int], set[int]]:
+    """The successor of every spine that a person bound to a later one, and the spines that were put
+    between two of them: those of the chain of links that gains most."""
+    bound: dict[int, int] = {}
+    between: set[int] = set()
+    taken = {k for them in groups for k in them} | banned
+    after: dict[int, list[int]] = {}
+    before: dict[int, list[int]] = {}
+    for a, b in edges:
+        after.setdefault(a, []).append(b)
+        before.setdefault(b, []).append(a)
+    for them in groups:
+        others = {b for a, b in different if a in them} | {a for a, b in different if b in them}
+        for i, j in pairwise(them):
+            near = _reached(i, after) | _reached(j, before)
+            may = [
+                k
+                for k in sorted(near - taken - others)
+                if session_of[i] < session_of[k] < session_of[j]
+            ]
+            chain = _chain(i, j, may, edges)
+            bound |= dict(pairwise(chain))
+            between |= set(chain[1:-1])
+            taken |= set(chain[1:-1])
+    return bound, between
+
+
+def _reached(start: int, steps: dict[int, list[int]]) -> set[int]:
+    """The spines that steps lead to."""
+    found, waiting = set[int](), [start]
+    while waiting:
+        for k in steps.get(waiting.pop(), ()):
+            if k not in found:
+                found.add(k)
+                waiting.append(k)
+    return found
+
+
+def _chain(i: int, j: int, may: list[int], edges: dict[Pair, float]) -> list[int]:
+    """From `i` to `j` by way of spines of `may` that links join to `i`, or to `j`, or to both."""
+    found: list[tuple[float, list[int]]] = [(0.0, [i, j])]
+    for starts, stops in ((True, False), (False, True)):
+        best: dict[int, tuple[float, list[int]]] = {i: (0.0, [i])}
+        for k in may:
+            ways = [
+                (gain + edges.get((p, k), 0.0), [*path, k])
+                for p, (gain, path) in best.items()
+                if (p, k) in edges or (p == i and not starts)
+            ]
+            if ways:
+                best[k] = max(ways, key=lambda way: way[0])
+        found += [
+            (gain + edges.get((k, j), 0.0), [*path, j])
+            for k, (gain, path) in best.items()
+            if k != i and ((k, j) in edges or not stops)
+        ]
+    return max(found, key=lambda way: way[0])[1]
 
 
 def _solve(edges: dict[Pair, float], n: int) -> IntArray:

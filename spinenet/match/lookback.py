@@ -13,7 +13,14 @@ from spinenet.match.pins import NO_PINS, Pins
 from spinenet.match.view import Probe, SessionView, frames_of
 from spinenet.match.warp import ArcWarp
 from spinenet.tables import SPINES
-from spinenet.types import FloatArray, IntArray, Presence, Segment, SpineTable
+from spinenet.types import (
+    FloatArray,
+    InputError,
+    IntArray,
+    Presence,
+    Segment,
+    SpineTable,
+)
 
 EDGE_UM = 0.5
 CLAIMED_UM = np.array([1.2, 0.4, 0.4])
@@ -65,6 +72,12 @@ def look_back(
     }
     there = {(track[spine], t) for spine, t in pins.present}
     gone = {(track[spine], t) for spine, t in pins.absent}
+    if there & gone:
+        t = min(there & gone)[1]
+        raise InputError(
+            "corrections.csv says that a spine is present in session "
+            f"{views[t].session.index}, and that it is absent there. Remove one of the lines."
+        )
     for t, view in enumerate(views):
         here_now = set(track_of[t].tolist())
         absent = [k for k in homes if k not in here_now]
@@ -144,11 +157,19 @@ def _accept(
     next_id = int(view.spines.ids.max(initial=0)) + 1
     rows: list[dict[str, object]] = []
     numbers: list[int] = []
-    for n in np.argsort(-seen.probability, kind="stable"):
+    # what a person saw goes first, then the surest
+    certain = np.array([k in rules.there for k in asked], bool)
+    for n in np.lexsort((-seen.probability, ~certain)):
         k, centre = asked[n], seen.centres_um[n]
         p = float(seen.probability[n])
         source = "lookback"
         if k in rules.there:
+            if _near(taken, centre):
+                raise InputError(
+                    f"corrections.csv says that a spine is present in session {view.session.index} "
+                    f"at {', '.join(f'{v:.2f}' for v in centre)} um (z, y, x), where another one "
+                    "is. Say which of them is the same spine (same), or where it lies (add)."
+                )
             p, source = 1.0, "person"
         elif p < rules.least_p or _near(rules.empty_um, centre):
             missing[k, t] = (Presence.ABSENT, p, float(homes[k][1][0]))

@@ -15,19 +15,21 @@ Spine = tuple[int, int]
 @dataclass(frozen=True)
 class Pins:
     """Pairs of spines that are one and that are not; of a spine, sessions (by position) in which it
-    is there and in which it is not; by session, places (M, 3) where there is no spine."""
+    is there and in which it is not; the dendrite of a spine; by session, places (M, 3) where there
+    is no spine."""
 
     same: tuple[tuple[Spine, Spine], ...] = ()
     different: tuple[tuple[Spine, Spine], ...] = ()
     present: tuple[tuple[Spine, int], ...] = ()
     absent: tuple[tuple[Spine, int], ...] = ()
+    home: Mapping[Spine, int] = field(default_factory=lambda: MappingProxyType({}))
     empty_um: Mapping[int, FloatArray] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def believed(self) -> frozenset[Spine]:
         """Spines that a person took for such, however unsure the machine was."""
         paired = (spine for pair in (*self.same, *self.different) for spine in pair)
-        return frozenset((*paired, *(spine for spine, _ in (*self.present, *self.absent))))
+        return frozenset((*paired, *(s for s, _ in (*self.present, *self.absent)), *self.home))
 
 
 NO_PINS = Pins()

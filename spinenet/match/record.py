@@ -13,7 +13,7 @@ from spinenet.geometry import inside
 from spinenet.match.assign import session_pairs
 from spinenet.match.head import Judge
 from spinenet.match.lookback import EDGE_UM, Life
-from spinenet.match.pins import NO_PINS, Pins
+from spinenet.match.pins import NO_PINS, Pins, Spine
 from spinenet.match.score import CANDIDATE_P
 from spinenet.match.tokens import Tokens
 from spinenet.match.view import SessionView, on_dendrite
@@ -49,6 +49,7 @@ def record(
 ) -> LinkedRegion:
     """The tables of a region whose spines have their tracks."""
     views = life.views
+    told = _told_presence(life, pins)
     links, p_link = _links(life, tokens, judge, warps, pins)
     spines = []
     for t, view in enumerate(views):
@@ -59,13 +60,33 @@ def record(
         spines.append(frame)
     return LinkedRegion(
         SPINES.conform(pd.concat(spines, ignore_index=True)),
-        Tracks(_track_table(life, spines, p_link)),
+        Tracks(_track_table(life, spines, p_link, told)),
         Matches(links),
         COVERAGE.frame(
             [row for t, v in enumerate(views) for row in _stretches(t, v, warps, config)]
         ),
         warps,
     )
+
+
+def _told_presence(life: Life, pins: Pins) -> dict[tuple[int, int], float]:
+    """By track and session position, 1 where a person said that it is there and 0 where not."""
+    track = {
+        (t, spine): int(k)
+        for t, view in enumerate(life.views)
+        for spine, k in zip(view.spines.ids.tolist(), life.track_of[t], strict=True)
+    }
+    there = {(track[spine], t): 1.0 for spine, t in pins.present}
+    return there | {(track[spine], t): 0.0 for spine, t in pins.absent}
+
+
+def _told_links(life: Life, pins: Pins) -> dict[frozenset[Spine], float]:
+    """Probability of the links that a person made, or ruled out."""
+    told = {frozenset(pair): 1.0 for pair in pins.same}
+    ids = [view.spines.ids.tolist() for view in life.views]
+    for spine, t in pins.absent:
+        told |= {frozenset({spine, (t, other)}): 0.0 for other in ids[t]}
+    return told | {frozenset(pair): 0.0 for pair in pins.different}
 
 
 def _ids(view: SessionView) -> list[int]:
@@ -82,8 +103,7 @@ def _links(
     """Every plausible link, and the probability of the chosen ones by (track, t, u)."""
     rows = []
     chosen_p: dict[tuple[int, int, int], float] = {}
-    told = {frozenset(pair): 1.0 for pair in pins.same}
-    told |= {frozenset(pair): 0.0 for pair in pins.different}
+    told, there = _told_links(life, pins), _told_presence(life, pins)
     group = {
         key: i for i, key in enumerate(sorted(k for k, w in warps.items() if w.slip_ambiguous))
     }
@@ -108,8 +128,11 @@ def _links(
         for i, j in sorted(plausible):
             pair = frozenset({(t, int(a_ids[i])), (u, int(b_ids[j]))})
             p = told.get(pair, p_of.get((i, j), 0.0))
+            k = int(life.track_of[t][i])
             if (i, j) in chosen:
-                chosen_p[int(life.track_of[t][i]), t, u] = p
+                if 1.0 in (there.get((k, t)), there.get((k, u))):
+                    p = 1.0  # that it is there was said of this very track
+                chosen_p[k, t, u] = p
             d = dendrites[i]
             rows.append(
                 {
@@ -129,7 +152,10 @@ def _links(
 
 
 def _track_table(
-    life: Life, spines: list[pd.DataFrame], p_link: dict[tuple[int, int, int], float]
+    life: Life,
+    spines: list[pd.DataFrame],
+    p_link: dict[tuple[int, int, int], float],
+    told: dict[tuple[int, int], float],
 ) -> pd.DataFrame:
     seen: dict[int, dict[int, pd.Series]] = {}
     for t, frame in enumerate(spines):
@@ -167,7 +193,11 @@ def _track_table(
                 presence, p, arc = life.missing[k, t]
                 row |= {"presence": str(presence), "arc_length_um": arc, "p_present": p}
             rows.append(row)
-    return with_presence(TRACKS.frame(rows))
+    table = with_presence(TRACKS.frame(rows))
+    for (k, t), p in told.items():
+        here = table["session"] == life.views[t].session.index
+        table.loc[(table["track_id"] == k) & here, "p_present"] = p
+    return table
 
 
 def with_presence(tracks: pd.DataFrame) -> pd.DataFrame:

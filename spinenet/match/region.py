@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from spinenet.match.score import PLACE_SD_UM, Candidates, Places, apart, fit_sca
 from spinenet.match.tokens import Tokens, about_spines
 from spinenet.match.view import SessionView, frames_of, on_dendrite, rehomed
 from spinenet.match.warp import ArcWarp, fit_warp, slide
-from spinenet.types import FloatArray, IntArray, SpineTable
+from spinenet.types import FloatArray, InputError, IntArray, SpineTable
 
 WARP_ROUNDS = 3
 LINK_ROUNDS = 2
@@ -58,7 +58,7 @@ def link_region(
     views, track_of = _once_surely_seen(
         views, track_of, config.sure_share * centre_p, pins.believed
     )
-    views = _one_dendrite_per_track(views, track_of)
+    views = _one_dendrite_per_track(views, track_of, pins.home)
     frames = [frames_of(v) for v in views]
     life = look_back(views, frames, track_of, warps, config, config.lookback_share * centre_p, pins)
     tokens = shared_tokens(life.views, life.frames, warps, reference)
@@ -191,14 +191,32 @@ def _once_surely_seen(
 
 
 def _one_dendrite_per_track(
-    views: list[SessionView], track_of: list[IntArray]
+    views: list[SessionView], track_of: list[IntArray], told: Mapping[Spine, int]
 ) -> list[SessionView]:
-    """Near a branch point one spine may hang on another dendrite in every session: the commonest
-    dendrite of a track is taken for all of it."""
+    """Near a branch point one spine may hang on another dendrite in every session: the dendrite
+    that a person told, else the commonest of a track, is taken for all of it."""
     seen: dict[int, list[int]] = {}
-    for view, numbers in zip(views, track_of, strict=True):
-        for k, d in zip(numbers.tolist(), view.spines.frame["dendrite_id"], strict=True):
+    said: dict[int, set[int]] = {}
+    for t, (view, numbers) in enumerate(zip(views, track_of, strict=True)):
+        table = zip(
+            numbers.tolist(),
+            view.spines.ids.tolist(),
+            view.spines.frame["dendrite_id"],
+            strict=True,
+        )
+        for k, spine, d in table:
             seen.setdefault(k, []).append(int(d))
+            if (t, spine) in told:
+                said.setdefault(k, set()).add(told[t, spine])
+    for k, dendrites in said.items():
+        if len(dendrites) > 1:
+            raise InputError(
+                "corrections.csv puts one spine on the dendrites "
+                f"{' and '.join(map(str, sorted(dendrites)))} in different sessions. A spine is on "
+                "one dendrite in all of them: remove one of the lines, or say that they are "
+                "different spines."
+            )
+        seen[k] = list(dendrites)
     home = {k: max(sorted(set(ds)), key=ds.count) for k, ds in seen.items()}
     return [
         rehomed(view, np.array([home[k] for k in numbers.tolist()], int))

@@ -66,6 +66,7 @@ def rehomed(view: SessionView, dendrite_of: IntArray) -> SessionView:
         return view
     frame = frame.copy()
     rows = view.measure(view.spines.centres_um[moved], dendrite_of[moved])
-    for column in frame.columns.intersection(list(rows[0])):
+    measured = frame.columns.intersection(list(rows[0])).difference(["source", "track_id"])
+    for column in measured:
         frame.loc[frame.index[moved], column] = [row[column] for row in rows]
     return replace(view, spines=SpineTable(frame))

@@ -15,8 +15,6 @@ import torch
 from torch import Tensor, nn
 
 N_ABOUT = 8
-SIZES = slice(4, 8)
-"""Those of the N_ABOUT that tell of a spine's size."""
 PLANES, PORTRAIT_NDIM = 5, 4
 WIDTH, HEADS, LAYERS = 48, 4, 3
 DROPOUT = 0.1

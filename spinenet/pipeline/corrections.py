@@ -2,54 +2,94 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from spinenet.evaluate.judge import HEAD_UM
 from spinenet.geometry import inside
-from spinenet.io.corrections import PLACE, PLACE_TO
+from spinenet.io.annotated import MARK_REACH_UM
+from spinenet.io.corrections import PLACE, PLACE_TO, Corrections
+from spinenet.match.lookback import CLAIMED_UM
 from spinenet.match.pins import Pins, Spine
 from spinenet.match.view import SessionView
 from spinenet.measure.attach import attach
-from spinenet.types import FloatArray, InputError, SpineTable
+from spinenet.pipeline.stacks import RunLog
+from spinenet.types import FloatArray, InputError, Session, SpineTable
 
 PERSON = "person"
+SAME_UM = np.array([0.5, 0.2, 0.2])
+"""A spine this near (scaled) to a place is the very one: crowded spines can be added singly."""
 
 
-def corrected(
-    views: list[SessionView], corrections: pd.DataFrame, source: str
-) -> tuple[list[SessionView], Pins]:
-    """The sessions of a region with spines added, deleted and moved to other dendrites as a person
-    said, and what was said of who is whom.
-
-    A place is that of the spine nearest to it, within the tolerance at which detections are scored.
-    Where there is none, one is added, unless it shall be deleted.
-
-    Parameters
-    ----------
-    corrections: rows of `io.read_corrections`, of this region and others
-    source: the file's name, for errors
+def check_corrections(corrections: Corrections, sessions: Sequence[Session]) -> None:
+    """Before long work begins: does every row mean one region, and a session of it?
 
     Raises
     ------
     InputError
-        If a row names a session that there is not, or a dendrite.
+        If a row means no region, or several, or no session of it.
+    """
+    regions = sorted({(s.animal, s.region) for s in sessions})
+    for row in corrections.frame.to_dict("records"):
+        where = f"{corrections.source}, line {row['line']}"
+        meant = [r for r in regions if row["animal"] in ("", r[0]) and row["region"] in ("", r[1])]
+        if len(meant) != 1:
+            raise InputError(
+                f"{where}: animal {row['animal']!r} and region {row['region']!r} mean "
+                f"{len(meant)} of the regions "
+                f"{', '.join(f'{a}, {r}' for a, r in regions)}. Fill both columns as in "
+                "sessions.csv."
+            )
+        known = [s.index for s in sessions if (s.animal, s.region) == meant[0]]
+        for column in ("session", "session_to"):
+            if not pd.isna(row[column]) and row[column] not in known:
+                raise InputError(
+                    f"{where}: {column} {row[column]} is not among those of "
+                    f"{', '.join(meant[0])} ({', '.join(map(str, sorted(known)))}). Correct it."
+                )
+
+
+def corrected(
+    views: list[SessionView], corrections: Corrections, log: RunLog
+) -> tuple[list[SessionView], Pins]:
+    """The sessions of a region with spines added, deleted and moved to other dendrites as a person
+    said, and what was said of who is whom.
+
+    A place is that of the spine nearest to it, as near as spines found by looking back keep from
+    others. Where there is none, one is added, unless it shall be deleted. Rows of sessions that
+    were left out of the analysis are left out too, with a word.
+
+    Parameters
+    ----------
+    corrections: that passed `check_corrections`
+
+    Raises
+    ------
+    InputError
+        If a place lies outside its stack, a dendrite is unknown, or what is deleted is used.
     """
     s = views[0].session
-    mine = corrections[
-        corrections["animal"].isin(["", s.animal]) & corrections["region"].isin(["", s.region])
-    ]
+    frame, source = corrections.frame, corrections.source
+    mine = frame[frame["animal"].isin(["", s.animal]) & frame["region"].isin(["", s.region])]
+    usable = {v.session.index for v in views if v.usable}
+    left_out = ~mine["session"].isin(usable) | ~(
+        mine["session_to"].isna() | mine["session_to"].isin(usable)
+    )
+    for line in mine.loc[left_out, "line"]:
+        log.warn(f"{source}, line {line} is about a session that was left out, and was not obeyed.")
     desk = _Desk(list(views), source)
     # who is there is settled first, so that the order of the lines does not matter
-    for actions in (("delete",), ("add", "dendrite"), ("same", "different", "present", "absent")):
+    mine = mine[~left_out]
+    desk.delete(mine[mine["action"] == "delete"])
+    for actions in (("add", "dendrite"), ("same", "different", "present", "absent")):
         for row in mine[mine["action"].isin(actions)].to_dict("records"):
             desk.obey(row)
-    empty = {t: np.array(places) for t, places in desk.empty.items()}
     said = {action: tuple(pairs) for action, pairs in desk.said.items()}
-    pins = Pins(said["same"], said["different"], said["present"], said["absent"], empty)
+    empty = {t: np.array(places) for t, places in desk.empty.items()}
+    pins = Pins(said["same"], said["different"], said["present"], said["absent"], desk.home, empty)
     return desk.views, pins
 
 
@@ -62,64 +102,77 @@ class _Desk:
     said: dict[str, list[Any]] = field(
         default_factory=lambda: {a: [] for a in ("same", "different", "present", "absent")}
     )
+    home: dict[Spine, int] = field(default_factory=dict)
     empty: dict[int, list[FloatArray]] = field(default_factory=dict)
+
+    def delete(self, rows: pd.DataFrame) -> None:
+        """All at once, so that a line said twice does not take a neighbour too."""
+        gone: dict[int, set[int]] = {}
+        for row in rows.to_dict("records"):
+            t, place = self._position(row["session"]), np.array([row[c] for c in PLACE], float)
+            k = self._nearest(t, place, CLAIMED_UM)
+            places = self.empty.setdefault(t, [])
+            places.append(place)
+            if k is not None:
+                places.append(self.views[t].spines.centres_um[k])
+                gone.setdefault(t, set()).add(k)
+        for t, them in gone.items():
+            view = self.views[t]
+            left = view.spines.frame.drop(index=view.spines.frame.index[sorted(them)])
+            self.views[t] = replace(view, spines=SpineTable(left.reset_index(drop=True)))
 
     def obey(self, row: dict[str, Any]) -> None:
         where = f"{self.source}, line {row['line']}"
-        action, t = row["action"], self._position(row["session"], where)
+        action, t = row["action"], self._position(row["session"])
+        told = None if pd.isna(row["dendrite_id"]) else row
         place = np.array([row[c] for c in PLACE], float)
-        if action == "delete":
-            self._delete(t, place)
-            return
-        spine = self._spine(t, place, None if pd.isna(row["dendrite_id"]) else row, where)
+        spine = self._spine(t, place, told, where, SAME_UM if action == "add" else CLAIMED_UM)
         if action in ("same", "different"):
-            u = self._position(row["session_to"], where)
-            other = self._spine(u, np.array([row[c] for c in PLACE_TO], float), None, where)
-            self.said[action].append((spine, other))
+            u = self._position(row["session_to"])
+            there = np.array([row[c] for c in PLACE_TO], float)
+            self.said[action].append((spine, self._spine(u, there, None, where, CLAIMED_UM)))
         elif action in ("present", "absent"):
-            self.said[action].append((spine, self._position(row["session_to"], where)))
+            self.said[action].append((spine, self._position(row["session_to"])))
 
-    def _position(self, session: int, where: str) -> int:
-        known = [v.session.index for v in self.views]
-        if session not in known:
-            raise InputError(
-                f"{where}: session {session} is not among those of {self.views[0].session.animal}, "
-                f"{self.views[0].session.region} ({', '.join(map(str, known))}). Correct it, or "
-                "fill animal and region if another one is meant."
-            )
-        return known.index(session)
+    def _position(self, session: int) -> int:
+        return [v.session.index for v in self.views].index(session)
 
-    def _nearest(self, t: int, place: FloatArray) -> int | None:
+    def _nearest(self, t: int, place: FloatArray, reach_um: FloatArray) -> int | None:
         """Row of the spine at a place."""
         centres = self.views[t].spines.centres_um
         if not len(centres):
             return None
-        far = np.linalg.norm((centres - place) / HEAD_UM, axis=1)
+        far = np.linalg.norm((centres - place) / reach_um, axis=1)
         return int(far.argmin()) if far.min() < 1 else None
 
-    def _delete(self, t: int, place: FloatArray) -> None:
-        view, k = self.views[t], self._nearest(t, place)
-        self.empty.setdefault(t, []).append(place)
-        if k is not None:
-            left = view.spines.frame.drop(index=view.spines.frame.index[k]).reset_index(drop=True)
-            self.views[t] = replace(view, spines=SpineTable(left))
-
-    def _spine(self, t: int, place: FloatArray, told: dict[str, Any] | None, where: str) -> Spine:
+    def _spine(
+        self,
+        t: int,
+        place: FloatArray,
+        told: dict[str, Any] | None,
+        where: str,
+        reach_um: FloatArray,
+    ) -> Spine:
         """The spine at a place, which is one now if it was none; on a dendrite if that was told."""
-        view, k = self.views[t], self._nearest(t, place)
+        view, k = self.views[t], self._nearest(t, place, reach_um)
+        home = None if told is None else self._dendrite(view, told, where)
         if k is None:
-            return self._add(t, place, told, where)
-        believed = {"probability": 1.0, "source": PERSON}
-        if told is not None:
-            home = self._dendrite(view, told, where)
-            believed = view.measure(view.spines.centres_um[[k]], np.array([home]))[0] | believed
-        frame = view.spines.frame.copy()
-        for column in frame.columns.intersection(list(believed)):
-            frame.loc[frame.index[k], column] = believed[column]
-        self.views[t] = replace(view, spines=SpineTable(frame))
-        return t, int(view.spines.ids[k])
+            number = self._add(t, place, home, where)
+        else:
+            number = int(view.spines.ids[k])
+            believed: dict[str, Any] = {"probability": 1.0, "source": PERSON}
+            if home is not None:
+                head = view.spines.centres_um[[k]]
+                believed = view.measure(head, np.array([home]))[0] | believed
+            frame = view.spines.frame.copy()
+            for column in frame.columns.intersection(list(believed)):
+                frame.loc[frame.index[k], column] = believed[column]
+            self.views[t] = replace(view, spines=SpineTable(frame))
+        if home is not None:
+            self.home[t, number] = home
+        return t, number
 
-    def _add(self, t: int, place: FloatArray, told: dict[str, Any] | None, where: str) -> Spine:
+    def _add(self, t: int, place: FloatArray, home: int | None, where: str) -> int:
         view = self.views[t]
         if not inside(place, view.extent_um, -1.0)[0]:
             raise InputError(
@@ -128,14 +181,19 @@ class _Desk:
                 f"{', '.join(f'{v:.1f}' for v in view.extent_um)}. Pixels in the place of um, or "
                 "another session's place, are the usual causes."
             )
-        if told is not None:
-            home = self._dendrite(view, told, where)
-        else:
-            home = int(attach(place[None], view.dendrites).dendrite[0])
-        if home < 0:
+        deleted = np.array(self.empty.get(t, [])).reshape(-1, 3)
+        if (np.linalg.norm((deleted - place) / SAME_UM, axis=1) < 1).any():
             raise InputError(
-                f"{where}: session {view.session.index} has no dendrite to put a spine on."
+                f"{where}: the spine there was deleted by another line. Remove one of them."
             )
+        if home is None:
+            attached = attach(place[None], view.dendrites)
+            if attached.reach_um[0] > MARK_REACH_UM:
+                raise InputError(
+                    f"{where}: no dendrite of session {view.session.index} is within "
+                    f"{MARK_REACH_UM:g} um of the place. Check the place, or give dendrite_id."
+                )
+            home = int(attached.dendrite[0])
         number = int(view.spines.ids.max(initial=0)) + 1
         row = view.measure(place[None], np.array([home]))[0]
         row |= {"spine_id": number, "probability": 1.0, "source": PERSON, "label": 0, "instance": 0}
@@ -143,7 +201,7 @@ class _Desk:
         new = pd.DataFrame([row]).reindex(columns=frame.columns).astype(frame.dtypes)
         table = pd.concat([frame, new], ignore_index=True)
         self.views[t] = replace(view, spines=SpineTable(table))
-        return t, number
+        return number
 
     def _dendrite(self, view: SessionView, told: dict[str, Any], where: str) -> int:
         known = sorted(view.dendrites.by_id())

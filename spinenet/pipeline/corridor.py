@@ -13,6 +13,7 @@ from spinenet import __version__
 from spinenet.analyze.summary import Evidence, analyze
 from spinenet.config import Device, InferConfig, MatchConfig
 from spinenet.io.atomic import sweep
+from spinenet.io.corrections import Corrections
 from spinenet.io.sessions import StackFile
 from spinenet.io.traces import Traces
 from spinenet.io.weights import load_match_weights, load_segment_weights
@@ -26,7 +27,7 @@ from spinenet.match.record import LinkedRegion
 from spinenet.match.region import link_region
 from spinenet.match.view import SessionView
 from spinenet.models.allocator import keep_freed_memory
-from spinenet.pipeline.corrections import corrected
+from spinenet.pipeline.corrections import check_corrections, corrected
 from spinenet.pipeline.marks import link_marks, with_marks
 from spinenet.pipeline.results import (
     analysis_figures,
@@ -52,12 +53,25 @@ from spinenet.types import (
 @dataclass(frozen=True)
 class Told:
     """What a person said before the run: dendrites to look at and no others; spines to link and no
-    others (`tables.POINTS`); corrections (`io.read_corrections`) and the name of their file."""
+    others (`tables.POINTS`); corrections."""
 
     traces: Traces | None = None
     marks: pd.DataFrame | None = None
-    corrections: pd.DataFrame | None = None
-    corrections_source: str = ""
+    corrections: Corrections | None = None
+
+    @property
+    def sentences(self) -> list[str]:
+        """For the methods."""
+        said = []
+        if self.traces:
+            source = self.traces.source
+            said.append(f"Only the dendrites that a person traced ({source}) were analysed.")
+        if self.marks is not None:
+            said.append("Spines are those that were marked; none was looked for besides.")
+        if self.corrections:
+            n, source = len(self.corrections.frame), self.corrections.source
+            said.append(f"A person corrected single spines and links ({n} lines of {source}).")
+        return said
 
 
 NOTHING_TOLD = Told()
@@ -90,6 +104,9 @@ def infer(
     InputError
         If another run works in `out`, the weights cannot be used, or no stack can be read.
     """
+    if told.corrections is not None:
+        sessions = [s.session for s in stacks]
+        check_corrections(told.corrections, sessions)
     if told.traces:
         told = replace(told, traces=told.traces.for_stacks(stacks))
     out.mkdir(parents=True, exist_ok=True)
@@ -173,7 +190,8 @@ def _infer(
         written = write_tables(out, joined, analysis)
         drawn = analysis_figures(out, analysis)
         maps = [map_of(title, group, key, d, written) for title, group, key, d in strips]
-        page = page_of(analysis, written, (drawn, maps), weights, config, log, traces)
+        nets = (f"{weights.name}, {weights.sha256[:12]}", head_mark)
+        page = page_of(analysis, written, (drawn, maps), nets, config, log, told.sentences)
         report = write_text(out / "report.html", page)
     write_json(
         out / "run.json",
@@ -192,8 +210,12 @@ def _infer(
                 }
                 for s in done
             ],
-            "corrections": {"path": told.corrections_source, "n": len(told.corrections)}
-            if told.corrections is not None
+            "corrections": {
+                "path": told.corrections.source,
+                "sha256": told.corrections.sha256,
+                "n": len(told.corrections.frame),
+            }
+            if told.corrections
             else None,
             "traces": {"path": traces.source, "sha256": traces.sha256} if traces else None,
             "failed": failed,
@@ -220,7 +242,7 @@ def _link(
         views = with_marks(views, told.marks, log)
     pins = NO_PINS
     if told.corrections is not None:
-        views, pins = corrected(views, told.corrections, told.corrections_source)
+        views, pins = corrected(views, told.corrections, log)
     if told.marks is not None:
         return link_marks(views, reference, config, head, pins)
     return link_region(views, reference, config, centre_p, head, pins)

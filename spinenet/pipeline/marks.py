@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from spinenet.config import MatchConfig
-from spinenet.io.annotated import heads_of, of_session
+from spinenet.io.annotated import MARK_REACH_UM, heads_of, of_session
 from spinenet.match.head import MatchingHead
 from spinenet.match.pins import Pins
 from spinenet.match.record import LinkedRegion
@@ -50,9 +50,11 @@ def with_marks(views: list[SessionView], marks: pd.DataFrame, log: RunLog) -> li
 
 def _with_marks(view: SessionView, marks: pd.DataFrame, log: RunLog) -> SessionView:
     heads = heads_of(marks)
-    home = attach(heads, view.dendrites).dendrite
-    near = home >= 0
-    if not near.all():
+    attached = attach(heads, view.dendrites)
+    home, near = attached.dendrite, attached.reach_um <= MARK_REACH_UM
+    if not view.usable:  # another field: that was said already
+        near[:] = False
+    elif not near.all():
         s = view.session
         log.warn(
             f"{int((~near).sum())} of {len(near)} marked spines of {s.animal}, {s.region}, session "

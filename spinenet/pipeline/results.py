@@ -12,8 +12,6 @@ from matplotlib.figure import Figure
 
 from spinenet import __version__
 from spinenet.config import InferConfig
-from spinenet.io.traces import Traces
-from spinenet.io.weights import SegmentWeights
 from spinenet.io.write import (
     write_bytes,
     write_rois,
@@ -26,7 +24,13 @@ from spinenet.match.view import SessionView
 from spinenet.measure.straighten import SIDE_UM, STEP_UM, straighten
 from spinenet.pipeline.stacks import RunLog, Stack
 from spinenet.report import figures, study
-from spinenet.report.page import DendriteMap, make_page, methods_text
+from spinenet.report.page import (
+    LINKED_BY_HEAD,
+    LINKED_BY_PLACE,
+    DendriteMap,
+    make_page,
+    methods_text,
+)
 from spinenet.tables import (
     CLUSTERS,
     COVERAGE,
@@ -162,12 +166,18 @@ def page_of(
     analysis: Analysis,
     tables: dict[str, pd.DataFrame],
     pictures: tuple[dict[str, str], list[DendriteMap]],
-    weights: SegmentWeights,
+    nets: tuple[str, dict[str, str] | None],
     config: InferConfig,
     log: RunLog,
-    traces: Traces | None,
+    told: list[str],
 ) -> str:
-    """The report of a run."""
+    """The report of a run.
+
+    Parameters
+    ----------
+    nets: what found the spines, and name and sha256 of the head that linked them, if one did
+    told: sentences on what a person said before the run
+    """
     spines, tracks = tables[SPINES.file], tables[TRACKS.file]
     animals = tracks["animal"].nunique()
     n_sessions = len(tracks.drop_duplicates(["animal", "region", "session"]))
@@ -176,13 +186,16 @@ def page_of(
         f"seen, {len(tracks.drop_duplicates(['animal', 'region', 'track_id']))} "
         f"followed. spinenet {__version__}."
     )
-    methods = methods_text(__version__, f"{weights.name}, {weights.sha256[:12]}", config.analyze)
+    net, head = nets
+    links = LINKED_BY_PLACE
+    if head is not None:
+        links = f"{LINKED_BY_HEAD} (head {head['name']}, {head['sha256'][:12]})"
+    methods = methods_text(__version__, net, links, config.analyze)
     methods.append(
         "Over three or more sessions a spine was counted if one of its sightings reached "
         f"{config.match.sure_share:g} times the detection threshold."
     )
-    if traces is not None:
-        methods.append(f"Only the dendrites that a person traced ({traces.source}) were analysed.")
+    methods += told
     return make_page(
         "Dendritic spines over time",
         subtitle,

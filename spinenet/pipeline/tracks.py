@@ -13,7 +13,7 @@ from spinenet.io.write import write_table, write_text
 from spinenet.pipeline.corridor import Outcome
 from spinenet.pipeline.results import analysis_figures
 from spinenet.report.figures import as_svg
-from spinenet.report.page import DendriteMap, five_numbers, make_page, methods_text
+from spinenet.report.page import LINKED_BY_PLACE, DendriteMap, five_numbers, make_page, methods_text
 from spinenet.report.study import straight_map
 from spinenet.tables import CLUSTERS, INTERVALS, STATISTICS, SURVIVAL, TRACKS
 from spinenet.types import Analysis, Tracks
@@ -32,7 +32,7 @@ def analyze_tracks(tracks: Tracks, out: Path, config: InferConfig, evidence: Evi
     for table, frame in tables.items():
         if table is not TRACKS:
             write_table(out, table, frame)
-    methods = methods_text(__version__, "none: tracks were given", config.analyze)
+    methods = methods_text(__version__, "none: tracks were given", LINKED_BY_PLACE, config.analyze)
     page = make_page(
         "Dendritic spines over time",
         f"{tracks.frame['animal'].nunique()} animals. spinenet {__version__}.",

@@ -160,16 +160,29 @@ def _cell(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def methods_text(version: str, weights: str, config: AnalyzeConfig) -> list[str]:
-    """The methods paragraph, with the readings that were chosen."""
+LINKED_BY_PLACE = "by their place along and around the dendrite, not by their size"
+LINKED_BY_HEAD = (
+    "by a Siamese net that sees their places, their measures, small pictures of them and their "
+    "neighbours in both sessions"
+)
+
+
+def methods_text(version: str, weights: str, links: str, config: AnalyzeConfig) -> list[str]:
+    """The methods paragraph, with the readings that were chosen.
+
+    Parameters
+    ----------
+    weights: what found the spines
+    links: by what they were linked
+    """
     window = "every session after the first" if config.window is None else f"days {config.window}"
     return [
         f"Stacks were analysed with spinenet {version} (net {weights}). A 3-D U-Net gave each "
         "voxel's probability of being dendritic shaft, spine, and centre of a spine's head; peaks "
         "of the latter within reach of a shaft are spines. Sessions were registered to a reference "
         "session, centrelines of dendrites were joined to one map per region, and arc length was "
-        "aligned along each dendrite. Spines were linked by their place along and around the "
-        "dendrite, not by their size, over all sessions at once. Where a spine was missing, its "
+        f"aligned along each dendrite. Spines were linked {links}, over all sessions at once. "
+        "Where a spine was missing, its "
         "predicted place was looked at again with a lower threshold; only what was looked for and "
         "not there counts as absent, the rest is censored.",
         "A spine is at risk in an interval if it is seen at one end and scorable at the other. "

@@ -11,18 +11,21 @@ import torch
 
 from spinenet.config import MeasureConfig
 from spinenet.evaluate.judge import pair_marks, sure
-from spinenet.io.annotated import AnnotatedStack, heads_of
+from spinenet.io.annotated import MARK_REACH_UM, AnnotatedStack, heads_of
 from spinenet.io.read import read_volume
 from spinenet.io.weights import SegmentWeights
+from spinenet.match.tokens import BESIDE_UM
 from spinenet.match.warp import fit_warp
 from spinenet.measure.attach import attach, measure_spines, spine_rows
 from spinenet.segment.label import label
 from spinenet.segment.predict import predict
 from spinenet.tables import SPINES
-from spinenet.training.sightings import NOBODY, Family, Sighting, sight
+from spinenet.training.sightings import NOBODY, UNNAMED, Family, Sighting, sight
 from spinenet.types import Dendrites, InputError, IntArray, Segment, Volume
 
 TILE_MVOX = 5.0
+LARGEST_MISFIT_UM = 1.0
+"""Median distance along the dendrite at which linked spines still lie over each other."""
 FEWEST_SHARED = 3
 """With fewer spines in common two sessions' arc lengths cannot be laid over each other."""
 
@@ -47,7 +50,7 @@ def read_families(
         lines = tuple(line for line in stack.dendrites if line.id not in hold_out)
         marks = stack.spines[sure(stack.spines)]
         for how, (spines, track) in (
-            ("found", _found(volume, lines, marks, weights)),
+            ("found", _found(volume, stack.dendrites, stack.spines, weights)),
             ("marked", _marked(volume, stack.dendrites, marks)),
         ):
             home = spines["dendrite_id"].to_numpy(int)
@@ -73,44 +76,57 @@ Named = tuple[pd.DataFrame, IntArray]
 def _marked(volume: Volume, lines: tuple[Segment, ...], marks: pd.DataFrame) -> Named:
     """The marked spines of a stack, each on the nearest of all its traced dendrites."""
     heads, everything = heads_of(marks), Dendrites(lines)
-    home = attach(heads, everything).dendrite
-    near = home >= 0
+    attached = attach(heads, everything)
+    home = attached.dendrite
+    near = attached.reach_um <= MARK_REACH_UM
     rows = spine_rows(volume, heads, heads[near], everything, home[near], MeasureConfig())
     frame = SPINES.frame([row | {"spine_id": 0, "probability": 1.0, "label": 0} for row in rows])
-    return frame, marks["track_id"].fillna(NOBODY).to_numpy(np.int64)[near]
+    return frame, _named(marks)[near]
 
 
 def _found(
     volume: Volume, lines: tuple[Segment, ...], marks: pd.DataFrame, weights: SegmentWeights
 ) -> Named:
-    """The spines that the net finds on dendrites of a stack; those that nobody marked have no
-    track."""
-    found = label(
-        predict(volume, weights.net, tile_mvox=TILE_MVOX, device=torch.device("cpu")),
-        **weights.thresholds,
-    )
+    """The spines that the net finds in a stack, each on the nearest of all its traced dendrites."""
+    prediction = predict(volume, weights.net, tile_mvox=TILE_MVOX, device=torch.device("cpu"))
+    found = label(prediction, **weights.thresholds)
     spines = measure_spines(volume, found, Dendrites(lines), MeasureConfig())
     track = np.full(len(spines), NOBODY)
     i, j = pair_marks(spines.centres_um, marks)
-    track[i] = marks["track_id"].fillna(NOBODY).to_numpy(np.int64)[j]
+    track[i] = _named(marks)[j]
     return spines.frame, track
 
 
+def _named(marks: pd.DataFrame) -> IntArray:
+    """The track of every mark, where a person was sure of it."""
+    named = marks["track_id"].where(sure(marks)).fillna(UNNAMED)
+    return named.to_numpy(np.int64)
+
+
 def _one_frame(sightings: list[Sighting]) -> Family:
-    """Sessions onto the one with most spines; those that share too few with it are left out."""
-    reference = max(sightings, key=lambda s: int((s.track != NOBODY).sum()))
+    """Sessions onto the one with most named spines; those that share too few with it, or do not lie
+    over it, are left out."""
+    reference = max(sightings, key=lambda s: int((s.track >= 0).sum()))
     family = []
     for s in sightings:
-        shared = np.intersect1d(s.track[s.track != NOBODY], reference.track)
+        shared = np.intersect1d(s.track[s.track >= 0], reference.track)
         if len(shared) < FEWEST_SHARED:
             continue
-        own, other = (
-            x.frame_um[[int(np.flatnonzero(x.track == k)[0]) for k in shared]]
-            for x in (s, reference)
+        at, there = (
+            np.array([int(np.flatnonzero(x.track == k)[0]) for k in shared]) for x in (s, reference)
         )
-        start = float(np.median(other[:, 0] - own[:, 0]))
-        moved = own + [start, 0, 0]
-        warp = fit_warp(moved, other, float(moved[:, 0].max()), 0.0)
-        placed = warp.place(s.frame_um + [start, 0, 0])
-        family.append(replace(s, frame_um=placed))
+        other = reference.frame_um[there]
+        if np.polyfit(s.frame_um[at, 0], other[:, 0], 1)[0] < 0:  # traced from the other end
+            s = replace(
+                s, frame_um=s.frame_um * [-1, -1, 1], portraits=np.flip(s.portraits, (2, 3))
+            )
+        start = np.array([np.median(other[:, 0] - s.frame_um[at, 0]), 0, 0])
+        own = s.frame_um[at] + start
+        warp = fit_warp(own, other, float(own[:, 0].max()), 0.0)
+        placed = warp.place(s.frame_um + start)
+        left = np.median(np.abs(placed[at] - other), axis=0)
+        if left[0] <= LARGEST_MISFIT_UM:
+            about = s.about.copy()
+            about[:, 0] = placed[:, 1] / BESIDE_UM
+            family.append(replace(s, frame_um=placed, about=about))
     return family

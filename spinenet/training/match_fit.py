@@ -34,6 +34,7 @@ from spinenet.training.run import (
 )
 from spinenet.training.sightings import Family, load_families, save_families
 from spinenet.training.temperature import fit_temperature
+from spinenet.types import InputError
 
 VALIDATION_DRAWS = 4
 
@@ -69,6 +70,7 @@ def train_match(
     same_run(out, begun | {"init": init, "segment": weights.sha256}, annotated)
     own = read_families(annotated, config.annotated.hold_out, weights) if annotated else []
     simulated, kept = _regions(config, out / "regions", weights, progress)
+    held_out = _validation(kept, config)
     task = MatchTask(config)
     last = out / "last.ckpt"
     resume = str(last) if last.exists() else None
@@ -98,7 +100,7 @@ def train_match(
     with quiet_lightning():
         trainer.fit(task, loader, ckpt_path=resume, weights_only=True)
         trainer.save_checkpoint(last)
-    temperature, scores = fit_temperature(task.net.cpu(), _validation(kept, config))
+    temperature, scores = fit_temperature(task.net.cpu(), held_out)
     save_match_weights(path, task.net, temperature)
     return path, scores
 
@@ -157,7 +159,14 @@ def _validation(kept: list[Family], config: TrainMatchConfig) -> list[MatchExamp
         config.misfit, hide_sizes=0.0, hide_portraits=0.0, slip=0.0, resettled=0.0
     )
     drawn = [draw_pair([f], told, rng) for f in kept for _ in range(VALIDATION_DRAWS)]
-    return [e for e in drawn if e.same.any()]
+    held_out = [e for e in drawn if e.same.any()]
+    if not held_out:
+        raise InputError(
+            f"no spine is in two sessions of the {len(kept)} dendrites kept for validation. Draw "
+            "more or longer ones (--regions, --simulate.shape), or denser ones "
+            "(--simulate.morphology.spines_per_um)."
+        )
+    return held_out
 
 
 class _Ship(Callback):

@@ -17,7 +17,7 @@ from spinenet.match.tokens import (
     pair_graph,
 )
 from spinenet.measure.portrait import STEP_UM
-from spinenet.training.sightings import MARGIN, NOBODY, WIDE, Family, Sighting
+from spinenet.training.sightings import MARGIN, UNNAMED, WIDE, Family, Sighting
 from spinenet.types import FloatArray
 
 SMOOTH_UM = 12.0
@@ -76,7 +76,7 @@ def _resettled(a: Sighting, b: Sighting, rng: np.random.Generator) -> tuple[Sigh
     for s in (a, b):
         frame = s.frame_um.copy()
         k = np.searchsorted(tracks, s.track)
-        known = s.track != NOBODY
+        known = s.track >= 0
         frame[known, 0] += (home - was)[k[known]]
         frame[~known, 0] = rng.uniform(0, length, int((~known).sum()))
         sides.append(replace(s, frame_um=frame))
@@ -88,14 +88,16 @@ def as_example(a: Sighting, b: Sighting) -> MatchExample:
     pairs = pair_graph(_tokens(a), _tokens(b))
     track = np.r_[a.track, b.track]
     i, j = pairs.across
-    same = (track[i] == track[j]) & (track[i] != NOBODY)
+    named = track >= 0
+    same = (track[i] == track[j]) & named[i]
     partner = np.r_[np.isin(a.track, b.track), np.isin(b.track, a.track)]
-    named = track != NOBODY
-    # two false alarms at one place may well be one thing: it is not said that they are not
-    known = named[i] | named[j]
+    # two false alarms at one place may well be one thing: it is not said that they are not. A
+    # spine without a name may be any
+    unnamed = track == UNNAMED
+    known = (named[i] | named[j]) & ~unnamed[i] & ~unnamed[j]
     perhaps = np.zeros(len(track), bool)
     perhaps[pairs.across[:, ~known].ravel()] = True
-    alone = np.where(named, ~partner, ~perhaps)
+    alone = np.where(named, ~partner, ~unnamed) & ~perhaps
     return MatchExample(pairs, len(a.track), same, known, alone)
 
 

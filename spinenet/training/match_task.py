@@ -19,8 +19,10 @@ from spinenet.match.head import as_tensors
 from spinenet.models.siamese import SiameseMatcher, SpinePairs, match_loss
 from spinenet.training.match_pairs import MatchExample, draw_pair
 from spinenet.training.sightings import Family
+from spinenet.types import InputError
 
 WARM_UP_STEPS = 100
+MOST_FRUITLESS = 1000
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,21 @@ class TrainingPairs(IterableDataset[MatchExample]):
     def __iter__(self) -> Iterator[MatchExample]:
         c = self.config
         rng = np.random.default_rng([c.seed, self.start])
-        while True:
-            real = self.annotated and rng.random() < c.annotated.share
-            example = draw_pair(self.annotated if real else self.simulated, c.misfit, rng)
-            if example.same.any():
+        gentle = replace(c.misfit, worst=c.annotated.worst)
+        fruitless = 0
+        while fruitless < MOST_FRUITLESS:
+            if self.annotated and rng.random() < c.annotated.share:
+                example = draw_pair(self.annotated, gentle, rng)
+            else:
+                example = draw_pair(self.simulated, c.misfit, rng)
+            fruitless = 0 if example.same.any() else fruitless + 1
+            if not fruitless:
                 yield example
+        raise InputError(
+            f"of {MOST_FRUITLESS} pairs of sessions drawn one after the other none has a spine in "
+            "both. Draw more or longer dendrites (--regions, --simulate.shape), or leave out fewer "
+            "spines (--misfit.leave_out)."
+        )
 
 
 class MatchTask(L.LightningModule):

@@ -17,8 +17,8 @@ from spinenet.measure.portrait import PORTRAIT, portraits
 from spinenet.measure.quality import noise_of
 from spinenet.types import Dendrites, FloatArray, IntArray, Segment, Volume
 
-NOBODY = -1
-"""The track of a false alarm, or of a spine that nobody named."""
+NOBODY, UNNAMED = -1, -2
+"""In the place of a track: of a false alarm, and of a spine of which nobody said which it is."""
 MARGIN = (2, 4, 4)
 """By so much the pictures are wider on each side than the head sees, to be cut aside of it."""
 WIDE = (

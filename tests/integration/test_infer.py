@@ -318,8 +318,9 @@ def test_corrections_are_obeyed(results, seen_throughout, small_experiment, tmp_
     assert numbers[0] != numbers[1]
     assert at(spines, 2, place(f)).empty
     gone = at(spines, 0, place(d))["track_id"].item()
-    life = tracks[tracks["track_id"] == gone].set_index("session")["presence"]
-    assert life[2] == "absent"
+    life = tracks[tracks["track_id"] == gone].set_index("session")
+    assert life.loc[2, "presence"] == "absent"
+    assert life.loc[2, "p_present"] == 0
     assert at(spines, 0, new)["source"].item() == "person"
     links = pd.read_csv(out / "links.csv")
     told = links[(links["session_from"] == 0) & (links["session_to"] == 1)]
@@ -347,13 +348,29 @@ def test_spines_a_person_joins_are_one_and_what_is_there_is_there(
     assert len(numbers) == 1
     life = tracks[tracks["track_id"] == numbers.pop()].set_index("session")
     assert life.loc[2, "presence"] == "present"
-    assert life.loc[1, "p_link"] == 1
+    assert life.loc[2, "p_present"] == 1
+    assert life.loc[[1, 2], "p_link"].tolist() == [1, 1]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "A person corrected single spines and links (3 lines of corrections.csv)" in page
+
+
+def test_a_line_said_twice_and_crowded_additions(results, small_experiment, tmp_path):
+    new = free_place(results, 1)
+    beside = new | {"x_um": new["x_um"] + 0.5}
+    add = [{"action": "add", "session": 1, **where} for where in (new, beside, new)]
+    before = read_table(results / SPINES.file, SPINES)
+    spines, _ = corrected_run(results, small_experiment, tmp_path / "out", add)
+    added = spines[spines["source"] == "person"]
+    assert len(added) == 2
+    kept = [len(t[(t["session"] == 1) & (t["source"] == "detected")]) for t in (before, spines)]
+    assert kept[0] == kept[1]
 
 
 @pytest.mark.parametrize(
     ("row", "message"),
     [
         ({"action": "delete", "session": 9}, "session 9 is not among those of"),
+        ({"action": "delete", "session": 0, "region": "elsewhere"}, "mean 0 of the regions"),
         ({"action": "add", "session": 0, "x_um": 900.0}, "lies outside the stack of session 0"),
         ({"action": "dendrite", "session": 0, "dendrite_id": 77}, "dendrite_id 77 is none of"),
     ],

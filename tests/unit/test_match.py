@@ -8,7 +8,7 @@ from spinenet.geometry import affine_apply, arc_length
 from spinenet.match.align import THUMB_UM, Thumb, align, make_thumb
 from spinenet.match.assign import path_cover, session_pairs
 from spinenet.match.lookback import Rules, _accept
-from spinenet.match.region import _once_surely_seen, link_by_places
+from spinenet.match.region import _once_surely_seen, _one_dendrite_per_track, link_by_places
 from spinenet.match.score import (
     PLACE_SD_UM,
     Candidates,
@@ -23,7 +23,7 @@ from spinenet.match.view import Probe, SessionView, frames_of, rehomed
 from spinenet.match.warp import ArcWarp, fit_warp, make_map, place_map, slide
 from spinenet.measure.attach import attach
 from spinenet.tables import SPINES
-from spinenet.types import Dendrites, Segment, Session, SpineTable, Volume
+from spinenet.types import Dendrites, InputError, Segment, Session, SpineTable, Volume
 
 
 def line(start, stop, number=0, step=0.5):
@@ -126,6 +126,23 @@ def test_over_many_sessions_a_spine_was_once_surely_seen():
     assert [n.tolist() for n in numbers] == [[0]] * 3
     assert all(v.spines.frame["x_um"].tolist() == [12] for v in kept)
     assert _once_surely_seen(views[:2], tracks[:2], 0.6)[0] == views[:2]
+
+
+def test_a_spine_is_on_the_dendrite_that_a_person_told():
+    two = Dendrites((line((5, 5, 0), (5, 5, 20)), line((5, 9, 0), (5, 9, 20), number=1)))
+    views = [view_of(two, (0, 5, 6.5, 4)) for _ in range(3)]
+    tracks = [np.array([0])] * 3
+    spine = int(views[1].spines.ids[0])
+    homes = [
+        [
+            int(v.spines.frame["dendrite_id"].iloc[0])
+            for v in _one_dendrite_per_track(views, tracks, told)
+        ]
+        for told in ({}, {(1, spine): 1})
+    ]
+    assert homes == [[0, 0, 0], [1, 1, 1]]
+    with pytest.raises(InputError, match="puts one spine on the dendrites 0 and 1"):
+        _one_dendrite_per_track(views, tracks, {(0, spine): 0, (1, spine): 1})
 
 
 def test_a_track_skips_a_session_in_which_the_spine_was_missed():
