@@ -3,11 +3,11 @@ real ones: benchmarks/hand_points.py).
 
     python benchmarks/linking.py [--regions 40] [--weights siamese]
 
-Every linker's one number (its gate, or the probability below which it links nothing) is tuned by F1
-on other simulated dendrites of the same kind. The real bar is places and sizes after the warp:
-Gaussian likelihoods of how far a spine's size changes, fitted on the tuning dendrites. Intervals are
-bootstrapped over dendrites, differences paired. Ablations hide something from the same head; they
-are not trained anew. Last, seconds to link fields of many dendrites over 12 sessions.
+Every linker's one number (its gate, or the probability below which it links nothing) is tuned by
+F1 on other simulated dendrites of the same kind. The real bar is places and sizes after the warp:
+Gaussian likelihoods of how far a spine's size changes, fitted on the tuning dendrites. Intervals
+are bootstrapped over dendrites, differences paired. Ablations hide something from the same head;
+they are not trained anew. Last, seconds to link fields of many dendrites over 12 sessions.
 """
 
 from __future__ import annotations

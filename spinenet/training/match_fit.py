@@ -7,7 +7,7 @@ from pathlib import Path
 
 import lightning as L
 import numpy as np
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader, Dataset
 
 from spinenet.config import VALIDATION_EVERY, MisfitConfig, TrainMatchConfig
@@ -25,6 +25,7 @@ from spinenet.training.match_pairs import MatchExample, draw_pair
 from spinenet.training.match_simulated import draw_families
 from spinenet.training.match_task import MatchTask, TrainingPairs, join
 from spinenet.training.run import (
+    Ship,
     accelerator,
     keep_to_one_core,
     loggers,
@@ -89,7 +90,7 @@ def train_match(
             ModelCheckpoint(
                 out, filename="step", save_last=True, every_n_train_steps=config.save_every
             ),
-            _Ship(path, config.save_every),
+            Ship(lambda task: save_match_weights(path, task.net, 1.0), config.save_every),
         ],
         enable_model_summary=False,
         enable_progress_bar=progress,
@@ -167,15 +168,3 @@ def _validation(kept: list[Family], config: TrainMatchConfig) -> list[MatchExamp
             "(--simulate.morphology.spines_per_um)."
         )
     return held_out
-
-
-class _Ship(Callback):
-    """Writes the weights beside the checkpoints: a run that is cut off leaves a head."""
-
-    def __init__(self, path: Path, every: int) -> None:
-        self.path, self.every = path, every
-
-    def on_train_batch_end(self, trainer: L.Trainer, task: MatchTask, *_: object) -> None:
-        due = trainer.global_step and trainer.global_step % self.every == 0
-        if due and trainer.is_global_zero:
-            save_match_weights(self.path, task.net, 1.0)

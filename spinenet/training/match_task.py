@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -11,17 +10,16 @@ import lightning as L
 import numpy as np
 import torch
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import IterableDataset
 
 from spinenet.config import TrainMatchConfig
 from spinenet.match.head import as_tensors
 from spinenet.models.siamese import SiameseMatcher, SpinePairs, match_loss
 from spinenet.training.match_pairs import MatchExample, draw_pair
+from spinenet.training.run import with_schedule
 from spinenet.training.sightings import Family
 from spinenet.types import InputError
 
-WARM_UP_STEPS = 100
 MOST_FRUITLESS = 1000
 
 
@@ -104,12 +102,4 @@ class MatchTask(L.LightningModule):
     def configure_optimizers(self) -> Any:
         c = self.config
         optimizer = torch.optim.AdamW(self.net.parameters(), lr=c.learning_rate, weight_decay=1e-2)
-
-        def share(step: int) -> float:
-            if step < WARM_UP_STEPS:
-                return (step + 1) / WARM_UP_STEPS
-            done = min((step - WARM_UP_STEPS) / max(c.steps - WARM_UP_STEPS, 1), 1.0)
-            return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
-
-        schedule = LambdaLR(optimizer, share)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return with_schedule(optimizer, c.steps, 0.01)

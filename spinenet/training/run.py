@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import lightning as L
 import torch
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from threadpoolctl import threadpool_limits
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from spinenet.config import Device
 from spinenet.io.annotated import AnnotatedStack
@@ -18,6 +24,8 @@ from spinenet.io.store import fingerprint
 from spinenet.io.weights import sha256_of
 from spinenet.io.write import write_json
 from spinenet.types import InputError
+
+WARM_UP_STEPS = 100
 
 
 def same_run(out: Path, begun: dict[str, object], annotated: list[AnnotatedStack]) -> None:
@@ -63,6 +71,31 @@ def loggers(out: Path, start: int) -> list[CSVLogger | TensorBoardLogger]:
     """Logs of a run that goes on from step `start`."""
     version = f"from_step_{start}"
     return [CSVLogger(out, "log", version), TensorBoardLogger(out, "log", version)]
+
+
+class Ship(Callback):
+    """Writes weights beside the checkpoints: a run that is cut off leaves a net."""
+
+    def __init__(self, save: Callable[[Any], object], every: int) -> None:
+        self.save, self.every = save, every
+
+    def on_train_batch_end(self, trainer: L.Trainer, task: L.LightningModule, *_: object) -> None:
+        due = trainer.global_step and trainer.global_step % self.every == 0
+        if due and trainer.is_global_zero:
+            self.save(task)
+
+
+def with_schedule(optimizer: Optimizer, steps: int, last_share: float) -> dict[str, object]:
+    """The rate warms up over the first hundred steps, then falls along a cosine to `last_share`."""
+
+    def share(step: int) -> float:
+        if step < WARM_UP_STEPS:
+            return (step + 1) / WARM_UP_STEPS
+        done = min((step - WARM_UP_STEPS) / max(steps - WARM_UP_STEPS, 1), 1.0)
+        return last_share + (1 - last_share) * 0.5 * (1 + math.cos(math.pi * done))
+
+    schedule = LambdaLR(optimizer, share)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def keep_to_one_core(worker: int) -> None:

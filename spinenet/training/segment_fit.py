@@ -8,7 +8,7 @@ from pathlib import Path
 import lightning as L
 import torch
 from lightning.pytorch.accelerators import CUDAAccelerator
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader
 
 from spinenet.config import TrainSegmentConfig
@@ -18,6 +18,7 @@ from spinenet.models.allocator import keep_freed_memory
 from spinenet.training.annotated_data import read_scenes
 from spinenet.training.pictures import ShowCrops
 from spinenet.training.run import (
+    Ship,
     accelerator,
     keep_to_one_core,
     loggers,
@@ -92,7 +93,10 @@ def train_segment(
             ModelCheckpoint(
                 out, filename="step", save_last=True, every_n_train_steps=config.save_every
             ),
-            _ShipAveraged(weights, config.save_every),
+            Ship(
+                lambda task: save_segment_weights(weights, task.averaged.module, START_THRESHOLDS),
+                config.save_every,
+            ),
             ShowCrops(out / "pictures", config),
         ],
         enable_model_summary=False,
@@ -115,18 +119,6 @@ def train_segment(
         thresholds, scores = fit_thresholds(net, config, [scene.labelled for scene in scenes])
         save_segment_weights(weights, net, thresholds)
     return weights, scores
-
-
-class _ShipAveraged(Callback):
-    """Writes the averaged weights beside the checkpoints: a run that is cut off leaves a net."""
-
-    def __init__(self, path: Path, every: int) -> None:
-        self.path, self.every = path, every
-
-    def on_train_batch_end(self, trainer: L.Trainer, task: SegmentTask, *_: object) -> None:
-        due = trainer.global_step and trainer.global_step % self.every == 0
-        if due and trainer.is_global_zero:
-            save_segment_weights(self.path, task.averaged.module, START_THRESHOLDS)
 
 
 def _has_bf16(config: TrainSegmentConfig) -> bool:

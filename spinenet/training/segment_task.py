@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Self
 
 import lightning as L
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv3d_weight_memory_format
-from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from spinenet.config import TrainSegmentConfig
 from spinenet.models.losses import segment_loss
 from spinenet.models.unet3d import SpineUNet
-
-WARM_UP_STEPS = 100
+from spinenet.training.run import with_schedule
 
 
 class SegmentTask(L.LightningModule):
@@ -59,12 +56,4 @@ class SegmentTask(L.LightningModule):
     def configure_optimizers(self) -> Any:
         c = self.config
         optimizer = torch.optim.AdamW(self.net.parameters(), lr=c.learning_rate, weight_decay=1e-4)
-
-        def share(step: int) -> float:
-            if step < WARM_UP_STEPS:
-                return (step + 1) / WARM_UP_STEPS
-            done = min((step - WARM_UP_STEPS) / max(c.steps - WARM_UP_STEPS, 1), 1.0)
-            return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
-
-        schedule = LambdaLR(optimizer, share)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return with_schedule(optimizer, c.steps, 0.02)
