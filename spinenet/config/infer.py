@@ -12,7 +12,7 @@ class WeightsConfig:
     Parameters
     ----------
     segment: the net that finds shafts and spines
-    match: the head that judges which spines are one; `places` lets their places alone judge
+    match: the head that judges which spines are one (siamese); `places`: their places alone do
     """
 
     segment: str = "default"

@@ -133,9 +133,9 @@ class MisfitConfig:
 
     shift_um: tuple[float, float, float] = (0.3, 0.15, 0.4)
     smooth_um: tuple[float, float, float] = (0.3, 0.1, 0.3)
-    scatter_um: tuple[float, float, float] = (0.2, 0.17, 0.5)
+    scatter_um: tuple[float, float, float] = (0.2, 0.17, 0.7)
     size_scatter: float = 0.4
-    worst: float = 2.4
+    worst: float = 1.5
     slip: float = 0.05
     resettled: float = 0.5
     leave_out: float = 0.2

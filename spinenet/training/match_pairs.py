@@ -22,7 +22,7 @@ from spinenet.types import FloatArray
 
 SMOOTH_UM = 12.0
 RESETTLED_PER_UM = (0.2, 1.2)
-LEAST_SHARE = 0.3
+LEAST_SHARE = 0.2
 """Of the largest misfit, in the pair that fits best."""
 FAR_SHARE, FAR_TIMES = 0.15, 3.0
 """Of spines that are seen or clicked elsewhere: share, and how many times the usual scatter."""
