@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import torch
 from linkers import LINKERS, Spines, chain
 from planted import (
@@ -41,12 +42,12 @@ from spinenet.match.assign import session_pairs
 from spinenet.match.head import Judge, MatchingHead
 from spinenet.match.region import link_by_places, shared_tokens, tracks_by, warp_region
 from spinenet.match.score import Candidates, Places
-from spinenet.match.tokens import SIZE_FEATURES, Tokens, pair_graph
+from spinenet.match.tokens import ABOUT, Tokens, pair_graph
 from spinenet.match.view import frames_of
 from spinenet.measure.portrait import PORTRAIT
 from spinenet.types import FloatArray, IntArray
 
-N_SIZES = len(SIZE_FEATURES)
+SIZES = ("length_um", "head_width_um", "head_volume_um3", "strength")
 LEAST_P = (0.05, 0.1, 0.2, 0.35, 0.5)
 CONTESTED_UM = 1.5
 DRAWS = 2000
@@ -55,12 +56,26 @@ BAR, OURS = "places and sizes (the bar)", "matching head"
 
 
 @dataclass(frozen=True)
+class SizedTokens(Tokens):
+    """The same, and logarithms of the spines' sizes (K, 4) in units of 0.5 to 1."""
+
+    sizes: FloatArray
+
+
+def sized(tokens: Tokens, spines: pd.DataFrame) -> SizedTokens:
+    least, spread = np.array([0.1, 0.05, 0.005, 0.01]), np.array([0.5, 0.4, 1.0, 1.0])
+    value = np.log(np.maximum(spines[list(SIZES)].to_numpy(float), 0) + least) / spread
+    filled = np.where(np.isfinite(value), value, np.nanmedian(value, axis=0))
+    return SizedTokens(tokens.places, tokens.about, tokens.portraits, filled)
+
+
+@dataclass(frozen=True)
 class Case:
     """A dendrite over its sessions, ready to be linked in every way: spines by registration, tokens
     after the warp, and the true track of each spine."""
 
     by_registration: dict[str, list[Spines]]
-    tokens: list[Tokens]
+    tokens: list[SizedTokens]
     truth: list[IntArray]
 
 
@@ -69,7 +84,8 @@ def case_of(region: PlantedRegion) -> Case:
     views = region.views
     frames = [frames_of(v) for v in views]
     warps = warp_region(views, frames, region.reference, config)
-    tokens = shared_tokens(views, frames, warps, region.reference)
+    plain = shared_tokens(views, frames, warps, region.reference)
+    tokens = [sized(t, v.spines.frame) for t, v in zip(plain, views, strict=True)]
     sessions: dict[str, list[Spines]] = {"none": [], "rigid": [], "rigid + warp": []}
     for t, (view, frame, token) in enumerate(zip(views, frames, tokens, strict=True)):
         table = view.spines.frame
@@ -100,15 +116,15 @@ class PlacesAndSizes:
     def look_at(self, tokens: Tokens) -> Tokens:
         return tokens
 
-    def __call__(self, a: Tokens, b: Tokens) -> Candidates:
+    def __call__(self, a: SizedTokens, b: SizedTokens) -> Candidates:
         c = self.places(a, b)
-        change = a.about[c.i, -N_SIZES:] - b.about[c.j, -N_SIZES:]
+        change = a.sizes[c.i] - b.sizes[c.j]
         same, other = (
             (-0.5 * (change / sd) ** 2 - np.log(sd)).sum(axis=1)
             for sd in (self.same_sd, self.other_sd)
         )
         # four measures of one thing: they count as one and a half
-        return replace(c, odds=c.odds * np.exp((same - other) * 1.5 / N_SIZES))
+        return replace(c, odds=c.odds * np.exp((same - other) * 1.5 / len(SIZES)))
 
 
 def fit_sizes(cases: list[Case]) -> tuple[FloatArray, FloatArray]:
@@ -117,7 +133,7 @@ def fit_sizes(cases: list[Case]) -> tuple[FloatArray, FloatArray]:
     for case in cases:
         for t, u in session_pairs(len(case.tokens)):
             one = case.truth[t][:, None] == case.truth[u]
-            change = case.tokens[t].about[:, None, -N_SIZES:] - case.tokens[u].about[:, -N_SIZES:]
+            change = case.tokens[t].sizes[:, None] - case.tokens[u].sizes
             real = (case.truth[t] != INVENTED)[:, None]
             same.append(change[one & real])
             other.append(change[~one])
@@ -140,16 +156,6 @@ class Ablated:
 
 def no_portraits(tokens: Tokens) -> Tokens:
     return replace(tokens, portraits=np.zeros_like(tokens.portraits))
-
-
-def no_sizes(tokens: Tokens) -> Tokens:
-    about = tokens.about.copy()
-    about[:, -N_SIZES:] = 0
-    return replace(tokens, about=about)
-
-
-def no_look(tokens: Tokens) -> Tokens:
-    return no_sizes(no_portraits(tokens))
 
 
 @dataclass(frozen=True)
@@ -298,8 +304,6 @@ def covers(cases: list[Case], tuning: list[Case], head: MatchingHead) -> Ways:
         BAR: lambda c: PlacesAndSizes(by_places(c), same_sd, other_sd),
         OURS: lambda c: head,
         "head, no portraits": lambda c: Ablated(head, no_portraits),
-        "head, no sizes": lambda c: Ablated(head, no_sizes),
-        "head, neither": lambda c: Ablated(head, no_look),
         "head, no context": lambda c: WithoutContext(head),
     }
     out: Ways = {}
@@ -361,7 +365,7 @@ def wide_field(n_dendrites: int) -> list[Tokens]:
         here = homes[rng.random(n) < 0.95]
         k = len(here)
         places = Places(here + rng.normal(0, [0.5, 0.2, 0.2], here.shape), np.tile(axes, (k, 1, 1)))
-        about = rng.normal(0, 1, (k, 8)).astype(np.float32)
+        about = rng.normal(0, 1, (k, len(ABOUT))).astype(np.float32)
         sessions.append(Tokens(places, about, rng.random((k, *PORTRAIT)).astype(np.float16)))
     return sessions
 

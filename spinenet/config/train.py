@@ -122,24 +122,21 @@ class MisfitConfig:
     ----------
     shift_um, smooth_um: standard deviation of the shift of a dendrite, and of its smooth stretching
     scatter_um: standard deviation of how far beside its middle a spine is found or clicked
-    size_scatter: the same of the logarithms of its measures, in units of their usual spread
     worst: the largest multiple of these; each pair draws its own up to it, one for the
         registration, one for the scatter in the plane and one for that in depth
     slip: share of the pairs shifted along the dendrite by 1 to 2 um more
     resettled: share of the pairs whose spines are moved to other places along the dendrite
     leave_out: largest share of the spines left out
-    hide_sizes, hide_portraits: share of the pairs without measures of size, without pictures
+    hide_portraits: share of the pairs without pictures
     """
 
     shift_um: tuple[float, float, float] = (0.3, 0.15, 0.4)
     smooth_um: tuple[float, float, float] = (0.3, 0.1, 0.3)
     scatter_um: tuple[float, float, float] = (0.2, 0.17, 0.7)
-    size_scatter: float = 0.4
     worst: float = 1.5
     slip: float = 0.05
     resettled: float = 0.5
     leave_out: float = 0.2
-    hide_sizes: float = 0.4
     hide_portraits: float = 0.2
 
 

@@ -12,9 +12,7 @@ from scipy.spatial import cKDTree
 from spinenet.match.score import PLACE_SD_UM, Places, apart, near_pairs, pair_odds
 from spinenet.types import FloatArray, IntArray
 
-PLACE_FEATURES = ("side", "up", "probability", "surely a filopodium")
-SIZE_FEATURES = ("length", "head width", "head volume", "strength")
-"""These are hidden at random in training, so that growth is not taken for a loss and a gain."""
+ABOUT = ("side", "up", "probability", "surely a filopodium")
 BESIDE_UM = 1.5
 USUAL_P, SPREAD_P = 0.7, 0.2
 NEIGHBOURS, NEIGHBOUR_UM = 8, 10.0
@@ -24,7 +22,7 @@ LEAST_LOG_ODDS = -12.0
 @dataclass(frozen=True)
 class Tokens:
     """K spines of one session: their places in a frame that it shares with the others, what was
-    measured of each (K, 8), and what it looks like: its portrait (K, 5, 17, 17), or what the head
+    measured of each (K, 4), and what it looks like: its portrait (K, 5, 17, 17), or what the head
     made of it (K, 48)."""
 
     places: Places
@@ -53,26 +51,21 @@ class PairGraph:
 
 
 def about_spines(spines: pd.DataFrame, frames_um: FloatArray) -> npt.NDArray[np.float32]:
-    """(K, 8) `PLACE_FEATURES` and `SIZE_FEATURES` of measured spines, about 0 with spread 1.
+    """(K, 4) what the head is told of measured spines, about 0 with spread 1.
 
-    `frames_um` (K, 3) are arc length, sideways and upward offset of their heads.
+    No measure of size is among it: a spine that grew would be called lost and new. With length,
+    width, volume and strength the head linked no better (benchmarks/RESULTS.md).
+
+    Parameters
+    ----------
+    frames_um: (K, 3) arc length, sideways and upward offset of their heads
     """
-
-    def log(name: str, least: float, middle: float, spread: float) -> FloatArray:
-        value = spines[name].to_numpy(float)
-        out: FloatArray = (np.log(np.maximum(value, 0) + least) - middle) / spread
-        return np.nan_to_num(out, nan=0.0)
-
     return np.stack(
         [
             frames_um[:, 1] / BESIDE_UM,
             frames_um[:, 2] / BESIDE_UM,
             (spines["probability"].to_numpy(float) - USUAL_P) / SPREAD_P,
             (spines["kind"] == "filopodium").to_numpy(float),
-            log("length_um", 0.1, 0.3, 0.5),
-            log("head_width_um", 0.05, -0.6, 0.4),
-            log("head_volume_um3", 0.005, -2.8, 1.0),
-            log("strength", 0.01, -2.2, 1.0),
         ],
         axis=1,
     ).astype(np.float32)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
-N_ABOUT = 8
+N_ABOUT = 4
 PLANES, PORTRAIT_NDIM = 5, 4
 WIDTH, HEADS, LAYERS = 48, 4, 3
 DROPOUT = 0.1
@@ -26,7 +26,7 @@ LARGEST = 20.0
 class SpinePairs:
     """Spines (N) of one or more pairs of sessions; numbers count through all of them.
 
-    about (N, 8); portraits (N, 5, 17, 17), or what `look` made of them (N, 48); near (2, S): spine
+    about (N, 4); portraits (N, 5, 17, 17), or what `look` made of them (N, 48); near (2, S): spine
     and neighbour in its own session, and how the neighbour lies (S, 3); across (2, C): spine of one
     session and of the other, how the second lies seen from the first (C, 3) and back (C, 3), and
     log odds of their places (C,).

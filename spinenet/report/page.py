@@ -162,8 +162,8 @@ def _cell(value: object) -> str:
 
 LINKED_BY_PLACE = "by their place along and around the dendrite, not by their size"
 LINKED_BY_HEAD = (
-    "by a Siamese net that sees their places, their measures, small pictures of them and their "
-    "neighbours in both sessions"
+    "by a Siamese net that sees their places, small pictures of them and their neighbours in both "
+    "sessions, but no measure of their size"
 )
 
 

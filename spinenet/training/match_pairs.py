@@ -11,7 +11,6 @@ from spinenet.config import MisfitConfig
 from spinenet.match.score import Places
 from spinenet.match.tokens import (
     BESIDE_UM,
-    SIZE_FEATURES,
     PairGraph,
     Tokens,
     pair_graph,
@@ -55,10 +54,8 @@ def draw_pair(
     a, b = _mirrored(a, b, rng)
     misfit, beside, depth = np.exp(rng.uniform(np.log(LEAST_SHARE), 0, 3)) * config.worst
     scatter_um = np.array(config.scatter_um) * [beside, beside, depth]
-    a, b = (_scattered(s, scatter_um, config.size_scatter * beside, rng) for s in (a, b))
+    a, b = (_scattered(s, scatter_um, rng) for s in (a, b))
     b = _moved(b, b.frame_um + _misfit(b.frame_um[:, 0], config, misfit, rng))
-    if rng.random() < config.hide_sizes:
-        a, b = (_without_sizes(s) for s in (a, b))
     if rng.random() < config.hide_portraits:
         a, b = (replace(s, portraits=np.zeros_like(s.portraits)) for s in (a, b))
     return as_example(a, b)
@@ -130,10 +127,8 @@ def _moved(s: Sighting, frame_um: FloatArray) -> Sighting:
     return replace(s, frame_um=frame_um, about=about)
 
 
-def _scattered(
-    s: Sighting, scatter_um: FloatArray, size_scatter: float, rng: np.random.Generator
-) -> Sighting:
-    """Spines found or clicked beside their middles: place, picture and measures are off by it."""
+def _scattered(s: Sighting, scatter_um: FloatArray, rng: np.random.Generator) -> Sighting:
+    """Spines found or clicked beside their middles: place and picture are off by it."""
     far = np.where(rng.random(len(s.track)) < FAR_SHARE, FAR_TIMES, 1.0)[:, None]
     off = rng.normal(0, 1, s.frame_um.shape) * scatter_um * far
     by = np.rint(off[:, [2, 1, 0]] * [-1, 1, 1] / STEP_UM).astype(int)  # down, sideways, along
@@ -143,16 +138,7 @@ def _scattered(
         source = tuple(slice(max(d, 0), n + min(d, 0)) for d, n in zip(by[k], WIDE, strict=True))
         target = tuple(slice(max(-d, 0), n - max(d, 0)) for d, n in zip(by[k], WIDE, strict=True))
         looks[k][target] = look[source]
-    s = replace(_moved(s, s.frame_um + off), portraits=looks)
-    sizes = s.about[:, -len(SIZE_FEATURES) :]
-    sizes += rng.normal(0, 1, sizes.shape).astype(np.float32) * size_scatter
-    return s
-
-
-def _without_sizes(s: Sighting) -> Sighting:
-    about = s.about.copy()
-    about[:, -len(SIZE_FEATURES) :] = 0
-    return replace(s, about=about)
+    return replace(_moved(s, s.frame_um + off), portraits=looks)
 
 
 def _misfit(

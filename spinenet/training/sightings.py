@@ -32,7 +32,7 @@ PARTS = ("frame", "about", "portraits", "track")
 @dataclass(frozen=True)
 class Sighting:
     """The K spines of one session on one dendrite: arc length, sideways and upward offset (K, 3),
-    what was measured (K, 8), what they and their surroundings look like (K, *WIDE), and their true
+    what was measured (K, 4), what they and their surroundings look like (K, *WIDE), and their true
     tracks (K,)."""
 
     frame_um: FloatArray

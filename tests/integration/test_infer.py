@@ -260,6 +260,22 @@ def test_its_own_tables_analysed_again_give_the_same_numbers(results, tmp_path):
     pd.testing.assert_series_equal(first["estimate"], again["estimate"], rtol=1e-4)
 
 
+def test_the_matching_head_links_too_and_the_page_says_so(results, small_experiment, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(results, out)
+    command = (small_experiment / "sessions.csv", "--out", out, "--weights.match", "siamese")
+    assert run(*command) == DONE
+    assert json.loads((out / "run.json").read_text())["match_weights"]["name"] == "siamese"
+    assert "by a Siamese net that sees" in (out / "report.html").read_text()
+    figures = {}
+    for folder in (results, out):
+        table = evaluate(small_experiment, folder)
+        both = table[table["stratum"] == "both detected"].set_index("figure")["value"]
+        figures[folder] = both["all links f1"]
+    assert figures[out] >= figures[results] - 0.15
+    assert figures[out] > 0.7
+
+
 def corrected_run(results, experiment, out, rows):
     """The same run with corrections beside its results; its spines and tracks."""
     if not out.exists():

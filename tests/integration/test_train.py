@@ -193,6 +193,7 @@ def test_the_manifest_keeps_one_default(trained, tmp_path):
 
 def test_the_shipped_weights_are_those_of_the_manifest():
     assert load_segment_weights("default").thresholds["centre"] > 0
+    assert load_match_weights("default").temperature > 0
 
 
 MATCH = [

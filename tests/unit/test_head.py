@@ -25,7 +25,7 @@ def session(*frames, seed=0):
     axes = np.tile(np.eye(3), (n, 1, 1))
     return Tokens(
         Places(np.array(frames, float).reshape(-1, 3), axes),
-        rng.normal(0, 1, (n, 8)).astype(np.float32),
+        rng.normal(0, 1, (n, 4)).astype(np.float32),
         rng.random((n, *PORTRAIT)).astype(np.float16),
     )
 
@@ -127,21 +127,10 @@ def test_weights_come_back_as_they_were_and_others_are_refused(tmp_path):
         load_segment_weights(str(path))
 
 
-def test_the_head_is_told_places_and_sizes_in_even_measures():
-    table = pd.DataFrame(
-        {
-            "probability": [0.9],
-            "kind": ["filopodium"],
-            "length_um": [1.25],
-            "head_width_um": [np.nan],
-            "head_volume_um3": [0.056],
-            "strength": [0.1],
-        }
-    )
-    about = about_spines(table, np.array([[7.0, 1.5, -3.0]]))[0]
-    assert about[:4] == pytest.approx([1, -2, 1, 1])
-    assert np.abs(about[4:]).max() < 0.3
-    assert about[5] == 0  # not measured: as usual
+def test_the_head_is_told_places_in_even_measures_and_no_size():
+    table = pd.DataFrame({"probability": [0.9], "kind": ["filopodium"]})
+    about = about_spines(table, np.array([[7.0, 1.5, -3.0]]))
+    assert about[0] == pytest.approx([1, -2, 1, 1])
 
 
 def bright_dendrite(turned):
@@ -191,7 +180,7 @@ def test_a_portrait_does_not_care_how_bright_the_stack_is():
 def sighting(frames, track, seed=0):
     rng = np.random.default_rng(seed)
     looks = rng.random((len(frames), *WIDE)).astype(np.float16)
-    about = rng.normal(0, 1, (len(frames), 8)).astype(np.float32)
+    about = rng.normal(0, 1, (len(frames), 4)).astype(np.float32)
     return Sighting(np.array(frames, float), about, looks, np.array(track))
 
 
@@ -210,7 +199,7 @@ def test_an_example_knows_who_is_whom_who_is_alone_and_what_is_not_known():
 def test_drawn_pairs_are_moved_but_stay_who_they_are():
     frames = [[2.0 * k, (-1) ** k, 0.1 * k] for k in range(12)]
     family = [sighting(frames, range(12), seed) for seed in (0, 1)]
-    config = MisfitConfig(leave_out=0.0, hide_portraits=0.0, hide_sizes=0.0, slip=0.0, worst=0.01)
+    config = MisfitConfig(leave_out=0.0, hide_portraits=0.0, slip=0.0, worst=0.01)
     for seed in range(8):
         example = draw_pair([family], config, np.random.default_rng(seed))
         assert example.same.sum() == 12
@@ -221,10 +210,9 @@ def test_drawn_pairs_are_moved_but_stay_who_they_are():
 
 def test_hidden_is_hidden():
     family = [sighting([[0, 1, 0], [3, 1, 0]], [1, 2], seed) for seed in (0, 1)]
-    config = MisfitConfig(hide_portraits=1.0, hide_sizes=1.0, leave_out=0.0)
+    config = MisfitConfig(hide_portraits=1.0, leave_out=0.0)
     example = draw_pair([family], config, np.random.default_rng(0))
     assert not example.pairs.portraits.any()
-    assert not example.pairs.about[:, 4:].any()
 
 
 def test_families_come_back_as_they_were(tmp_path):

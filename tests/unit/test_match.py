@@ -55,7 +55,7 @@ def places(*points):
 def spines(*points):
     """The same, nothing known of them but their places."""
     n = len(points)
-    blank = np.zeros((n, 8), np.float32), np.zeros((n, 5, 17, 17), np.float16)
+    blank = np.zeros((n, 4), np.float32), np.zeros((n, 5, 17, 17), np.float16)
     return Tokens(places(*points), *blank)
 
 
