@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from spinenet.evaluate.judge import Judged
+from spinenet.evaluate.spines import expected_calibration_error
 
 
 def identity_figures(judged: Judged) -> dict[str, float]:
@@ -68,13 +69,11 @@ def link_calibration(judged: Judged, links: pd.DataFrame) -> dict[str, float]:
     )
     # two alarms may be one thing that is no spine: nothing says whether the link is right
     both = both[both["who_x"].notna() | both["who_y"].notna()]
-    p, right = both["p"].to_numpy(float), (both["who_x"] == both["who_y"]).to_numpy(float)
-    bins = np.minimum((p * 10).astype(int), 9)
-    gap = sum(abs(float((p - right)[bins == b].sum())) for b in range(10))
+    p, right = both["p"].to_numpy(float), (both["who_x"] == both["who_y"]).to_numpy(bool)
     sure = p >= SURE_P
     return {
-        "link_ECE": _ratio(gap, len(p)),
-        "link_error_at_p_0.99": _ratio(float((1 - right[sure]).sum()), int(sure.sum())),
+        "link_ECE": expected_calibration_error(p, right),
+        "link_error_at_p_0.99": _ratio(int((~right[sure]).sum()), int(sure.sum())),
         "links_at_p_0.99": float(sure.sum()),
     }
 

@@ -10,7 +10,7 @@ import pandas as pd
 from spinenet.config import MatchConfig
 from spinenet.geometry import from_line_frame, inside
 from spinenet.match.pins import NO_PINS, Pins
-from spinenet.match.view import Probe, SessionView, frames_of
+from spinenet.match.view import Probe, SessionView, frames_of, track_by_spine
 from spinenet.match.warp import ArcWarp
 from spinenet.tables import SPINES
 from spinenet.types import (
@@ -65,11 +65,7 @@ def look_back(
     homes = _homes(views, frames, track_of, warps)
     missing: dict[tuple[int, int], tuple[Presence, float, float]] = {}
     new_views, new_frames, new_tracks = list(views), list(frames), list(track_of)
-    track = {
-        (t, spine): int(k)
-        for t, view in enumerate(views)
-        for spine, k in zip(view.spines.ids.tolist(), track_of[t], strict=True)
-    }
+    track = track_by_spine(views, track_of)
     there = {(track[spine], t) for spine, t in pins.present}
     gone = {(track[spine], t) for spine, t in pins.absent}
     if there & gone:

@@ -16,7 +16,7 @@ from spinenet.match.lookback import EDGE_UM, Life
 from spinenet.match.pins import NO_PINS, Pins, Spine
 from spinenet.match.score import CANDIDATE_P
 from spinenet.match.tokens import Tokens
-from spinenet.match.view import SessionView, on_dendrite
+from spinenet.match.view import SessionView, on_dendrite, track_by_spine
 from spinenet.match.warp import ArcWarp
 from spinenet.tables import COVERAGE, LINKS, SPINES, TRACKS
 from spinenet.types import Matches, Presence, Tracks
@@ -50,7 +50,7 @@ def record(
     """The tables of a region whose spines have their tracks."""
     views = life.views
     told = _told_presence(life, pins)
-    links, p_link = _links(life, tokens, judge, warps, pins)
+    links, p_link = _links(life, tokens, judge, warps, _told_links(life, pins), told)
     spines = []
     for t, view in enumerate(views):
         frame = view.spines.frame.copy()
@@ -71,11 +71,7 @@ def record(
 
 def _told_presence(life: Life, pins: Pins) -> dict[tuple[int, int], float]:
     """By track and session position, 1 where a person said that it is there and 0 where not."""
-    track = {
-        (t, spine): int(k)
-        for t, view in enumerate(life.views)
-        for spine, k in zip(view.spines.ids.tolist(), life.track_of[t], strict=True)
-    }
+    track = track_by_spine(life.views, life.track_of)
     there = {(track[spine], t): 1.0 for spine, t in pins.present}
     return there | {(track[spine], t): 0.0 for spine, t in pins.absent}
 
@@ -98,12 +94,12 @@ def _links(
     tokens: list[Tokens],
     judge: Judge,
     warps: dict[tuple[int, int], ArcWarp],
-    pins: Pins,
+    told: dict[frozenset[Spine], float],
+    there: dict[tuple[int, int], float],
 ) -> tuple[pd.DataFrame, dict[tuple[int, int, int], float]]:
     """Every plausible link, and the probability of the chosen ones by (track, t, u)."""
     rows = []
     chosen_p: dict[tuple[int, int, int], float] = {}
-    told, there = _told_links(life, pins), _told_presence(life, pins)
     group = {
         key: i for i, key in enumerate(sorted(k for k, w in warps.items() if w.slip_ambiguous))
     }

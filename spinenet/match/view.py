@@ -42,6 +42,17 @@ class SessionView:
     """Pictures (K, 5, 17, 17) of heads at places (K, 3) on the dendrites (K,)."""
 
 
+def track_by_spine(
+    views: list[SessionView], track_of: list[IntArray]
+) -> dict[tuple[int, int], int]:
+    """By position of the session and spine_id there, the spine's track."""
+    return {
+        (t, spine): int(k)
+        for t, view in enumerate(views)
+        for spine, k in zip(view.spines.ids.tolist(), track_of[t], strict=True)
+    }
+
+
 def on_dendrite(view: SessionView, dendrite: int) -> IntArray:
     return np.flatnonzero(view.spines.frame["dendrite_id"].to_numpy() == dendrite)
 

@@ -6,15 +6,15 @@ import numpy as np
 import torch
 
 from spinenet.config import MatchConfig
+from spinenet.evaluate.spines import expected_calibration_error
 from spinenet.match.assign import path_cover
-from spinenet.match.score import Candidates
+from spinenet.match.score import CANDIDATE_P, Candidates
 from spinenet.models.siamese import SiameseMatcher, match_loss
 from spinenet.training.match_pairs import MatchExample
 from spinenet.training.match_task import join
 from spinenet.types import FloatArray
 
 TEMPERATURES = np.exp(np.linspace(np.log(0.5), np.log(3.0), 61))
-BINS = 10
 
 
 def fit_temperature(
@@ -65,8 +65,5 @@ def _calibration_error(examples: list[MatchExample], odds: list[FloatArray]) -> 
         [_candidates(e, o).probability[e.known] for e, o in zip(examples, odds, strict=True)]
     )
     same = np.concatenate([e.same[e.known] for e in examples])
-    plausible = p >= 0.01
-    p, same = p[plausible], same[plausible]
-    bins = np.minimum((p * BINS).astype(int), BINS - 1)
-    gaps = [abs(float(p[bins == b].sum() - same[bins == b].sum())) for b in range(BINS)]
-    return sum(gaps) / max(len(p), 1)
+    plausible = p >= CANDIDATE_P
+    return expected_calibration_error(p[plausible], same[plausible])
