@@ -264,18 +264,13 @@ def _power(args: Namespace) -> int:
 
     config = _settings(PowerConfig, args)
     for found in plan(config, args.seed):
-        top = max(found.by_animals.values())
-        if found.animals is None:
-            print(
-                f"{found.dendrites:3d} dendrites per animal: {config.most_animals} animals per "
-                f"group are not enough (power {top:.2f})"
-            )
-        else:
-            power = found.by_animals[found.animals]
-            print(
-                f"{found.dendrites:3d} dendrites per animal: {found.animals} animals per group "
-                f"(power {power:.2f})"
-            )
+        animals = found.animals or config.most_animals
+        enough = "" if found.animals else " are not enough"
+        print(
+            f"{found.dendrites:3d} dendrites per animal: {animals} animals per group{enough} "
+            f"(power {found.by_animals[animals]:.2f} +- {found.error:.2f})",
+            flush=True,
+        )
     return DONE
 
 

@@ -7,6 +7,7 @@ share of new spines over its own chance (`clustered_excess_contiguous`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +21,9 @@ from spinenet.types import FloatArray
 
 SHUFFLES = 200
 LABELLINGS = 1000
+FEWEST_IN_POOL = 100
+RESAMPLED = 30
+"""Times the pools are drawn anew to see how well the power is known."""
 
 
 @dataclass(frozen=True)
@@ -31,18 +35,20 @@ class Power:
     """Share of studies with P below 0.05, by animals per group."""
     animals: int | None
     """The fewest per group that reach the power asked for; None if none of those tried do."""
+    error: float
+    """Standard error of the power at that number (at the largest tried if None)."""
 
 
-def plan(config: PowerConfig, seed: int) -> list[Power]:
-    """The power of every number of dendrites and animals asked about."""
-    out = []
+def plan(config: PowerConfig, seed: int) -> Iterator[Power]:
+    """The power of every number of dendrites and animals asked about, one after the other."""
     for dendrites in config.dendrites:
         rng = np.random.default_rng([seed, dendrites])
+        animals = max(config.pool // dendrites, FEWEST_IN_POOL)
         pools = [
             excess_of_animals(
                 replace(
                     config.cohort,
-                    animals=config.pool,
+                    animals=animals,
                     dendrites=dendrites,
                     clustered_share=share,
                 ),
@@ -55,8 +61,9 @@ def plan(config: PowerConfig, seed: int) -> list[Power]:
             for n in range(FEWEST_ANIMALS, config.most_animals + 1)
         }
         enough = [n for n, p in powers.items() if p >= config.power]
-        out.append(Power(dendrites, powers, min(enough) if enough else None))
-    return out
+        fewest = min(enough) if enough else None
+        error = power_error(pools, fewest or config.most_animals, config.studies, rng)
+        yield Power(dendrites, powers, fewest, error)
 
 
 def excess_of_animals(cohort: CohortConfig, rng: np.random.Generator) -> FloatArray:
@@ -67,6 +74,14 @@ def excess_of_animals(cohort: CohortConfig, rng: np.random.Generator) -> FloatAr
     seed = [int(rng.integers(2**31))]
     found = chances(hs, sorted({h.animal for h in hs}), config, seed)["contiguous"].excess
     return found[np.isfinite(found)]
+
+
+def power_error(
+    pools: list[FloatArray], animals: int, studies: int, rng: np.random.Generator
+) -> float:
+    """Standard error of the power, from the finite number of animals in the pools."""
+    again = [[rng.choice(p, len(p)) for p in pools] for _ in range(RESAMPLED)]
+    return float(np.std([power_of(p, animals, studies, rng) for p in again], ddof=1))
 
 
 def power_of(

@@ -47,7 +47,7 @@ class Quality:
 def judge_quality(hs: list[Histories], coverage: pd.DataFrame | None, seed: int) -> Quality:
     """All reasons for doubt in all animals' dendrites."""
     rng = np.random.default_rng([seed, 71])
-    reasons = [*_missed(hs), *_blurred_sessions(hs), *_runs_of_misses(hs, rng)]
+    reasons = [*_missed(hs), *_blurred_sessions(hs), *_dips(hs), *_runs_of_misses(hs, rng)]
     if coverage is not None:
         reasons += [*_snr(coverage), *_slips(coverage)]
     return Quality(tuple(reasons))
@@ -90,6 +90,36 @@ def _blurred_sessions(hs: list[Histories]) -> list[str]:
                 f"session {session} of {animal}, {region}: {100 * gaps / n:.1f} % of sightings "
                 f"were missed there and {100 * usual:.1f} % in its other sessions; blurred or dim? "
                 "Set usable to 0 in sessions.csv and analyse again"
+            )
+    return out
+
+
+def _dips(hs: list[Histories]) -> list[str]:
+    """Sessions into which more spines were lost than came, and out of which more came than were
+    lost. Whoever takes a spine missed there for a lost one, and its return for a new one, leaves no
+    gap, only this. A burst of formation alone has no losses before it.
+    """
+    turns: dict[tuple[str, str, int], np.ndarray] = {}
+    for h in hs:
+        for t in range(1, len(h.sessions) - 1):
+            before, now, after = h.told[:, t - 1], h.told[:, t], h.told[:, t + 1]
+            lost_in, new_in = (before == SEEN) & (now == GONE), (before == GONE) & (now == SEEN)
+            new_out, lost_out = (now == GONE) & (after == SEEN), (now == SEEN) & (after == GONE)
+            counts = [int(c.sum()) for c in (lost_in, new_in, new_out, lost_out)]
+            key = (h.animal, h.region, int(h.sessions[t]))
+            turns[key] = turns.get(key, np.zeros(4, int)) + counts
+    out = []
+    for (animal, region, session), (lost_in, new_in, new_out, lost_out) in turns.items():
+        p = max(
+            stats.binom.sf(lost_in - 1, lost_in + new_in, 0.5),
+            stats.binom.sf(new_out - 1, new_out + lost_out, 0.5),
+        )
+        if lost_in + new_in and new_out + lost_out and p < LEVEL:
+            out.append(
+                f"session {session} of {animal}, {region} has fewer spines than those before and "
+                f"after it ({lost_in} lost and {new_in} new into it, {new_out} new and {lost_out} "
+                "lost out of it); blurred or dim? Unless they truly went and others came, set "
+                "usable to 0 in sessions.csv and analyse again"
             )
     return out
 

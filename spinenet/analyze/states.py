@@ -169,17 +169,20 @@ def _one_each(frame: pd.DataFrame, keys: list[str], column: str, message: str) -
 def _history(
     animal: str, region: str, dendrite: int, rows: pd.DataFrame, days: pd.Series, max_gap: int
 ) -> Histories:
-    values = rows.assign(code=[CODES.get(Presence(p), UNKNOWN) for p in rows["presence"]])
+    track_ids, row = np.unique(rows["track_id"].to_numpy(np.int64), return_inverse=True)
+    column = np.searchsorted(days.index, rows["session"])
+    n = len(track_ids)
 
-    def table(column: str) -> pd.DataFrame:
-        wide = values.pivot(index="track_id", columns="session", values=column)
-        return wide.reindex(columns=days.index)
+    def table(values: npt.ArrayLike, blank: float) -> FloatArray:
+        wide = np.full((n, len(days)), blank)
+        wide[row, column] = values
+        return wide
 
-    matrix = table("code").fillna(UNKNOWN)
-    arc = rows.groupby("track_id")["arc_length_um"].mean().reindex(matrix.index)
-    order = np.lexsort((matrix.index.to_numpy(), arc.to_numpy()))
-    kinds = rows.groupby("track_id")["kind"].agg(_usual_kind).reindex(matrix.index)
-    told = matrix.to_numpy(np.int8)[order]
+    codes = table([CODES.get(Presence(p), UNKNOWN) for p in rows["presence"]], UNKNOWN)
+    arc = np.bincount(row, rows["arc_length_um"], n) / np.bincount(row, minlength=n)
+    order = np.lexsort((track_ids, arc))
+    spine, filopodium = (np.bincount(row[rows["kind"] == kind], minlength=n) for kind in KINDS)
+    told = codes.astype(np.int8)[order]
     scored = (told != UNKNOWN).any(axis=0)
     told = told[:, scored]
     seen = fill_gaps(told, max_gap)
@@ -190,21 +193,15 @@ def _history(
         dendrite,
         days.index.to_numpy(np.int64)[scored],
         days.to_numpy(float)[scored],
-        matrix.index.to_numpy(np.int64)[order],
-        arc.to_numpy(float)[order],
-        (kinds == "filopodium").to_numpy()[order],
+        track_ids[order],
+        arc[order],
+        (filopodium > spine)[order],
         told,
         seen,
         births(seen),
-        table("p_present").to_numpy(float)[order][:, scored],
-        table("p_link").to_numpy(float)[order][:, scored],
+        table(rows["p_present"], np.nan)[order][:, scored],
+        table(rows["p_link"], np.nan)[order][:, scored],
     )
-
-
-def _usual_kind(kinds: pd.Series) -> str:
-    """The most frequent of what was said; a spine where nothing was."""
-    said = sorted(k for k in kinds if k)
-    return max(KINDS, key=said.count) if said else "spine"
 
 
 def fill_gaps(seen: npt.NDArray[np.int8], max_gap: int) -> npt.NDArray[np.int8]:

@@ -189,7 +189,7 @@ class PowerConfig:
     power: share of studies that shall find it
     dendrites: numbers per animal that are tried
     most_animals: per group, up to which they are tried
-    pool: animals simulated per group
+    pool: dendrites simulated per group; of fewer the answer would hang on the seed
     studies: drawn from them for every number of animals
     """
 
@@ -198,7 +198,7 @@ class PowerConfig:
     power: float = 0.8
     dendrites: tuple[int, ...] = (4, 8, 16)
     most_animals: int = 20
-    pool: int = 150
+    pool: int = 9600
     studies: int = 2000
 
     def __post_init__(self) -> None:

@@ -78,7 +78,9 @@ def _cast(frame: pd.DataFrame, column: Column, where: str) -> pd.Series:
         return words.map(known).astype(bool)
     numbers = pd.to_numeric(values, errors="coerce")
     blank_ok = column.kind != "int"
-    filled = values.notna() & values.map(lambda v: bool(str(v).strip())).astype(bool)
+    filled = values.notna()
+    if not pd.api.types.is_numeric_dtype(values):
+        filled &= values.map(lambda v: bool(str(v).strip())).astype(bool)
     bad = numbers.isna() & (filled | (not blank_ok))
     _refuse(values[bad], column, where, "a number")
     if column.kind.startswith("int"):

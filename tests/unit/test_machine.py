@@ -118,6 +118,20 @@ def test_a_session_that_missed_many_is_named():
     assert "Do not believe" in verdict
 
 
+def test_a_session_whose_missed_spines_came_back_under_new_names_is_named():
+    """No gap shows in any track: ten are lost into session 2 and ten others new out of it."""
+    lives = dict.fromkeys(range(30), "11111")
+    lives |= dict.fromkeys(range(30, 40), "11000") | dict.fromkeys(range(40, 50), "00011")
+    verdict = judge_quality([one(lives)], None, 0).verdict
+    assert "session 2 of m1" in verdict
+    assert "10 lost and 0 new into it, 10 new and 0 lost out of it" in verdict
+
+
+def test_a_burst_of_formation_is_no_dip():
+    burst = dict.fromkeys(range(30), "11111") | dict.fromkeys(range(30, 50), "00011")
+    assert "No reason" in judge_quality([one(burst)], None, 0).verdict
+
+
 def test_misses_side_by_side_are_named_and_scattered_ones_are_not():
     together = {k: "101" if 40 <= k < 46 else "111" for k in range(300)}
     apart = {k: "101" if k % 60 == 0 else "111" for k in range(300)}
