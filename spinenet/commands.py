@@ -251,6 +251,38 @@ def _evaluate(args: Namespace) -> int:
     return DONE
 
 
+def _add_export(parser: ArgumentParser) -> None:
+    from spinenet.config import ExportFormat
+
+    parser.add_argument("results", type=str, help="folder that infer or link wrote")
+    parser.add_argument("--format", type=ExportFormat, default="geff", help="for which program")
+    parser.add_argument("--out", type=str, required=True, help="folder; one file per region")
+
+
+def _export(args: Namespace) -> int:
+    from spinenet.pipeline.exchange import export
+
+    for path in export(Path(args.results), args.format, Path(args.out)):
+        print(path)
+    return DONE
+
+
+def _add_import(parser: ArgumentParser) -> None:
+    parser.add_argument("edited", type=str, help="GEFF folder, exported and edited elsewhere")
+    parser.add_argument("--results", type=str, required=True, help="what it was exported from")
+    parser.add_argument("--out", type=str, required=True, help="a new file of corrections (CSV)")
+
+
+def _import(args: Namespace) -> int:
+    from spinenet.pipeline.exchange import corrections_from
+
+    found = corrections_from(Path(args.edited), Path(args.results), Path(args.out))
+    counts = found["action"].value_counts()
+    told = ", ".join(f"{n} {action}" for action, n in counts.items()) or "nothing was changed"
+    print(f"{args.out}: {told}")
+    return DONE
+
+
 def _add_power(parser: ArgumentParser) -> None:
     from spinenet.config import PowerConfig
 
@@ -304,6 +336,8 @@ COMMANDS: dict[str, tuple[Add, Run, str]] = {
     "train": (_add_train, _train, "train the segmentation net or the matching head"),
     "simulate": (_add_simulate, _simulate, "make stacks with exact truth"),
     "evaluate": (_add_evaluate, _evaluate, "score results against true spines"),
+    "export": (_add_export, _export, "results for other programs: GEFF, TrackMate, MapManager"),
+    "import": (_add_import, _import, "an edited GEFF as corrections"),
     "power": (_add_power, _power, "how many animals and dendrites a study needs"),
     "doctor": (_add_doctor, _doctor, "what this machine and installation can do"),
 }

@@ -5,6 +5,7 @@ A YAML in `configs/` lists only what differs from these defaults.
 
 from spinenet.config.infer import (
     AnalyzeConfig,
+    ExportFormat,
     InferConfig,
     MatchConfig,
     MeasureConfig,
@@ -40,6 +41,7 @@ __all__ = [
     "AnnotatedConfig",
     "CohortConfig",
     "Device",
+    "ExportFormat",
     "InferConfig",
     "MatchAnnotatedConfig",
     "MatchConfig",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
+
+ExportFormat = Literal["geff", "trackmate", "mapmanager"]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from spinenet.chain import presence
+from spinenet.chain import Rates, presence
 from spinenet.config import MatchConfig
 from spinenet.geometry import inside
 from spinenet.match.assign import session_pairs
@@ -23,8 +23,6 @@ from spinenet.types import Matches, Presence, Tracks
 
 SEEN_UM = 1.0
 EVEN = 0.5
-USUAL_FORMATION, USUAL_ELIMINATION = 0.06, 0.06
-"""Shares per interval; what a spine's other sessions say of it hardly depends on them."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +205,7 @@ def with_presence(tracks: pd.DataFrame) -> pd.DataFrame:
     wide = tracks[looked].pivot(index="track_id", columns="session", values="p_present")
     wide = wide.reindex(columns=np.sort(tracks["session"].unique()))
     alone = np.clip(wide.to_numpy(float), 1e-3, 1 - 1e-3)
-    together = presence(alone / (1 - alone), USUAL_FORMATION, USUAL_ELIMINATION, EVEN)
+    together = presence(alone / (1 - alone), Rates(), EVEN)
     table = pd.DataFrame(together, wide.index, wide.columns).stack()
     keys = pd.MultiIndex.from_frame(tracks.loc[looked, ["track_id", "session"]])
     out = tracks.copy()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from spinenet.chain import SURE, presence
+from spinenet.chain import SURE, Rates, presence
 from spinenet.config import CohortConfig
 from spinenet.tables import TRACKS
 from spinenet.types import BoolArray, FloatArray, Presence, Tracks
@@ -61,7 +61,8 @@ def simulate_cohort(config: CohortConfig, group: str, rng: np.random.Generator) 
             found = seen.any(axis=1)
             frame = _table(who, config, _Spines(spines.arc_um[found], seen[found]))
             ratio = np.where(seen[found], SURE, config.miss_rate)
-            certain = presence(ratio, config.formation, config.elimination, real=1.0)
+            rates = Rates(config.formation, config.elimination, config.new_loss)
+            certain = presence(ratio, rates, real=1.0)
             frame["p_present"] = certain.ravel()
             linked = seen[found] & (np.cumsum(seen[found], axis=1) > 1)
             frame["p_link"] = np.where(linked, 1 - config.link_error, np.nan).ravel()

@@ -19,10 +19,7 @@ from spinenet.pipeline.evaluation import evaluate
 from spinenet.tables import DENDRITES, RESULTS, SPINES, TRACKS
 from spinenet.types import Tracks
 from tests.conftest import ROOT
-
-
-def run(*arguments):
-    return main(["infer", *map(str, arguments), "--quiet"])
+from tests.integration.conftest import run
 
 
 def content(folder):
@@ -31,13 +28,6 @@ def content(folder):
     return {
         p.relative_to(folder): p.read_bytes() for p in files if p.name not in ("run.json", ".lock")
     }
-
-
-@pytest.fixture(scope="module")
-def results(small_experiment, tmp_path_factory):
-    out = tmp_path_factory.mktemp("results")
-    assert run(small_experiment / "sessions.csv", "--out", out) == DONE
-    return out
 
 
 def test_every_file_of_the_contract_is_there(results):
@@ -274,129 +264,3 @@ def test_the_matching_head_links_too_and_the_page_says_so(results, small_experim
         figures[folder] = both["all links f1"]
     assert figures[out] >= figures[results] - 0.15
     assert figures[out] > 0.7
-
-
-def corrected_run(results, experiment, out, rows):
-    """The same run with corrections beside its results; its spines and tracks."""
-    if not out.exists():
-        shutil.copytree(results, out)
-    told = out / "corrections.csv"
-    pd.DataFrame(rows).to_csv(told, index=False)
-    before = told.read_bytes()
-    assert run(experiment / "sessions.csv", "--out", out) == DONE
-    assert told.read_bytes() == before
-    return read_table(out / SPINES.file, SPINES), read_table(out / TRACKS.file, TRACKS)
-
-
-def place(spine, prefix=""):
-    return {f"{prefix}{a}_um": float(spine[f"{a}_um"]) for a in "zyx"}
-
-
-def at(spines, session, where):
-    """The rows of a session at a place."""
-    here = spines[spines["session"] == session]
-    far = sum((here[f"{a}_um"] - where[f"{a}_um"]) ** 2 for a in "zyx")
-    return here[far < 0.01]
-
-
-def free_place(results, session):
-    """A place beside a dendrite, far from all spines."""
-    spines, nodes = (read_table(results / t.file, t) for t in (SPINES, DENDRITES))
-    heads = spines.loc[spines["session"] == session, ["z_um", "y_um", "x_um"]].to_numpy()
-    line = nodes.loc[nodes["session"] == session, ["z_um", "y_um", "x_um"]].to_numpy()
-    beside = line[10:-10] + [0, 1.2, 0]
-    far = np.linalg.norm(beside[:, None] - heads, axis=-1).min(axis=1)
-    return dict(zip(("z_um", "y_um", "x_um"), beside[far.argmax()], strict=True))
-
-
-@pytest.fixture(scope="module")
-def seen_throughout(results):
-    """Spines of one track in all three sessions, and those of another."""
-    spines = read_table(results / SPINES.file, SPINES)
-    found = spines[spines["source"] == "detected"]
-    whole = found.groupby("track_id").filter(lambda rows: len(rows) == 3)
-    return [rows.sort_values("session") for _, rows in whole.groupby("track_id")][:2]
-
-
-def test_corrections_are_obeyed(results, seen_throughout, small_experiment, tmp_path):
-    (first, second), out = seen_throughout, tmp_path / "out"
-    a, b, c = (first.iloc[k] for k in range(3))
-    d, e, f = (second.iloc[k] for k in range(3))
-    new = free_place(results, 0)
-    rows = [
-        {"action": "different", "session": 0, **place(a), "session_to": 1, **place(b, "to_")},
-        {"action": "delete", "session": 2, **place(f)},
-        {"action": "absent", "session": 0, **place(d), "session_to": 2},
-        {"action": "add", "session": 0, **new, "note": "seen by eye"},
-    ]
-    spines, tracks = corrected_run(results, small_experiment, out, rows)
-    numbers = [at(spines, s.session, place(s))["track_id"].item() for s in (a, b)]
-    assert numbers[0] != numbers[1]
-    assert at(spines, 2, place(f)).empty
-    gone = at(spines, 0, place(d))["track_id"].item()
-    life = tracks[tracks["track_id"] == gone].set_index("session")
-    assert life.loc[2, "presence"] == "absent"
-    assert life.loc[2, "p_present"] == 0
-    assert at(spines, 0, new)["source"].item() == "person"
-    links = pd.read_csv(out / "links.csv")
-    told = links[(links["session_from"] == 0) & (links["session_to"] == 1)]
-    told = told[told["spine_from"] == at(spines, 0, place(a))["spine_id"].item()]
-    told = told[told["spine_to"] == at(spines, 1, place(b))["spine_id"].item()]
-    assert not told["chosen"].any()
-    # and with the corrections gone everything is as before
-    (out / "corrections.csv").unlink()
-    assert run(small_experiment / "sessions.csv", "--out", out) == DONE
-    assert (out / TRACKS.file).read_bytes() == (results / TRACKS.file).read_bytes()
-
-
-def test_spines_a_person_joins_are_one_and_what_is_there_is_there(
-    results, seen_throughout, small_experiment, tmp_path
-):
-    first, second = seen_throughout
-    a, e, f = first.iloc[0], second.iloc[1], second.iloc[2]
-    rows = [
-        {"action": "same", "session": 0, **place(a), "session_to": 1, **place(e, "to_")},
-        {"action": "delete", "session": 2, **place(f)},
-        {"action": "present", "session": 1, **place(e), "session_to": 2},
-    ]
-    spines, tracks = corrected_run(results, small_experiment, tmp_path / "out", rows)
-    numbers = {at(spines, s.session, place(s))["track_id"].item() for s in (a, e)}
-    assert len(numbers) == 1
-    life = tracks[tracks["track_id"] == numbers.pop()].set_index("session")
-    assert life.loc[2, "presence"] == "present"
-    assert life.loc[2, "p_present"] == 1
-    assert life.loc[[1, 2], "p_link"].tolist() == [1, 1]
-    page = (tmp_path / "out" / "report.html").read_text()
-    assert "A person corrected single spines and links (3 lines of corrections.csv)" in page
-
-
-def test_a_line_said_twice_and_crowded_additions(results, small_experiment, tmp_path):
-    new = free_place(results, 1)
-    beside = new | {"x_um": new["x_um"] + 0.5}
-    add = [{"action": "add", "session": 1, **where} for where in (new, beside, new)]
-    before = read_table(results / SPINES.file, SPINES)
-    spines, _ = corrected_run(results, small_experiment, tmp_path / "out", add)
-    added = spines[spines["source"] == "person"]
-    assert len(added) == 2
-    kept = [len(t[(t["session"] == 1) & (t["source"] == "detected")]) for t in (before, spines)]
-    assert kept[0] == kept[1]
-
-
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
-        ({"action": "delete", "session": 9}, "session 9 is not among those of"),
-        ({"action": "delete", "session": 0, "region": "elsewhere"}, "mean 0 of the regions"),
-        ({"action": "add", "session": 0, "x_um": 900.0}, "lies outside the stack of session 0"),
-        ({"action": "dendrite", "session": 0, "dendrite_id": 77}, "dendrite_id 77 is none of"),
-    ],
-)
-def test_corrections_of_what_is_not_there_are_refused(
-    results, seen_throughout, small_experiment, tmp_path, capsys, row, message
-):
-    out = tmp_path / "out"
-    shutil.copytree(results, out)
-    told = out / "corrections.csv"
-    pd.DataFrame([place(seen_throughout[0].iloc[0]) | row]).to_csv(told, index=False)
-    assert run(small_experiment / "sessions.csv", "--out", out) == BAD_INPUT
-    assert message in capsys.readouterr().err

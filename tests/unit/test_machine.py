@@ -9,7 +9,7 @@ from spinenet.analyze.machine import HAZARD, Redrawn, with_machine
 from spinenet.analyze.quality import judge_quality
 from spinenet.analyze.states import histories
 from spinenet.analyze.summary import analyze
-from spinenet.chain import presence
+from spinenet.chain import Rates, presence
 from spinenet.config import AnalyzeConfig
 from spinenet.tables import COVERAGE
 from spinenet.types import Tracks
@@ -92,13 +92,15 @@ def test_without_probabilities_the_machines_columns_are_blank():
 
 def test_a_faint_sighting_between_two_sure_ones_was_there():
     sure, faint = 1e9, 0.3
-    together = presence(np.array([[sure, faint, sure], [0.02, faint, 0.02]]), 0.05, 0.05, 0.5)
+    together = presence(
+        np.array([[sure, faint, sure], [0.02, faint, 0.02]]), Rates(0.05, 0.05), 0.5
+    )
     assert together[0].min() > 0.99
     assert together[1, 1] < 0.1
 
 
 def test_what_nobody_looked_at_follows_its_neighbours():
-    together = presence(np.array([[1e9, np.nan, 1e9], [1e9, np.nan, 1e-9]]), 0.05, 0.05, 0.5)
+    together = presence(np.array([[1e9, np.nan, 1e9], [1e9, np.nan, 1e-9]]), Rates(0.05, 0.05), 0.5)
     assert together[0, 1] == pytest.approx(1)
     assert together[1, 1] == pytest.approx(0.5, abs=0.05)
 

@@ -1,0 +1,187 @@
+"""Results for other programs, and what was edited there as corrections."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tifffile
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from spinenet.config import ExportFormat
+from spinenet.io.corrections import PLACE, PLACE_TO
+from spinenet.io.formats.geff import EditedGraph, read_geff, write_geff
+from spinenet.io.formats.graph import FROM, TO, SpineGraph, graphs_of
+from spinenet.io.formats.mapmanager import write_mapmanager
+from spinenet.io.formats.trackmate import write_trackmate
+from spinenet.io.voxel import voxel_of
+from spinenet.io.write import write_table
+from spinenet.match.lookback import CLAIMED_UM
+from spinenet.tables import CORRECTIONS
+from spinenet.types import InputError, IntArray, Session, Um3
+
+AWAY = -1
+
+
+def export(results: Path, to: ExportFormat, out: Path) -> list[Path]:
+    """One file (GEFF: one folder) per region.
+
+    Raises
+    ------
+    InputError
+        If the results lack what the format needs.
+    """
+    written = []
+    for graph in graphs_of(results):
+        if to == "geff":
+            written.append(write_geff(out / f"{graph.name}.geff", graph))
+        elif to == "trackmate":
+            written.append(write_trackmate(out / f"{graph.name}.xml", graph))
+        else:
+            voxels = {s.index: _voxel(results, s) for s in graph.sessions}
+            written.append(write_mapmanager(out / f"{graph.name}.csv", graph, voxels))
+    return written
+
+
+def _voxel(results: Path, session: Session) -> Um3:
+    path = results / "labels" / f"{session.name}.ome.tif"
+    if not path.exists():
+        raise InputError(
+            f"{path} was not found; the voxel size is read from it, as MapManager counts pixels. "
+            "Export from the folder that `infer` or `link` wrote."
+        )
+    with tifffile.TiffFile(path) as tif:
+        return voxel_of(tif, tif.series[0], path.name)
+
+
+def corrections_from(edited: Path, results: Path, out: Path) -> pd.DataFrame:
+    """What a person changed in an exported GEFF, as a new `corrections.csv`.
+
+    A node taken away is `delete`, a new one `add`; an edge made is `same`, one cut `different`.
+
+    Raises
+    ------
+    InputError
+        If `out` exists, the graph is of no region of the results, or a spine has two partners in
+        one session.
+    """
+    if out.exists():
+        raise InputError(
+            f"{out} exists, and a file of corrections is never overwritten. Give another --out, "
+            "and put both together by hand if you want to keep both."
+        )
+    graph = read_geff(edited)
+    machine = _region(graph, graphs_of(results), edited)
+    rows = [
+        {"animal": machine.sessions[0].animal, "region": machine.sessions[0].region, **row}
+        for row in _changes(graph, machine, edited.name)
+    ]
+    frame = CORRECTIONS.frame([row | {"note": edited.name} for row in rows])
+    write_table(out.parent, CORRECTIONS, frame, file=out.name)
+    return frame
+
+
+def _region(edited: EditedGraph, graphs: list[SpineGraph], path: Path) -> SpineGraph:
+    """The region that a graph is of: by its own word, else the only one."""
+    where = edited.animal, edited.region
+    mine = [g for g in graphs if (g.sessions[0].animal, g.sessions[0].region) == where]
+    if mine:
+        return mine[0]
+    if where == ("", "") and len(graphs) == 1:
+        return graphs[0]
+    known = "; ".join(f"{g.sessions[0].animal}, {g.sessions[0].region}" for g in graphs)
+    raise InputError(
+        f"{path} is of animal {edited.animal!r}, region {edited.region!r}; the results hold "
+        f"{known or 'none'}. Give the results that it was exported from."
+    )
+
+
+def _changes(edited: EditedGraph, machine: SpineGraph, name: str) -> list[dict[str, Any]]:
+    session = _sessions(edited, machine, name)
+    place = dict(enumerate(edited.place_um))
+    own = _machine_nodes(edited, machine, session)
+    nodes = machine.nodes.set_index("node")
+
+    def at(k: int, columns: list[str]) -> dict[str, Any]:
+        """Where the machine has the spine, if it has it: corrections name spines by place."""
+        um = nodes.loc[own[k], PLACE] if own[k] != AWAY else place[k]
+        return dict(zip(columns, map(float, um), strict=True))
+
+    def about(action: str, a: int, b: int) -> dict[str, Any]:
+        ends = {"session": int(session[a]), "session_to": int(session[b])}
+        return {"action": action, **ends, **at(a, PLACE), **at(b, PLACE_TO)}
+
+    gone = nodes.drop(index=own[own != AWAY])
+    rows: list[dict[str, Any]] = [
+        {"action": "delete", "session": r["session"], **{c: r[c] for c in PLACE}}
+        for r in gone.to_dict("records")
+    ]
+    for k in np.flatnonzero(own == AWAY):
+        dendrite = edited.properties.get("dendrite_id", np.full(len(own), np.nan))[k]
+        home = {} if np.isnan(dendrite) else {"dendrite_id": int(dendrite)}
+        rows.append({"action": "add", "session": int(session[k]), **at(int(k), PLACE), **home})
+    chains = _chains(edited, session, name)
+    track = nodes["track_id"].astype("Int64")
+    links = {frozenset(e) for e in machine.edges[[FROM, TO]].to_numpy().tolist()}
+    for a, b in edited.edges:
+        if frozenset((int(own[a]), int(own[b]))) not in links:
+            rows.append(about("same", int(a), int(b)))
+    of_track: dict[int, list[int]] = {}
+    for k in np.argsort(session, kind="stable"):
+        if own[k] != AWAY and pd.notna(track[own[k]]):
+            of_track.setdefault(int(track[own[k]]), []).append(int(k))
+    for members in of_track.values():
+        for a, b in zip(members[:-1], members[1:], strict=True):
+            if chains[a] != chains[b]:
+                rows.append(about("different", a, b))
+    return rows
+
+
+def _sessions(edited: EditedGraph, machine: SpineGraph, name: str) -> IntArray:
+    """(N,) the session of every node: what it says, else its place in their order."""
+    known = np.array([s.index for s in machine.sessions])
+    said = edited.properties.get("session", np.full(len(edited.t), np.nan))
+    odd = (edited.t < 0) | (edited.t >= len(known))
+    if odd.any():
+        raise InputError(
+            f"{name}: node {edited.node[odd][0]} is at t {edited.t[odd][0]}; 0 to "
+            f"{len(known) - 1} were expected, the {len(known)} sessions in their order."
+        )
+    session: IntArray = np.where(np.isnan(said), known[edited.t], said).astype(np.int64)
+    return session
+
+
+def _machine_nodes(edited: EditedGraph, machine: SpineGraph, session: IntArray) -> IntArray:
+    """(N,) the machine's node for every edited one, `AWAY` if new: the nearest one to one, and as
+    near as corrections take a place for a spine."""
+    own = np.full(len(session), AWAY)
+    for s in np.unique(session):
+        mine = np.flatnonzero(session == s)
+        there = machine.nodes[machine.nodes["session"] == s]
+        far = np.linalg.norm(
+            (edited.place_um[mine, None] - there[PLACE].to_numpy(float)[None]) / CLAIMED_UM, axis=2
+        )
+        i, j = linear_sum_assignment(np.minimum(far, 2.0))
+        near = far[i, j] < 1
+        own[mine[i[near]]] = there["node"].to_numpy()[j[near]]
+    return own
+
+
+def _chains(edited: EditedGraph, session: IntArray, name: str) -> IntArray:
+    """(N,) number of the connected part of every node; at most one node of each per session."""
+    n, (a, b) = len(session), edited.edges.T
+    joined = coo_array((np.ones(len(a)), (a, b)), shape=(n, n))
+    chains: IntArray = connected_components(joined, directed=False)[1]
+    twice = pd.DataFrame({"chain": chains, "session": session}).duplicated()
+    if twice.any():
+        k = int(twice.to_numpy().argmax())
+        raise InputError(
+            f"{name}: node {edited.node[k]} is joined, directly or by way of others, to another "
+            f"node of its own session, {session[k]}; a spine is one thing in one session. Cut an "
+            "edge."
+        )
+    return chains
