@@ -9,10 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import combinations
 
+import numpy as np
 import pandas as pd
 
 from spinenet.evaluate.judge import Judged
 from spinenet.evaluate.spines import ratios
+
+RIGHT, UNLINKED, MISSED, CONTESTED, ENDS = "right", "unlinked", "missed", "contested", "ends"
+"""Of a true spine in the earlier session: what became of its link; `ends` if it has none."""
+GAPS_DAYS = (0.0, 2.0, 7.0, 14.0, np.inf)
+SIZE_CHANGES = (0.0, 0.25, 0.5, 1.0, np.inf)
+"""Bounds of the strata: days between the sessions, and change of the log of the head's volume."""
+RUNS = ("error_run_mean", "error_run_longest", "error_run_by_chance")
 
 
 @dataclass(frozen=True)
@@ -50,10 +58,13 @@ class LinkCounts:
         return ratios(self.right, self.wrong, self.unlinked + self.missed)
 
 
-def count_links(
-    judged: Judged, contested: pd.DataFrame | None = None
-) -> tuple[LinkCounts, LinkCounts]:
-    """Links between adjacent annotated sessions, and between all pairs.
+def link_table(judged: Judged, contested: pd.DataFrame | None = None) -> pd.DataFrame:
+    """One row per true spine of the earlier of two sessions, every pair of sessions.
+
+    Columns: animal, region, session, session_to, adjacent; `link` (`RIGHT` to `ENDS`), `wrong` (its
+    number sits on something else in the later session); of what was found of it: dendrite_id,
+    arc_length_um; gap_days; and, where both ends were found, `size_change`, of the log of the
+    head's volume.
 
     Parameters
     ----------
@@ -63,58 +74,145 @@ def count_links(
     if contested is not None:
         columns = contested[["session", "session_to", "track_id"]].astype(int)
         skip = set(columns.itertuples(index=False, name=None))
-    adjacent, every = LinkCounts(), LinkCounts()
+    parts = []
     for (animal, region), field in judged.truth.groupby(["animal", "region"]):
         seen = judged.detections
         seen = seen[(seen["animal"] == animal) & (seen["region"] == region)]
         sides = {int(s): _side(rows, seen) for s, rows in field.groupby("session")}
+        days = seen.groupby("session")["day"].first()
         for a, b in combinations(sorted(sides), 2):
             left_out = {t for x, y, t in skip if (x, y) == (a, b)}
+            adjacent = sorted(sides).index(b) - sorted(sides).index(a) == 1
             between = _between(sides[a], sides[b], left_out)
-            every += between
-            if sorted(sides).index(b) - sorted(sides).index(a) == 1:
-                adjacent += between
-    return adjacent, every
+            who = {"animal": animal, "region": region, "session": a, "session_to": b}
+            gap = days.get(b, np.nan) - days.get(a, np.nan)
+            parts.append(between.assign(**who, adjacent=adjacent, gap_days=gap))
+    return pd.concat(parts, ignore_index=True) if parts else _no_links()
+
+
+def count(table: pd.DataFrame) -> LinkCounts:
+    """The rows of `link_table`, counted."""
+    link = table["link"].value_counts()
+    return LinkCounts(
+        int(link.get(RIGHT, 0)),
+        int(table["wrong"].sum()),
+        int(link.get(UNLINKED, 0)),
+        int(link.get(MISSED, 0)),
+        int(link.get(CONTESTED, 0)),
+    )
+
+
+def by_gap(table: pd.DataFrame) -> dict[str, LinkCounts]:
+    """Counts by days between the sessions, where they are known."""
+    return _strata(table, table["gap_days"], GAPS_DAYS, "days")
+
+
+def by_size_change(table: pd.DataFrame) -> dict[str, LinkCounts]:
+    """Counts by how much the spine grew or shrank: who is known by size alone is lost by it.
+
+    Known only where both ends were found: precision and end-to-end figures mean nothing here.
+    """
+    return _strata(table, table["size_change"].abs(), SIZE_CHANGES, "log volume")
+
+
+def _strata(
+    table: pd.DataFrame, value: pd.Series, bounds: tuple[float, ...], unit: str
+) -> dict[str, LinkCounts]:
+    out = {}
+    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+        mine = table[(value > low) & (value <= high) if low else (value >= 0) & (value <= high)]
+        name = f"{low:g} to {high:g} {unit}" if np.isfinite(high) else f"over {low:g} {unit}"
+        if len(mine):
+            out[name] = count(mine)
+    return out
+
+
+def error_runs(table: pd.DataFrame) -> dict[str, float]:
+    """Do wrong links lie side by side? A slip along a dendrite makes runs of them, and a run of
+    false new spines looks like a cluster.
+
+    Of the links between adjacent sessions whose two ends were found, in order along each dendrite:
+    the mean and the greatest length of a run of wrong ones, and the mean if they were scattered at
+    random, 1 / (1 - their share); nan without any.
+    """
+    kept = table[table["adjacent"] & table["link"].isin([RIGHT, UNLINKED])]
+    runs: list[int] = []
+    for _, line in kept.groupby(["animal", "region", "session", "session_to", "dendrite_id"]):
+        length = 0
+        for wrong in [*(line.sort_values("arc_length_um")["link"] == UNLINKED), False]:
+            if wrong:
+                length += 1
+            elif length:
+                runs.append(length)
+                length = 0
+    if not runs:
+        nothing = float("nan")
+        return dict.fromkeys(
+            ("error_run_mean", "error_run_longest", "error_run_by_chance"), nothing
+        )
+    right = float((kept["link"] == RIGHT).mean())
+    by_chance = 1 / right if right else float("inf")
+    return dict(zip(RUNS, (float(np.mean(runs)), float(max(runs)), by_chance), strict=True))
 
 
 @dataclass(frozen=True)
 class _Side:
-    """One session: true spine -> track of its detection (None missed, -1 in no track)."""
+    """One session: true spine -> row of what was found of it, nothing if missed."""
 
-    track_of: dict[int, int | None]
+    found: dict[int, pd.Series | None]
     alarms: set[int]
     """Tracks of false alarms."""
+
+    def track(self, true: int) -> int | None:
+        """Number of what was found of a spine; -1 if in no track, None if missed."""
+        row = self.found[true]
+        return None if row is None else _number(row["track_id"])
+
+
+def _number(track: object) -> int:
+    return -1 if pd.isna(track) else int(str(track))
 
 
 def _side(truth: pd.DataFrame, detections: pd.DataFrame) -> _Side:
     fair = truth[truth["counts"] & truth["track_id"].notna()]
-    tracks = detections["track_id"].fillna(-1).astype(int)
     here = detections["session"] == truth["session"].iloc[0]
     return _Side(
         {
-            int(t): int(tracks[found]) if found >= 0 else None
+            int(t): detections.loc[found] if found >= 0 else None
             for t, found in zip(fair["track_id"], fair["found"], strict=True)
         },
-        set(tracks[here & detections["alarm"]]) - {-1},
+        {_number(t) for t in detections.loc[here & detections["alarm"], "track_id"]} - {-1},
     )
 
 
-def _between(early: _Side, late: _Side, left_out: set[int]) -> LinkCounts:
-    whose = {track: true for true, track in late.track_of.items() if track not in (None, -1)}
-    right = wrong = unlinked = missed = contested = 0
-    for true, track in early.track_of.items():
+def _between(early: _Side, late: _Side, left_out: set[int]) -> pd.DataFrame:
+    numbers = {true: late.track(true) for true in late.found}
+    whose = {track: true for true, track in numbers.items() if track not in (None, -1)}
+    rows = []
+    for true, seen in early.found.items():
+        track, link, change = early.track(true), ENDS, np.nan
         if true in left_out:
-            contested += 1
-            continue
-        if true in late.track_of:
-            other = late.track_of[true]
-            if track is None or other is None:
-                missed += 1
-            elif track == other != -1:
-                right += 1
+            link = CONTESTED
+        elif true in numbers:
+            other = late.found[true]
+            if seen is None or other is None:
+                link = MISSED
             else:
-                unlinked += 1
-        if track not in (None, -1):
+                link = RIGHT if track == numbers[true] != -1 else UNLINKED
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    change = float(np.log(other["head_volume_um3"] / seen["head_volume_um3"]))
+        wrong = False
+        if link != CONTESTED and track is not None and track != -1:
             stray = track in late.alarms and track not in whose
-            wrong += stray or whose.get(track, true) != true
-    return LinkCounts(right, wrong, unlinked, missed, contested)
+            wrong = stray or whose.get(track, true) != true
+        at = (-1, np.nan) if seen is None else (seen["dendrite_id"], seen["arc_length_um"])
+        rows.append((link, wrong, *at, change))
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+_COLUMNS = ["link", "wrong", "dendrite_id", "arc_length_um", "size_change"]
+
+
+def _no_links() -> pd.DataFrame:
+    where = ["animal", "region", "session", "session_to", "adjacent", "gap_days"]
+    return pd.DataFrame(columns=[*_COLUMNS, *where]).astype({"wrong": bool, "adjacent": bool})

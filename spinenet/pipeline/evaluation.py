@@ -15,7 +15,14 @@ from spinenet.evaluate.identity import identity_figures, link_calibration
 from spinenet.evaluate.judge import KEYS, XYZ, judge, sure
 from spinenet.evaluate.masks import IGNORE, MaskCounts, count_masks
 from spinenet.evaluate.spines import detection_table
-from spinenet.evaluate.tracks import count_links
+from spinenet.evaluate.tracks import (
+    UNLINKED,
+    by_gap,
+    by_size_change,
+    count,
+    error_runs,
+    link_table,
+)
 from spinenet.geometry import nearest_voxels
 from spinenet.io.annotated import Truth, label_voxel_um, of_session, read_labels, read_truth
 from spinenet.io.table import read_table
@@ -54,18 +61,7 @@ def evaluate(
     annotated = truth.sessions[KEYS].assign(whole=whole)
     judged = judge(truth.spines, found.reset_index(drop=True), truth.nodes, annotated, dendrites)
     tables = [detection_table(judged, _snr(results))]
-    rows: list[dict[str, object]] = []
-    for name, links in zip(
-        ("adjacent links", "all links"), count_links(judged, truth.contested), strict=True
-    ):
-        for of, values in (
-            ("both detected", links.given_both()),
-            ("end to end", links.end_to_end()),
-        ):
-            rows += [
-                {"figure": f"{name} {figure}", "stratum": of, "value": value, "n": links.true}
-                for figure, value in values.items()
-            ]
+    rows = _link_rows(link_table(judged, truth.contested))
     figures = identity_figures(judged)
     if (results / LINKS.file).is_file():
         figures |= link_calibration(judged, read_table(results / LINKS.file, LINKS))
@@ -79,6 +75,34 @@ def evaluate(
             for name, value in total.figures().items()
         ]
     return pd.concat([*tables, pd.DataFrame(rows)], ignore_index=True)
+
+
+def _link_rows(table: pd.DataFrame) -> list[dict[str, object]]:
+    """Figures of links: adjacent sessions and all pairs, by gap, by growth, and runs of errors."""
+    adjacent = table[table["adjacent"]]
+    rows: list[dict[str, object]] = []
+    for name, links in (("adjacent links", count(adjacent)), ("all links", count(table))):
+        for of, values in (
+            ("both detected", links.given_both()),
+            ("end to end", links.end_to_end()),
+        ):
+            rows += [
+                {"figure": f"{name} {figure}", "stratum": of, "value": value, "n": links.true}
+                for figure, value in values.items()
+            ]
+    for stratum, links in by_gap(table).items():
+        rows += [
+            {"figure": f"links {figure}", "stratum": stratum, "value": value, "n": links.true}
+            for figure, value in links.given_both().items()
+        ]
+    for stratum, links in by_size_change(table).items():
+        recall = links.given_both()["recall"]
+        rows.append(
+            {"figure": "links recall", "stratum": stratum, "value": recall, "n": links.true}
+        )
+    n = int((adjacent["link"] == UNLINKED).sum())
+    runs = error_runs(table).items()
+    return rows + [{"figure": k, "stratum": "adjacent", "value": v, "n": n} for k, v in runs]
 
 
 def _check_names(

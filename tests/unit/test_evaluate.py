@@ -15,7 +15,7 @@ from spinenet.evaluate.identity import identity_figures, link_calibration
 from spinenet.evaluate.judge import judge
 from spinenet.evaluate.masks import count_masks
 from spinenet.evaluate.spines import counts, detection_table, expected_calibration_error
-from spinenet.evaluate.tracks import count_links
+from spinenet.evaluate.tracks import by_gap, by_size_change, count, error_runs, link_table
 from spinenet.io.table import read_table
 from spinenet.io.write import write_stack, write_table
 from spinenet.pipeline.evaluation import evaluate
@@ -118,7 +118,8 @@ def test_links_right_wrong_unlinked_and_missed():
         seen(1, 3, 20),  # the track of spine 3 sits on spine 2: wrong, and 2 and 3 are unlinked
         seen(1, 9, 30),
     ]
-    adjacent, every = count_links(judged(truth, found))
+    table = link_table(judged(truth, found))
+    adjacent, every = count(table[table["adjacent"]]), count(table)
     assert adjacent == every
     assert (adjacent.right, adjacent.wrong, adjacent.unlinked, adjacent.missed) == (1, 1, 2, 1)
     assert adjacent.given_both()["f1"] == pytest.approx(2 / 5)
@@ -128,9 +129,48 @@ def test_a_contested_link_is_left_out():
     truth = [true(s, 1, 10) for s in (0, 1, 2)]
     found = [seen(0, 1, 10), seen(1, 2, 10), seen(2, 2, 10)]
     contested = CONTESTED.frame([{"session": 0, "session_to": 1, "track_id": 1}])
-    adjacent, every = count_links(judged(truth, found), contested)
+    table = link_table(judged(truth, found), contested)
+    adjacent, every = count(table[table["adjacent"]]), count(table)
     assert (adjacent.right, adjacent.unlinked, adjacent.contested) == (1, 0, 1)
     assert every.unlinked == 1  # session 0 to 2 still counts
+
+
+def test_links_by_days_between_and_by_growth():
+    """Spine 1 is followed over 2 and 10 days as it doubles; spine 2, which halves, is lost."""
+    days = {0: 0.0, 1: 2.0, 2: 10.0}
+    truth = [true(s, t, 10 * t) for s in days for t in (1, 2)]
+    size = {1: (0.1, 0.1, 0.2), 2: (0.2, 0.2, 0.1)}
+    number = {1: (5, 5, 5), 2: (6, 6, 7)}
+    found = [
+        seen(s, number[t][s], 10 * t, day=day, head_volume_um3=size[t][s])
+        for s, day in days.items()
+        for t in (1, 2)
+    ]
+    table = link_table(judged(truth, found))
+    gaps = {k: (c.right, c.unlinked) for k, c in by_gap(table).items()}
+    assert gaps == {"0 to 2 days": (2, 0), "7 to 14 days": (2, 2)}
+    growth = {k: (c.right, c.unlinked) for k, c in by_size_change(table).items()}
+    assert growth == {"0 to 0.25 log volume": (2, 0), "0.5 to 1 log volume": (2, 2)}
+
+
+def test_errors_side_by_side_make_runs():
+    """Of ten spines along a dendrite three neighbours and one other are not linked."""
+    lost = {3, 4, 5, 8}
+    truth = [true(s, t, 5 * t) for s in (0, 1) for t in range(10)]
+    found = [
+        seen(s, t + 100 * (s and t in lost), 5 * t, arc_length_um=5.0 * t)
+        for s in (0, 1)
+        for t in range(10)
+    ]
+    assert error_runs(link_table(judged(truth, found))) == {
+        "error_run_mean": 2,
+        "error_run_longest": 3,
+        "error_run_by_chance": pytest.approx(1 / 0.6),
+    }
+    right = error_runs(
+        link_table(judged(truth, [seen(s, t, 5 * t) for s in (0, 1) for t in (1, 2)]))
+    )
+    assert np.isnan(right["error_run_mean"])
 
 
 def test_identities_all_right():
