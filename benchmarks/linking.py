@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from linkers import LINKERS, Linker, chain
-from linking_cases import SIZES, Case, Score, SizedTokens, case_of, f1, figures, score
+from linking_cases import SIZES, Case, Score, SizedTokens, case_of, f1, figures, ratio, score
 from planted import (
     DAYS,
     HARD,
@@ -33,11 +33,13 @@ from planted import (
 from real import ROOT
 
 from spinenet.config import MatchConfig
+from spinenet.evaluate.identity import SURE_P
+from spinenet.evaluate.spines import expected_calibration_error
 from spinenet.io.weights import load_match_weights
 from spinenet.match.assign import session_pairs
 from spinenet.match.head import Judge, MatchingHead
 from spinenet.match.region import link_by_places, tracks_by
-from spinenet.match.score import Candidates, Places
+from spinenet.match.score import CANDIDATE_P, Candidates, Places
 from spinenet.match.tokens import ABOUT, Tokens, pair_graph
 from spinenet.measure.portrait import PORTRAIT
 from spinenet.types import FloatArray, IntArray
@@ -161,12 +163,13 @@ def classical(cases: list[Case], tuning: list[Case]) -> Ways:
     }
 
 
+def by_places(case: Case) -> Judge:
+    return link_by_places(case.tokens, MatchConfig())[0]
+
+
 def covers(cases: list[Case], tuning: list[Case], head: MatchingHead) -> Ways:
     """Path covers over all sessions after the warp, by who judges the links."""
     same_sd, other_sd = fit_sizes(tuning)
-
-    def by_places(c: Case) -> Judge:
-        return link_by_places(c.tokens, MatchConfig())[0]
 
     judges: dict[str, Callable[[Case], Judge]] = {
         "path cover on places": by_places,
@@ -183,6 +186,28 @@ def covers(cases: list[Case], tuning: list[Case], head: MatchingHead) -> Ways:
 
 def reached(tracks: list[list[IntArray]], cases: list[Case]) -> float:
     return f1([score(c, tr) for c, tr in zip(cases, tracks, strict=True)])
+
+
+def calibration(cases: list[Case], judge: Callable[[Case], Judge]) -> dict[str, float]:
+    """How far the probabilities of candidates are from how often they are right, over all pairs of
+    sessions; and how often the surest err."""
+    p, right = [], []
+    for case in cases:
+        decide = judge(case)
+        seen = [decide.look_at(t) for t in case.tokens]
+        for t, u in session_pairs(len(seen)):
+            found = decide(seen[t], seen[u])
+            a, b = case.truth[t][found.i], case.truth[u][found.j]
+            p.append(found.probability)
+            right.append((a == b) & (a != INVENTED))
+    every, good = np.concatenate(p), np.concatenate(right)
+    kept, sure = every >= CANDIDATE_P, every >= SURE_P
+    return {
+        "ECE": expected_calibration_error(every[kept], good[kept]),
+        "candidates": int(kept.sum()),
+        "error at p >= .99": ratio(int((~good[sure]).sum()), int(sure.sum())),
+        "links at p >= .99": int(sure.sum()),
+    }
 
 
 def better(ours: list[Score], theirs: list[Score], kind: str = "") -> tuple[float, float, float]:
@@ -276,6 +301,11 @@ def main() -> None:
         cases = planted(planting, TEST_SEED, args.regions)
         ways = classical(cases, tuning) | covers(cases, tuning, head)
         content[name] = table(cases, ways)
+        content[f"{name}, calibration"] = {
+            who: calibration(cases, judge)
+            for who, judge in (("places", by_places), ("head", lambda c: head))
+        }
+        print(json.dumps(content[f"{name}, calibration"]))
         show(f"{name}: {args.regions} simulated dendrites, {len(DAYS)} sessions", content[name])
     content["seconds"] = cost(head)
     path = ROOT / "benchmarks" / "linking.json"

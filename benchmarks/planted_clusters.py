@@ -1,0 +1,184 @@
+"""Are clusters neither invented nor erased? From stacks to clusters, beside what was planted.
+
+    python benchmarks/planted_clusters.py [--regions 8] [--out FOLDER]
+
+Simulated regions of five sessions (the simulator of training, seeds apart), in which none, few or a
+third of the new spines are planted beside an earlier new one; chance makes clusters besides. The
+clustered share of new spines (contiguous, all regions pooled) is counted three times: among the
+true tracks that a person could score; among the same as far as they were found, their identities
+known ("misses alone"); and as the program reports it. Inflation is the last less the first, with a
+95 % interval by drawing regions anew. A planted cluster counts as there if two of its members are
+new and in one cluster. With looking back before a spine is called absent, and without.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from real import ROOT
+from simulated import scorable_tracks
+
+from spinenet.analyze.clusters import cluster_table
+from spinenet.analyze.nulls import candidates
+from spinenet.analyze.states import histories
+from spinenet.cli import main as spinenet
+from spinenet.config import AnalyzeConfig, SimulateConfig, TurnoverConfig
+from spinenet.evaluate.judge import KEYS, Judged, judge
+from spinenet.io.annotated import read_truth
+from spinenet.io.experiment import write_experiment
+from spinenet.io.table import read_table
+from spinenet.tables import SPINES, TRACKS, Column, Table
+from spinenet.types import Presence, Tracks
+
+SHARES = {"none": 0.0, "few": 0.07, "a third": 0.33}
+PLAIN = TurnoverConfig(
+    days=(0.0, 4.0, 8.0, 12.0, 16.0),
+    formation_per_day=0.0125,
+    elimination_per_day=0.0125,
+    new_loss_per_day=0.03,
+)
+RULE = "contiguous"
+DRAWS = 2000
+PLANTED = Table(TRACKS.file, TRACKS.row, (*TRACKS.columns, Column("planted", "int", "cluster")))
+
+
+def clustered(tracks: Tracks) -> pd.DataFrame:
+    """By region: new spines, those of them in clusters; and who they are."""
+    config = AnalyzeConfig()
+    hs = histories(tracks, config.max_gap)
+    clusters = cluster_table(hs, config)
+    clusters = clusters[clusters["rule"] == RULE]
+    rows = []
+    for h in hs:
+        new = h.track_ids[h.is_new(config.window) & candidates(h, RULE, config)]
+        here = (clusters["animal"] == h.animal) & (clusters["dendrite_id"] == h.dendrite_id)
+        groups = [set(map(int, m.split(";"))) for m in clusters.loc[here, "track_ids"]]
+        inside = set().union(*groups) & set(new.tolist())
+        rows.append((h.animal, len(new), len(inside), groups))
+    return pd.DataFrame(rows, columns=["animal", "new", "clustered", "groups"])
+
+
+def found_alone(true: Tracks, judged: Judged) -> Tracks:
+    """True tracks with what was not found called absent: what misses alone make of them."""
+    spines = judged.truth
+    seen = spines[spines["found"] >= 0]
+    keys = ["animal", "track_id", "session"]
+    known = pd.MultiIndex.from_frame(seen[keys].astype({"track_id": int, "session": int}))
+    frame = true.frame.copy()
+    missed = (frame["presence"] == Presence.PRESENT) & ~pd.MultiIndex.from_frame(frame[keys]).isin(
+        known
+    )
+    frame.loc[missed, "presence"] = str(Presence.ABSENT)
+    frame.loc[missed, "spine_id"] = pd.NA
+    lives = frame.assign(seen=frame["presence"] == Presence.PRESENT)
+    ever = lives.groupby(keys[:2])["seen"].transform("any")
+    return Tracks(frame[ever].reset_index(drop=True))
+
+
+def true_names(judged: Judged) -> dict[tuple[str, int], int]:
+    """By animal and reported track, the true track of most of its sightings."""
+    truth = judged.truth.reset_index(drop=True)
+    found = judged.detections
+    hit = found[(found["true"] >= 0) & found["track_id"].notna()]
+    name = truth["track_id"].to_numpy()[hit["true"].to_numpy(int)]
+    named = hit.assign(name=pd.array(name, dtype="Int64")).dropna(subset=["name"])
+    most = named.groupby(["animal", "track_id"])["name"].agg(lambda n: n.mode().iloc[0])
+    return {(str(a), int(k)): int(v) for (a, k), v in most.items()}
+
+
+def planted_found(
+    planted: dict[tuple[str, int], set[int]],
+    table: pd.DataFrame,
+    names: dict[tuple[str, int], int] | None = None,
+) -> set[tuple[str, int]]:
+    """Planted clusters of which two members are in one cluster of a table."""
+    out = set()
+    for animal, groups in zip(table["animal"], table["groups"], strict=True):
+        for group in groups:
+            who = {names.get((animal, k), -1) for k in group} if names is not None else group
+            out |= {
+                p for p, members in planted.items() if p[0] == animal and len(members & who) > 1
+            }
+    return out
+
+
+def run(share: float, snr: str, regions: int, folder: Path, lookback: float) -> dict:
+    config = SimulateConfig(
+        animals=regions, snr=snr, seed=7171, turnover=replace(PLAIN, clustered_share=share)
+    )
+    if not (folder / "sessions.csv").exists():
+        write_experiment(config, folder)
+    out = folder / "results"
+    how = ["--match.lookback_share", str(lookback), "--quiet"]
+    assert spinenet(["infer", str(folder / "sessions.csv"), "--out", str(out), *how]) == 0
+    found = read_table(out / SPINES.file, SPINES)
+    truth = read_truth(folder / "truth", "head", found)
+    spines = read_table(folder / "truth" / SPINES.file, SPINES)
+    tracks = read_table(folder / "truth" / TRACKS.file, PLANTED)
+    annotated = truth.sessions[KEYS].assign(whole=True)
+    judged = judge(truth.spines, found, truth.nodes, annotated)
+    fair = scorable_tracks(tracks, spines)
+    by = {
+        "true": clustered(fair),
+        "misses alone": clustered(found_alone(fair, judged)),
+        "reported": clustered(Tracks(read_table(out / TRACKS.file, TRACKS))),
+    }
+    mine = fair.frame[fair.frame["planted"] >= 0].groupby(["animal", "planted"])["track_id"]
+    there = {(str(a), int(p)): set(map(int, ids)) for (a, p), ids in mine.unique().items()}
+    planted = {k: members for k, members in there.items() if len(members) > 1}
+    planted = {k: planted[k] for k in planted_found(planted, by["true"])}
+    kept = planted_found(planted, by["misses alone"])
+    reported = planted_found(planted, by["reported"], true_names(judged))
+    sums = {k: t.groupby("animal")[["new", "clustered"]].sum() for k, t in by.items()}
+    return {
+        "new spines": {k: int(s["new"].sum()) for k, s in sums.items()},
+        "clustered share": {k: ratio(s) for k, s in sums.items()},
+        "inflation": inflation(sums["true"], sums["reported"]),
+        "planted clusters": len(planted),
+        "left by misses alone": len(kept),
+        "of these reported": len(kept & reported),
+    }
+
+
+def ratio(sums: pd.DataFrame) -> float:
+    new = sums["new"].sum()
+    return float(sums["clustered"].sum() / new) if new else float("nan")
+
+
+def inflation(true: pd.DataFrame, reported: pd.DataFrame) -> tuple[float, float, float]:
+    """Points of the clustered share, and their 95 % interval."""
+    animals = true.index.union(reported.index)
+    a, b = (s.reindex(animals, fill_value=0) for s in (true, reported))
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(0, len(animals), (DRAWS, len(animals)))
+    values = [ratio(b.iloc[k]) - ratio(a.iloc[k]) for k in drawn]
+    low, high = np.nanpercentile(values, [2.5, 97.5])
+    return 100 * (ratio(b) - ratio(a)), 100 * float(low), 100 * float(high)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--regions", type=int, default=8)
+    parser.add_argument("--snr", nargs="+", default=["good", "fair", "poor"])
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "planted_clusters")
+    args = parser.parse_args()
+    rows = []
+    for snr in args.snr:
+        for name, share in SHARES.items():
+            folder = args.out / f"{snr}_{name.replace(' ', '_')}_{args.regions}"
+            for how, lookback in (("with", 0.7), ("without", 1.0)):
+                found = run(share, snr, args.regions, folder, lookback)
+                rows.append({"snr": snr, "planted": name, "look-back": how, **found})
+                print(json.dumps(rows[-1]), flush=True)
+    content = {"regions": args.regions, "rows": rows}
+    path = ROOT / "benchmarks" / "planted_clusters.json"
+    path.write_text(json.dumps(content, indent=1, default=float) + "\n")
+
+
+if __name__ == "__main__":
+    main()
