@@ -37,7 +37,8 @@ class Corrections:
 
 
 def read_corrections(path: Path) -> Corrections:
-    """The table, checked row by row.
+    """The table, checked row by row. Rows without an action say nothing: so `review.csv`, with
+    actions filled in where the machine is wrong, is a table of corrections.
 
     Raises
     ------
@@ -46,6 +47,7 @@ def read_corrections(path: Path) -> Corrections:
     """
     frame = read_table(path, CORRECTIONS)
     frame["line"] = np.arange(len(frame)) + 2
+    frame = frame[frame["action"].str.strip() != ""].reset_index(drop=True)
     for row in frame.to_dict("records"):
         where = f"{path.name}, line {row['line']}"
         action = row["action"]

@@ -187,7 +187,7 @@ def _infer(
         evidence = Evidence(joined["coverage"], joined["spines"], joined["links"])
         analysis = analyze(Tracks(joined["tracks"]), config.analyze, evidence, config.seed)
     with log.timed("report"):
-        written = write_tables(out, joined, analysis)
+        written = write_tables(out, joined, analysis, config.seed)
         drawn = analysis_figures(out, analysis)
         maps = [map_of(title, group, key, d, written) for title, group, key, d in strips]
         nets = (f"{weights.name}, {weights.sha256[:12]}", head_mark)

@@ -31,12 +31,14 @@ from spinenet.report.page import (
     make_page,
     methods_text,
 )
+from spinenet.report.review import review_list
 from spinenet.tables import (
     CLUSTERS,
     COVERAGE,
     DENDRITES,
     INTERVALS,
     LINKS,
+    REVIEW,
     SPINES,
     STATISTICS,
     SURVIVAL,
@@ -144,9 +146,19 @@ def map_of(
 
 
 def write_tables(
-    out: Path, joined: dict[str, pd.DataFrame], analysis: Analysis
+    out: Path, joined: dict[str, pd.DataFrame], analysis: Analysis, seed: int
 ) -> dict[str, pd.DataFrame]:
+    """All tables, by file name. `seed` draws what shall be looked at besides."""
+    review = review_list(
+        joined["spines"],
+        joined["tracks"],
+        joined["links"],
+        analysis.clusters,
+        joined["coverage"],
+        seed,
+    )
     tables = {
+        REVIEW: review,
         SPINES: joined["spines"],
         DENDRITES: joined["dendrites"],
         COVERAGE: joined["coverage"],

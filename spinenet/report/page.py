@@ -148,7 +148,7 @@ def _shown(file: str, row: str, frame: pd.DataFrame) -> dict[str, object]:
         "file": file,
         "row": row,
         "rows": len(frame),
-        "open": file == "statistics.csv",
+        "open": file in ("review.csv", "statistics.csv"),
         "columns": [{"name": c, "text": t} for c, t in zip(frame, text, strict=True)],
         "body": [[_cell(v) for v in r] for r in frame.head(SHOWN_ROWS).itertuples(index=False)],
     }

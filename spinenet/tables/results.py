@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from spinenet.tables.column import WHEN, WHO, Table, col, point
+from spinenet.tables.given import CORRECTIONS
 
 SPINES = Table(
     "spines.csv",
@@ -164,7 +165,18 @@ STATISTICS = Table(
         col("n_spines", "int", "spines the value rests on"),
     ),
 )
+REVIEW = Table(
+    "review.csv",
+    "something to look at, the most important first",
+    (
+        col("rank", "int", "order in which to look"),
+        col("why", "str", "what is doubtful, or would change the answer"),
+        col("doubt", "float", "probability that the machine is wrong there"),
+        *CORRECTIONS.columns,
+    ),
+)
 RESULTS = (
+    REVIEW,
     SPINES,
     DENDRITES,
     COVERAGE,
