@@ -7,7 +7,9 @@ Every linker's one number (its gate, or the probability below which it links not
 F1 on other simulated dendrites of the same kind. The real bar is places and sizes after the warp:
 Gaussian likelihoods of how far a spine's size changes, fitted on the tuning dendrites. Intervals
 are bootstrapped over dendrites, differences paired. Ablations hide something from the same head;
-they are not trained anew. Last, seconds to link fields of many dendrites over 12 sessions.
+they are not trained anew. What the probabilities of standard dendrites are worth goes to
+weights/reliability.json, for the report. Last, seconds to link fields of many dendrites over 12
+sessions.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from linkers import LINKERS, Linker, chain
 from linking_cases import SIZES, Case, Score, SizedTokens, case_of, f1, figures, ratio, score
@@ -35,7 +38,9 @@ from real import ROOT
 from spinenet.config import MatchConfig
 from spinenet.evaluate.identity import SURE_P
 from spinenet.evaluate.spines import expected_calibration_error
+from spinenet.io.manifest import RELIABILITY
 from spinenet.io.weights import load_match_weights
+from spinenet.io.write import write_json
 from spinenet.match.assign import session_pairs
 from spinenet.match.head import Judge, MatchingHead
 from spinenet.match.region import link_by_places, tracks_by
@@ -188,9 +193,10 @@ def reached(tracks: list[list[IntArray]], cases: list[Case]) -> float:
     return f1([score(c, tr) for c, tr in zip(cases, tracks, strict=True)])
 
 
-def calibration(cases: list[Case], judge: Callable[[Case], Judge]) -> dict[str, float]:
-    """How far the probabilities of candidates are from how often they are right, over all pairs of
-    sessions; and how often the surest err."""
+def judged_pairs(
+    cases: list[Case], judge: Callable[[Case], Judge]
+) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """(N,) probabilities of candidates over all pairs of sessions, and which are right."""
     p, right = [], []
     for case in cases:
         decide = judge(case)
@@ -201,13 +207,25 @@ def calibration(cases: list[Case], judge: Callable[[Case], Judge]) -> dict[str, 
             p.append(found.probability)
             right.append((a == b) & (a != INVENTED))
     every, good = np.concatenate(p), np.concatenate(right)
-    kept, sure = every >= CANDIDATE_P, every >= SURE_P
+    return every[every >= CANDIDATE_P], good[every >= CANDIDATE_P]
+
+
+def calibration(p: FloatArray, right: npt.NDArray[np.bool_]) -> dict[str, float]:
+    """How far probabilities are from how often they are right; and how often the surest err."""
+    sure = p >= SURE_P
     return {
-        "ECE": expected_calibration_error(every[kept], good[kept]),
-        "candidates": int(kept.sum()),
-        "error at p >= .99": ratio(int((~good[sure]).sum()), int(sure.sum())),
+        "ECE": expected_calibration_error(p, right),
+        "candidates": len(p),
+        "error at p >= .99": ratio(int((~right[sure]).sum()), int(sure.sum())),
         "links at p >= .99": int(sure.sum()),
     }
+
+
+def reliability(p: FloatArray, right: npt.NDArray[np.bool_]) -> list[list[float]]:
+    """By bin of probability: its mean, pairs that were right, pairs."""
+    which = np.minimum((p * 10).astype(int), 9)
+    bins = [which == k for k in np.unique(which)]
+    return [[round(float(p[b].mean()), 4), int(right[b].sum()), int(b.sum())] for b in bins]
 
 
 def better(ours: list[Score], theirs: list[Score], kind: str = "") -> tuple[float, float, float]:
@@ -301,10 +319,17 @@ def main() -> None:
         cases = planted(planting, TEST_SEED, args.regions)
         ways = classical(cases, tuning) | covers(cases, tuning, head)
         content[name] = table(cases, ways)
-        content[f"{name}, calibration"] = {
-            who: calibration(cases, judge)
-            for who, judge in (("places", by_places), ("head", lambda c: head))
+        pairs = {
+            "places": judged_pairs(cases, by_places),
+            weights.sha256: judged_pairs(cases, lambda c: head),
         }
+        content[f"{name}, calibration"] = {who: calibration(*of) for who, of in pairs.items()}
+        if planting is STANDARD:
+            known = {
+                "data": "simulated dendrites, planted detections",
+                "judges": {who: reliability(*of) for who, of in pairs.items()},
+            }
+            write_json(ROOT / "weights" / RELIABILITY, known)
         print(json.dumps(content[f"{name}, calibration"]))
         show(f"{name}: {args.regions} simulated dendrites, {len(DAYS)} sessions", content[name])
     content["seconds"] = cost(head)

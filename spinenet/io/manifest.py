@@ -1,12 +1,31 @@
-"""weights/manifest.json: what is shipped, from what it was trained, and how well it does."""
+"""What is known of the shipped weights: `manifest.json`, from what each was trained and how well it
+does; `reliability.json`, how often links of a probability were right."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from spinenet.io.weights import sha256_of
+import numpy as np
+
+from spinenet.io.weights import sha256_of, shipped_folder
 from spinenet.io.write import write_json
+from spinenet.types import FloatArray
+
+RELIABILITY = "reliability.json"
+
+
+def known_reliability(judge: str) -> tuple[FloatArray | None, str]:
+    """By bin of probability (B, 3) its mean, links that were right and all links; and on what data
+    they were counted. None for a judge that nobody counted.
+
+    Parameters
+    ----------
+    judge: `places`, or the sha256 of a matching head
+    """
+    known = json.loads((shipped_folder("weights") / RELIABILITY).read_text())
+    bins = known["judges"].get(judge)
+    return None if bins is None else np.array(bins, float), str(known["data"])
 
 
 def register_weights(folder: Path, file: str, entry: dict[str, object]) -> None:

@@ -31,6 +31,7 @@ from spinenet.pipeline.corrections import check_corrections, corrected
 from spinenet.pipeline.marks import link_marks, with_marks
 from spinenet.pipeline.results import (
     analysis_figures,
+    link_figure,
     map_of,
     node_table,
     page_of,
@@ -188,7 +189,8 @@ def _infer(
         analysis = analyze(Tracks(joined["tracks"]), config.analyze, evidence, config.seed)
     with log.timed("report"):
         written = write_tables(out, joined, analysis, config.seed)
-        drawn = analysis_figures(out, analysis)
+        judge = head_mark["sha256"] if head_mark else PLACES_ALONE
+        drawn = analysis_figures(out, analysis) | link_figure(out, joined["links"], judge)
         maps = [map_of(title, group, key, d, written) for title, group, key, d in strips]
         nets = (f"{weights.name}, {weights.sha256[:12]}", head_mark)
         page = page_of(analysis, written, (drawn, maps), nets, config, log, told.sentences)

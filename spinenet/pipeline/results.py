@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from spinenet import __version__
 from spinenet.config import InferConfig
+from spinenet.io.manifest import known_reliability
 from spinenet.io.write import (
     write_bytes,
     write_rois,
@@ -31,6 +32,7 @@ from spinenet.report.page import (
     make_page,
     methods_text,
 )
+from spinenet.report.reliability import link_trust
 from spinenet.report.review import review_list
 from spinenet.tables import (
     CLUSTERS,
@@ -239,6 +241,23 @@ def analysis_figures(out: Path, analysis: Analysis) -> dict[str, str]:
     if len(analysis.strength):
         title = "Strength as a second spine arrives"
         drawn["strength", title] = study.strength(analysis.strength)
+    return _written(out, drawn)
+
+
+def link_figure(out: Path, links: pd.DataFrame, judge: str) -> dict[str, str]:
+    """How far links can be trusted, likewise; nothing where none was made.
+
+    Parameters
+    ----------
+    judge: who judged them: `places`, or the sha256 of a head
+    """
+    if not links["chosen"].any():
+        return {}
+    figure = link_trust(links, *known_reliability(judge))
+    return _written(out, {("links", "How far links can be trusted"): figure})
+
+
+def _written(out: Path, drawn: dict[tuple[str, str], Figure]) -> dict[str, str]:
     for (name, _), figure in drawn.items():
         for kind in FIGURE_KINDS:
             write_bytes(out / "figures" / f"{name}.{kind}", figures.as_bytes(figure, kind))

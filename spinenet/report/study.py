@@ -22,7 +22,7 @@ CLASS_COLOURS = {
 }
 
 
-def _figure(width: float, height: float, n: int = 1) -> tuple[Figure, list[Axes]]:
+def panels(width: float, height: float, n: int = 1) -> tuple[Figure, list[Axes]]:
     """A row of n axes in the style of the house."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
@@ -39,7 +39,7 @@ def clustering(analysis: Analysis) -> Figure:
     stats = analysis.statistics
     rules = ("contiguous", "within_d")
     groups = sorted(stats.loc[stats["name"] == "formation", "group"].unique())
-    figure, axes = _figure(1.6 + 1.5 * len(groups) * len(rules), 2.8, len(rules))
+    figure, axes = panels(1.6 + 1.5 * len(groups) * len(rules), 2.8, len(rules))
     for axis, rule in zip(axes, rules, strict=True):
         name = f"clustered_fraction_{rule}"
         own = stats[(stats["name"] == name) & (stats["group_b"] == "")].set_index("group")
@@ -67,7 +67,7 @@ def cluster_sizes(clusters: pd.DataFrame) -> Figure:
     mine = clusters[clusters["rule"] == "contiguous"]
     groups = sorted(mine["group"].unique())
     sizes = range(2, max(int(mine["size"].max()), 4) + 1)
-    figure, (axis,) = _figure(3.4, 2.6)
+    figure, (axis,) = panels(3.4, 2.6)
     width = 0.8 / len(groups)
     for k, group in enumerate(groups):
         counts = [int((mine.loc[mine["group"] == group, "size"] == n).sum()) for n in sizes]
@@ -88,7 +88,7 @@ def births(clusters: pd.DataFrame) -> Figure:
     groups = sorted(mine["group"].unique())
     born = [[int(s) for s in str(b).split(";")] for b in mine["birth_sessions"]]
     sessions = sorted({s for b in born for s in b})
-    figure, axes = _figure(0.8 + 2.4 * len(groups), 2.6, len(groups))
+    figure, axes = panels(0.8 + 2.4 * len(groups), 2.6, len(groups))
     for axis, group in zip(axes, groups, strict=True):
         table = np.zeros((len(sessions), len(sessions)), int)
         for of_group, b in zip(mine["group"], born, strict=True):
@@ -111,7 +111,7 @@ def spacing(places: pd.DataFrame, seed: int = 0) -> Figure:
     """Where new spines stand between their stable neighbours: u' of each class, with the band that
     uniform places of as many spines would give."""
     groups = sorted(places["group"].unique())
-    figure, axes = _figure(0.8 + 2.6 * len(groups), 2.8, len(groups))
+    figure, axes = panels(0.8 + 2.6 * len(groups), 2.8, len(groups))
     grid = np.linspace(0, 1, 101)
     for axis, group in zip(axes, groups, strict=True):
         mine = places[(places["group"] == group) & places["relative"].notna()]
@@ -141,7 +141,7 @@ def strength(changes: pd.DataFrame) -> Figure:
     """Strength before and after a succedent spine's arrival: first members, and other new spines of
     the same age; a line per spine, the mean in bold."""
     groups = sorted(changes["group"].unique())
-    figure, axes = _figure(0.8 + 2.2 * len(groups), 2.8, len(groups))
+    figure, axes = panels(0.8 + 2.2 * len(groups), 2.8, len(groups))
     for axis, group in zip(axes, groups, strict=True):
         mine = changes[changes["group"] == group]
         for k, (first, kind) in enumerate(((True, "first"), (False, "non_clustered"))):
@@ -173,7 +173,7 @@ def rates(intervals: pd.DataFrame) -> Figure:
     """Formation and elimination per interval, one line per animal."""
     mine = intervals[intervals["level"] == "animal"]
     groups = sorted(mine["group"].unique())
-    figure, axes = _figure(6.5, 2.6, 2)
+    figure, axes = panels(6.5, 2.6, 2)
     for axis, name in zip(axes, ("formation", "elimination"), strict=True):
         for (group, animal, region), part in mine.groupby(["group", "animal", "region"]):
             label = animal if animal == region else f"{animal}, {region}"
@@ -195,7 +195,7 @@ def survival(curves: pd.DataFrame) -> Figure:
     """Kaplan-Meier curves with 95 % bands and the numbers at risk below."""
     kinds = [k for k in ("clustered", "non_clustered", "stable") if k in set(curves["class"])]
     groups = sorted(curves["group"].unique())
-    figure, axes = _figure(1.2 + 3.2 * len(groups), 2.7 + 0.18 * len(kinds), len(groups))
+    figure, axes = panels(1.2 + 3.2 * len(groups), 2.7 + 0.18 * len(kinds), len(groups))
     days = np.sort(curves["day"].unique())
     for axis, group in zip(axes, groups, strict=True):
         for line, kind in enumerate(kinds):
@@ -242,7 +242,7 @@ def straight_map(tracks: pd.DataFrame, clusters: pd.DataFrame) -> Figure:
     sessions = tracks.drop_duplicates("session").sort_values("session")
     rows = {int(s): k for k, s in enumerate(sessions["session"])}
     length = float(np.ptp(tracks["arc_length_um"]))
-    figure, (axis,) = _figure(min(max(length / 6, 4), 13), 0.32 * len(rows) + 0.7)
+    figure, (axis,) = panels(min(max(length / 6, 4), 13), 0.32 * len(rows) + 0.7)
     for line in rows.values():
         axis.axhline(line, color="#dfe5ea", lw=4, zorder=0)
     drawn = tracks.assign(fate=tracks["track_id"].map(fate), y=tracks["session"].map(rows))

@@ -61,13 +61,19 @@ def simulate_cohort(config: CohortConfig, group: str, rng: np.random.Generator) 
             found = seen.any(axis=1)
             frame = _table(who, config, _Spines(spines.arc_um[found], seen[found]))
             ratio = np.where(seen[found], SURE, config.miss_rate)
-            rates = Rates(config.formation, config.elimination, config.new_loss)
+            rates = Rates(config.formation, config.elimination, _usual_new_loss(config))
             certain = presence(ratio, rates, real=1.0)
             frame["p_present"] = certain.ravel()
             linked = seen[found] & (np.cumsum(seen[found], axis=1) > 1)
             frame["p_link"] = np.where(linked, 1 - config.link_error, np.nan).ravel()
             observed.append(frame)
     return Cohort(_joined(observed), _joined(true))
+
+
+def _usual_new_loss(config: CohortConfig) -> float:
+    """Share of new spines lost per interval: planted ones and their partners are protected."""
+    protected = 1 - (1 - config.clustered_share) ** 2
+    return config.new_loss * (1 - protected + protected / config.protection)
 
 
 def _joined(parts: list[pd.DataFrame]) -> Tracks:

@@ -63,6 +63,7 @@ def test_the_page_is_one_offline_file(results):
         "http://purl.org", ""
     ).replace("http://creativecommons.org", "")
     assert "Kaplan-Meier" in page
+    assert "How far links can be trusted" in page
     assert "turnover_ratio" in page
 
 

@@ -73,7 +73,7 @@ def test_a_dendrite_that_could_be_shifted_comes_first_once_by_its_weakest_link()
 
 
 def test_some_sure_links_are_drawn_to_know_how_often_they_are_wrong():
-    lives = {k: ("11", 0.0) for k in range(1000)}
+    lives = dict.fromkeys(range(1000), ("11", 0.0))
     links = [(0, k, 1, k, 0.95, True) for k in lives]
     given = tables(lives, links)
     drawn = review_list(*given, seed=0)

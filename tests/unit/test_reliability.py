@@ -1,0 +1,53 @@
+"""How far links can be trusted: the picture, and what is known of the shipped judges."""
+
+import json
+
+import numpy as np
+import pytest
+
+from spinenet.io.manifest import known_reliability
+from spinenet.io.weights import shipped_folder
+from spinenet.report.reliability import link_trust
+from spinenet.tables import LINKS
+
+
+def links(*p, chosen=True):
+    return LINKS.frame([{"p": v, "chosen": chosen} for v in p])
+
+
+def test_how_many_are_wrong_by_their_own_probability():
+    figure = link_trust(links(0.5, 0.75, 0.75), None, "")
+    (axis,) = figure.axes
+    assert axis.get_title() == "1 of 3 expected wrong"
+    assert sum(bar.get_height() for bar in axis.patches) == 3
+
+
+def test_links_that_were_not_made_are_not_counted():
+    figure = link_trust(links(0.5, chosen=False), None, "")
+    assert figure.axes[0].get_title() == "0 of 0 expected wrong"
+
+
+def test_what_is_known_of_the_judge_stands_beside():
+    figure = link_trust(links(0.9), np.array([[0.5, 6, 12], [0.95, 19, 20]]), "by hand")
+    known, _ = figure.axes
+    assert known.get_title() == "by hand"
+    marks = known.containers[0].lines[0]
+    assert marks.get_xdata().tolist() == [0.5, 0.95]
+    assert marks.get_ydata().tolist() == [0.5, 0.95]
+
+
+def test_the_shipped_judges_were_counted_and_others_were_not():
+    manifest = json.loads((shipped_folder("weights") / "manifest.json").read_text())
+    heads = [w["sha256"] for w in manifest["weights"] if w["role"] == "match"]
+    for judge in ("places", *heads):
+        bins, data = known_reliability(judge)
+        assert "simulated" in data
+        assert (bins[:, 1] <= bins[:, 2]).all()
+    assert known_reliability("a head of one's own")[0] is None
+
+
+def test_probabilities_of_the_default_judge_are_near_the_truth():
+    """As it was counted: a bin's share is within a tenth of its probability, or its interval is."""
+    bins, _ = known_reliability("places")
+    mean, right, n = bins.T
+    assert np.average(np.abs(right / n - mean), weights=n) == pytest.approx(0, abs=0.05)
