@@ -70,8 +70,9 @@ class MatchConfig:
     ----------
     max_shift_um: largest shift between sessions that is searched
     max_rotation_deg: largest rotation about z that is searched
-    same_field: least correlation of two sessions' pictures, once aligned, that show one field;
-        right ones had 0.76 and more, simulated and real
+    same_field: least agreement of two sessions' pictures, once aligned, that show one field: their
+        correlation times the root of the share that overlaps; right ones had 0.70 and more,
+        simulated and real
     gate_um: two spines farther apart than this along the dendrite, after alignment, are not one
     min_link_p: links less sure than this, rivals left aside, are not made
     sure_share: over three or more sessions a spine counts if it was once seen at this multiple of

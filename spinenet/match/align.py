@@ -18,6 +18,7 @@ from spinenet.types import FloatArray, Um3, Volume
 
 THUMB_UM: Um3 = (1.0, 0.4, 0.4)
 ROTATION_STEP_DEG = 1.5
+LEAST_OVERLAP = 0.15
 LARGEST_STRETCH = 1.25
 """No tissue grows or shrinks by more between sessions; an affine that does fits noise."""
 
@@ -33,8 +34,8 @@ class Thumb:
 
 @dataclass(frozen=True)
 class Alignment:
-    """(3, 4) affine from a session's um to the reference's, the correlation it reaches, and
-    whether that is enough for both to show the same field."""
+    """(3, 4) affine from a session's um to the reference's, the agreement that it reaches (0 to 1),
+    and whether that is enough for both to show the same field."""
 
     affine: FloatArray
     score: float
@@ -159,7 +160,8 @@ def _refine(moving: Thumb, reference: Thumb, start: FloatArray) -> FloatArray:
 
 
 def _score(moving: Thumb, reference: Thumb, affine: FloatArray) -> float:
-    """Correlation of the pictures where they overlap; -1 where too little does."""
+    """Correlation of the pictures where they overlap, times the root of the share of the smaller one
+    that does: of many places a small piece fits somewhere by chance. -1 where too little does."""
     back = np.linalg.inv(np.vstack([affine, [0, 0, 0, 1]]))[:3]
     grid = np.stack(
         np.meshgrid(*[np.arange(n) for n in reference.picture.shape], indexing="ij"), -1
@@ -167,8 +169,12 @@ def _score(moving: Thumb, reference: Thumb, affine: FloatArray) -> float:
     there = (grid * reference.step_um + reference.origin_um) @ back[:, :3].T + back[:, 3]
     there = (there - moving.origin_um) / moving.step_um
     seen = np.all((there >= 0) & (there <= np.array(moving.picture.shape) - 1), axis=1)
-    if seen.mean() < 0.15:
+    voxels = [t.picture.size * float(np.prod(t.step_um)) for t in (moving, reference)]
+    share = min(seen.mean() * voxels[1] / min(voxels), 1.0)
+    if share < LEAST_OVERLAP:
         return -1.0
     a = reference.picture.ravel()[seen]
     b = ndimage.map_coordinates(moving.picture, there[seen].T, order=1)
-    return float(np.corrcoef(a, b)[0, 1]) if a.std() > 0 and b.std() > 0 else -1.0
+    if not a.std() or not b.std():
+        return -1.0
+    return float(np.corrcoef(a, b)[0, 1] * share**0.5)

@@ -37,7 +37,7 @@ def region_views(
         if not alignment.same_field:
             log.warn(
                 f"{stack.file.path.name} does not look like the field of "
-                f"{stacks[reference].file.path.name} (correlation {alignment.score:.2f}, at least "
+                f"{stacks[reference].file.path.name} (agreement {alignment.score:.2f}, at least "
                 f"{config.match.same_field} was expected); its spines are left out. Another region "
                 "or animal under this name, or a stack shifted by more than match.max_shift_um, "
                 "are the usual causes. If it is the same field after all, lower match.same_field."
