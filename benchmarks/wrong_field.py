@@ -19,7 +19,6 @@ from spinenet.config import MatchConfig, SimulateConfig, TurnoverConfig
 from spinenet.match.align import Alignment, Thumb, align, make_thumb
 from spinenet.synthetic.experiment import simulate_region
 
-
 FIRST_SEED = 1000
 
 

@@ -127,6 +127,9 @@ def _add_analyze(parser: ArgumentParser) -> None:
     parser.add_argument("--coverage", type=str | None, default=None, help="coverage.csv: density")
     parser.add_argument("--spines", type=str | None, default=None, help="spines.csv: strength")
     parser.add_argument("--links", type=str | None, default=None, help="links.csv: machine errors")
+    parser.add_argument(
+        "--dendrites", type=str | None, default=None, help="dendrites.csv: branches"
+    )
     parser.add_argument("--out", type=str, required=True, help="folder for the results")
     parser.add_argument(
         "--window", type=float, nargs=2, default=None, help="first and last day of new spines"
@@ -140,11 +143,16 @@ def _analyze(args: Namespace) -> int:
     from spinenet.config import InferConfig
     from spinenet.io.table import read_table
     from spinenet.pipeline import analyze_tracks
-    from spinenet.tables import COVERAGE, LINKS, SPINES, TRACKS
+    from spinenet.tables import COVERAGE, DENDRITES, LINKS, SPINES, TRACKS
     from spinenet.types import Tracks
 
     tracks = Tracks(read_table(Path(args.tracks), TRACKS))
-    given = ((args.coverage, COVERAGE), (args.spines, SPINES), (args.links, LINKS))
+    given = (
+        (args.coverage, COVERAGE),
+        (args.spines, SPINES),
+        (args.links, LINKS),
+        (args.dendrites, DENDRITES),
+    )
     evidence = Evidence(*(read_table(Path(p), t) if p else None for p, t in given))
     settings = args.analyze
     if args.window:

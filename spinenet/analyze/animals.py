@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
+
 import numpy as np
 import pandas as pd
 
+from spinenet.analyze.branches import NO_BRANCHES, Branching, Junction, grow
 from spinenet.analyze.clusters import RULES, find_clusters
-from spinenet.analyze.network import network_k, segment
+from spinenet.analyze.network import network_k
 from spinenet.analyze.nulls import candidates, clustered
 from spinenet.analyze.spacing import flanked
 from spinenet.analyze.states import Histories, miss_counts
@@ -40,34 +44,41 @@ def counted(
     found = find_clusters(h, "contiguous", config)
     staggered = sum(len({int(b) for b in h.birth[list(c.members)]}) > 1 for c in found)
     out["succedent_share"] = (staggered, len(found))
-    out["network_k_new"] = _k_of_new(h, config, coverage)
     gaps, full = miss_counts(h)
     out["miss_rate_q"] = (gaps, gaps + full)
     return out
 
 
 def _k_of_new(
-    h: Histories, config: AnalyzeConfig, coverage: pd.DataFrame | None
-) -> tuple[float, float]:
-    """K within `d_um` over its value by chance, of the new spines of one dendrite."""
-    arc = h.arc_um[h.is_new(config.window)]
+    hs: list[Histories],
+    config: AnalyzeConfig,
+    coverage: pd.DataFrame | None,
+    junctions: Sequence[Junction],
+) -> list[FloatArray]:
+    """K within `d_um` over its value by chance, of the new spines of one region: numerator and
+    denominator of each of its trees."""
+    new = [h.arc_um[h.is_new(config.window)] for h in hs]
+    whose = np.repeat([h.dendrite_id for h in hs], [len(arc) for arc in new])
     radius = np.array([config.d_um])
-    out = np.zeros(2)
-    for low, high in scorable(h, coverage):
-        here = arc[(arc >= low) & (arc <= high)]
-        if len(here) > 1 and high > low:
-            out += network_k(segment(high - low), np.zeros(len(here), int), here - low, radius)[0]
-    return float(out[0]), float(out[1] * config.d_um)
+    out = []
+    for grown in grow({h.dendrite_id: scorable(h, coverage) for h in hs}, junctions):
+        k = network_k(grown.tree, *grown.place(whose, np.concatenate(new)), radius)[0]
+        out.append(k * [1.0, config.d_um])
+    return out
 
 
 def ratios_of_animals(
-    hs: list[Histories], config: AnalyzeConfig, coverage: pd.DataFrame | None
+    hs: list[Histories],
+    config: AnalyzeConfig,
+    coverage: pd.DataFrame | None,
+    branches: Branching = NO_BRANCHES,
 ) -> tuple[dict[str, FloatArray], dict[str, list[list[FloatArray]]]]:
     """Each animal's own ratios, in the order of their names, nan where undefined; and the parts.
 
     Returns
     -------
-    (A,) by statistic; and by statistic, animal and dendrite the numerator and denominator.
+    (A,) by statistic; and by statistic, animal and dendrite (of `network_k_new` tree) the numerator
+    and denominator.
     """
     animals = sorted({h.animal for h in hs})
     parts: dict[str, list[list[FloatArray]]] = {}
@@ -75,6 +86,11 @@ def ratios_of_animals(
         for name, pair in counted(h, config, coverage).items():
             of = parts.setdefault(name, [[] for _ in animals])
             of[animals.index(h.animal)].append(np.array(pair, float))
+    if hs:
+        parts["network_k_new"] = [[] for _ in animals]
+    for (animal, region), mine in groupby(hs, key=lambda h: (h.animal, h.region)):
+        pairs = _k_of_new(list(mine), config, coverage, branches.get((animal, region), ()))
+        parts["network_k_new"][animals.index(animal)] += pairs or [np.zeros(2)]
     values = {}
     for name, of_animals in parts.items():
         sums = np.array([np.sum(p, axis=0) for p in of_animals])

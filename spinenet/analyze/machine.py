@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from spinenet.analyze.animals import UNBOUNDED, pooled, ratios_of_animals
+from spinenet.analyze.branches import Branching
 from spinenet.analyze.errors import Doubt, combine, draw
 from spinenet.analyze.groups import LEVEL, mean_of_animals
 from spinenet.analyze.hazard import log_hazard_ratio
@@ -37,6 +38,7 @@ def redraw(
     doubt: list[Doubt],
     chance: Mapping[str, FloatArray],
     coverage: pd.DataFrame | None,
+    branches: Branching,
     config: AnalyzeConfig,
     rng: np.random.Generator,
 ) -> Redrawn:
@@ -54,7 +56,7 @@ def redraw(
     variances: dict[str, list[float]] = {}
     for _ in range(config.n_draws):
         drawn = [draw(h, d, config.max_gap, rng) for h, d in zip(hs, doubt, strict=True)]
-        values, parts = ratios_of_animals(drawn, config, coverage)
+        values, parts = ratios_of_animals(drawn, config, coverage, branches)
         del values["miss_rate_q"], parts["miss_rate_q"]  # counted on what was seen, not redrawn
         values |= {
             f"clustered_excess_{rule}": values[f"clustered_fraction_{rule}"] - of

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from spinenet.analyze.animals import UNBOUNDED, pooled, ratios_of_animals
+from spinenet.analyze.branches import Branching, branch_orders, branching
 from spinenet.analyze.chance import chance_rows, chances, segment_row, uniform_row
 from spinenet.analyze.clusters import cluster_table
 from spinenet.analyze.errors import doubts
@@ -46,6 +47,8 @@ class Evidence:
     """`spines.csv`: strength."""
     links: pd.DataFrame | None = None
     """`links.csv`: what the machine was unsure of."""
+    dendrites: pd.DataFrame | None = None
+    """`dendrites.csv`: which dendrite branches off which."""
 
 
 def analyze(
@@ -70,6 +73,7 @@ def analyze(
     if known.coverage is not None:
         check_coverage(tracks, known.coverage)
     hs = histories(tracks, config.max_gap) if len(tracks.frame) else []
+    branches = branching(known.dendrites)
     cohort = follow(hs, config)
     clusters = cluster_table(hs, config)
     quality = judge_quality(hs, known.coverage, seed)
@@ -85,7 +89,9 @@ def analyze(
         mine = [hs[i] for i in at]
         streams = [np.random.default_rng([seed, number, k]) for k in range(6)]
         by_rule = chances(mine, sorted({h.animal for h in mine}), config, [seed, number, 10])
-        found, values[group] = _ratio_rows(mine, known.coverage, cohort, config, streams[0])
+        found, values[group] = _ratio_rows(
+            mine, (known.coverage, branches), cohort, config, streams[0]
+        )
         values[group] |= {f"clustered_excess_{rule}": c.excess for rule, c in by_rule.items()}
         found += chance_rows(group, by_rule, config)
         found.append(
@@ -101,7 +107,7 @@ def analyze(
         found += strength_rows(group, strength, config, streams[4])
         chance = {rule: c.shuffled.mean(axis=1) for rule, c in by_rule.items()}
         machine[group] = redraw(
-            mine, [doubt[i] for i in at], chance, known.coverage, config, streams[5]
+            mine, [doubt[i] for i in at], chance, known.coverage, branches, config, streams[5]
         )
         rows += [with_machine(r, machine[group]) for r in found]
         nulls |= {f"clustered_fraction_{rule}|{group}": c.null for rule, c in by_rule.items()}
@@ -109,7 +115,7 @@ def analyze(
     if hs:
         rows.append(row("quality_reasons", "", len(quality.reasons), test=quality.verdict))
     return Analysis(
-        intervals(hs, known.coverage),
+        intervals(hs, known.coverage, branch_orders(branches, known.dendrites)),
         clusters,
         survival(cohort),
         STATISTICS.frame(rows),
@@ -122,7 +128,7 @@ def analyze(
 
 def _ratio_rows(
     hs: list[Histories],
-    coverage: pd.DataFrame | None,
+    ground: tuple[pd.DataFrame | None, Branching],
     cohort: Cohort,
     config: AnalyzeConfig,
     rng: np.random.Generator,
@@ -130,9 +136,13 @@ def _ratio_rows(
     """Means over animals of what is a ratio, and the ratios of the sums over all animals.
 
     The means of clustered fractions and of u', which have a chance level, get their rows elsewhere.
+
+    Parameters
+    ----------
+    ground: `coverage.csv`, and which dendrites branch off others
     """
     group = hs[0].group
-    values, parts = ratios_of_animals(hs, config, coverage)
+    values, parts = ratios_of_animals(hs, config, *ground)
     rows = []
     spines = _n_spines(hs, parts, cohort, config)
     for name, of_animals in values.items():
@@ -142,7 +152,7 @@ def _ratio_rows(
         if not name.startswith(("clustered_fraction", "spacing_u")):
             highest = np.inf if name in UNBOUNDED else 1.0
             rows.append(mean_row(name, group, mean_of_animals(of_animals, 0.0, highest), **n))
-    if coverage is None:
+    if ground[0] is None:
         rows.append(row("density_per_um", group, np.nan, test="needs coverage.csv"))
     return rows, values
 

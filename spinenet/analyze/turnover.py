@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ from spinenet.analyze.states import GONE, SEEN, Histories, returned
 from spinenet.tables import INTERVALS
 from spinenet.types import FloatArray, IntArray
 
+NOT_KNOWN: Mapping[tuple[str, str, int], int] = MappingProxyType({})
 COUNTS = ["n_before", "n_after", "n_new", "n_lost", "n_stable"]
 
 
@@ -46,10 +49,15 @@ def flow(h: Histories) -> Flow:
     )
 
 
-def intervals(all_histories: list[Histories], coverage: pd.DataFrame | None) -> pd.DataFrame:
+def intervals(
+    all_histories: list[Histories],
+    coverage: pd.DataFrame | None,
+    orders: Mapping[tuple[str, str, int], int] = NOT_KNOWN,
+) -> pd.DataFrame:
     """`intervals.csv`: consecutive sessions per dendrite, and summed per animal and group.
 
-    Density needs `coverage`; it is nan without.
+    Density needs `coverage`; it is nan without. `orders` are the dendrites' branch orders by
+    animal, region and dendrite, blank where they are not known.
     """
     frame = pd.DataFrame([row for h in all_histories for row in _of_dendrite(h, coverage)])
     if frame.empty:
@@ -71,6 +79,8 @@ def intervals(all_histories: list[Histories], coverage: pd.DataFrame | None) -> 
     out["density_per_um"] = _ratio(out["n_seen"], out["length_um"])
     for name in ("animal", "group", "region"):
         out[name] = out[name].fillna("")
+    at = zip(out["animal"], out["region"], out["dendrite_id"].astype("Int64"), strict=True)
+    out["branch_order"] = [pd.NA if pd.isna(key[2]) else orders.get(key, pd.NA) for key in at]
     return INTERVALS.conform(out.drop(columns=["n_seen", "length_um"]))
 
 

@@ -160,8 +160,9 @@ def _refine(moving: Thumb, reference: Thumb, start: FloatArray) -> FloatArray:
 
 
 def _score(moving: Thumb, reference: Thumb, affine: FloatArray) -> float:
-    """Correlation of the pictures where they overlap, times the root of the share of the smaller one
-    that does: of many places a small piece fits somewhere by chance. -1 where too little does."""
+    """Correlation of the pictures where they overlap, times the root of the share of the smaller
+    one that does: of many places a small piece fits somewhere by chance. -1 where too little does.
+    """
     back = np.linalg.inv(np.vstack([affine, [0, 0, 0, 1]]))[:3]
     grid = np.stack(
         np.meshgrid(*[np.arange(n) for n in reference.picture.shape], indexing="ij"), -1

@@ -185,7 +185,9 @@ def _infer(
         bar.step()
     joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
     with log.timed("analyze"):
-        evidence = Evidence(joined["coverage"], joined["spines"], joined["links"])
+        evidence = Evidence(
+            joined["coverage"], joined["spines"], joined["links"], joined["dendrites"]
+        )
         analysis = analyze(Tracks(joined["tracks"]), config.analyze, evidence, config.seed)
     with log.timed("report"):
         written = write_tables(out, joined, analysis, config.seed)

@@ -112,6 +112,7 @@ INTERVALS = Table(
         col("turnover_ratio", "float", "(n_new + n_lost) / (n_before + n_after)"),
         col("density_per_um", "float", "spines seen per um in the second session"),
         col("scorable_um", "float", "length scorable in both sessions, um"),
+        col("branch_order", "int?", "dendrites that it stands on; needs dendrites.csv"),
     ),
 )
 CLUSTERS = Table(
