@@ -91,20 +91,26 @@ def _add_walk(parser: ArgumentParser) -> None:
 def _walk(args: Namespace, stacks: list[StackFile], told: Told) -> int:
     """The whole corridor, and the numbers that matter."""
     from spinenet.config import InferConfig
-    from spinenet.io.corrections import read_corrections
     from spinenet.pipeline import infer
     from spinenet.progress import Stages
 
     config = _settings(InferConfig, args)
-    lies_there = Path(args.out) / "corrections.csv"
-    path = Path(args.corrections) if args.corrections else lies_there
-    if args.corrections or lies_there.exists():
-        told = replace(told, corrections=read_corrections(path))
+    told = _with_corrections(told, Path(args.out), args.corrections)
     with Stages(quiet=args.quiet) as stages:
         outcome = infer(stacks, Path(args.out), config, args.device, stages, told)
     if not args.quiet:
         _print_numbers(outcome)
     return SOME_FAILED if outcome.failed else DONE
+
+
+def _with_corrections(told: Told, out: Path, given: str | None = None) -> Told:
+    """What a person said of single spines: in the file given, else in the results folder."""
+    from spinenet.io.corrections import read_corrections
+
+    path = Path(given) if given else out / "corrections.csv"
+    if given or path.exists():
+        return replace(told, corrections=read_corrections(path))
+    return told
 
 
 def _settings(kind: Any, args: Namespace) -> Any:
@@ -186,15 +192,16 @@ def _demo(args: Namespace) -> int:
     from spinenet.config import InferConfig, SimulateConfig
     from spinenet.io.experiment import write_experiment
     from spinenet.io.sessions import find_stacks
-    from spinenet.pipeline import infer
+    from spinenet.pipeline import Told, infer
     from spinenet.progress import Stages
 
     out = Path(args.out)
-    sessions = out / "stacks" / "sessions.csv"
+    sessions, results = out / "stacks" / "sessions.csv", out / "results"
     if not sessions.exists():
         sessions = write_experiment(SimulateConfig(seed=7), out / "stacks")
+    told = _with_corrections(Told(), results)
     with Stages(quiet=args.quiet) as stages:
-        outcome = infer(find_stacks(sessions), out / "results", InferConfig(), "auto", stages)
+        outcome = infer(find_stacks(sessions), results, InferConfig(), "auto", stages, told)
     _print_numbers(outcome)
     return DONE
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from spinenet.config import MatchConfig
 from spinenet.geometry import from_line_frame, inside
-from spinenet.match.pins import NO_PINS, Pins
+from spinenet.match.pins import NO_PINS, PERSON, Pins
 from spinenet.match.view import Probe, SessionView, frames_of, track_by_spine
 from spinenet.match.warp import ArcWarp
 from spinenet.tables import SPINES
@@ -166,7 +166,7 @@ def _accept(
                     f"at {', '.join(f'{v:.2f}' for v in centre)} um (z, y, x), where another one "
                     "is. Say which of them is the same spine (same), or where it lies (add)."
                 )
-            p, source = 1.0, "person"
+            p, source = 1.0, PERSON
         elif p < rules.least_p or _near(rules.empty_um, centre):
             missing[k, t] = (Presence.ABSENT, p, float(homes[k][1][0]))
             continue

@@ -8,6 +8,8 @@ from types import MappingProxyType
 
 from spinenet.types import FloatArray
 
+PERSON = "person"
+"""`source` of a spine that a person named."""
 Spine = tuple[int, int]
 """Position of the session in the region, and spine_id there."""
 

@@ -13,13 +13,12 @@ from spinenet.geometry import inside
 from spinenet.io.annotated import MARK_REACH_UM
 from spinenet.io.corrections import PLACE, PLACE_TO, Corrections
 from spinenet.match.lookback import CLAIMED_UM
-from spinenet.match.pins import Pins, Spine
+from spinenet.match.pins import PERSON, Pins, Spine
 from spinenet.match.view import SessionView
 from spinenet.measure.attach import attach
 from spinenet.pipeline.stacks import RunLog
 from spinenet.types import FloatArray, InputError, Session, SpineTable
 
-PERSON = "person"
 SAME_UM = np.array([0.5, 0.2, 0.2])
 """A spine this near (scaled) to a place is the very one: crowded spines can be added singly."""
 

@@ -26,6 +26,7 @@ from spinenet.evaluate.tracks import (
 from spinenet.geometry import nearest_voxels
 from spinenet.io.annotated import Truth, label_voxel_um, of_session, read_labels, read_truth
 from spinenet.io.table import read_table
+from spinenet.match.pins import PERSON
 from spinenet.tables import COVERAGE, LINKS, POINTS, SPINES
 from spinenet.types import InputError, Session, Um3
 
@@ -67,7 +68,8 @@ def evaluate(
         figures |= link_calibration(judged, read_table(results / LINKS.file, LINKS))
     n = int((judged.truth["counts"] & judged.truth["track_id"].notna()).sum())
     rows += [{"figure": k, "stratum": "all", "value": v, "n": n} for k, v in figures.items()]
-    if masks:
+    by_hand = len(found) > 0 and bool((found["source"] == PERSON).all())
+    if masks and not by_hand:  # spines that a person marked have no masks to compare
         total = sum((m.counts for m in masks), MaskCounts())
         n = total.matched + total.missed
         rows += [

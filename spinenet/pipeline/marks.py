@@ -10,7 +10,7 @@ import pandas as pd
 from spinenet.config import MatchConfig
 from spinenet.io.annotated import MARK_REACH_UM, heads_of, of_session
 from spinenet.match.head import MatchingHead
-from spinenet.match.pins import Pins
+from spinenet.match.pins import PERSON, Pins
 from spinenet.match.record import LinkedRegion
 from spinenet.match.region import link_region
 from spinenet.match.view import SessionView
@@ -63,6 +63,6 @@ def _with_marks(view: SessionView, marks: pd.DataFrame, log: RunLog) -> SessionV
         )
     rows = view.measure(heads[near], home[near]) if near.any() else []
     for i, row in enumerate(rows, start=1):
-        row |= {"spine_id": i, "probability": 1.0, "source": "person", "label": 0, "instance": 0}
+        row |= {"spine_id": i, "probability": 1.0, "source": PERSON, "label": 0, "instance": 0}
     frame = SPINES.frame(rows).reindex(columns=[*SPINES.names, *EXTRA_COLUMNS])
     return replace(view, spines=SpineTable(frame))

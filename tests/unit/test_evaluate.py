@@ -406,6 +406,12 @@ def test_label_images_alone_are_truth_and_their_unknown_voxels_are_left_out(tmp_
     assert value["precision", "all"] == 1
     assert value["recall", "all"] == 0.5
     assert value["AP50", "all"] == 0.5
+    # of spines that a person marked there are no masks, and nothing is said of them
+    by_hand = SPINES.frame([{"spine_id": i, "source": "person", **f} for i, f in enumerate(found)])
+    write_table(out, SPINES, by_hand)
+    figures = evaluate(tmp_path / "truth", out)["figure"]
+    assert "recall" in set(figures)
+    assert "AP50" not in set(figures)
 
 
 def test_tips_without_traces_are_refused(tmp_path, capsys):
