@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from real import ROOT
-from simulated import scorable_tracks
 
 from spinenet.analyze.clusters import cluster_table
 from spinenet.analyze.nulls import candidates
@@ -32,6 +31,7 @@ from spinenet.evaluate.judge import KEYS, Judged, judge
 from spinenet.io.annotated import read_truth
 from spinenet.io.experiment import write_experiment
 from spinenet.io.table import read_table
+from spinenet.pipeline.evaluation import fair_tracks
 from spinenet.tables import SPINES, TRACKS, Column, Table
 from spinenet.types import Presence, Tracks
 
@@ -118,11 +118,10 @@ def run(share: float, snr: str, regions: int, folder: Path, lookback: float) -> 
     assert spinenet(["infer", str(folder / "sessions.csv"), "--out", str(out), *how]) == 0
     found = read_table(out / SPINES.file, SPINES)
     truth = read_truth(folder / "truth", "head", found)
-    spines = read_table(folder / "truth" / SPINES.file, SPINES)
     tracks = read_table(folder / "truth" / TRACKS.file, PLANTED)
     annotated = truth.sessions[KEYS].assign(whole=True)
     judged = judge(truth.spines, found, truth.nodes, annotated)
-    fair = scorable_tracks(tracks, spines)
+    fair = fair_tracks(tracks, judged.truth)
     by = {
         "true": clustered(fair),
         "misses alone": clustered(found_alone(fair, judged)),

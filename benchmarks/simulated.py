@@ -23,9 +23,8 @@ from spinenet.cli import main as spinenet
 from spinenet.config import AnalyzeConfig
 from spinenet.evaluate.judge import pair_centres
 from spinenet.io.table import read_table
-from spinenet.pipeline.evaluation import evaluate
+from spinenet.pipeline.evaluation import evaluate, fair_tracks
 from spinenet.tables import CLUSTERS, SPINES, TRACKS
-from spinenet.types import Tracks
 
 ROOT = Path(__file__).parents[1]
 MEASURES = ("length_um", "neck_length_um", "head_width_um", "head_volume_um3", "strength")
@@ -58,16 +57,6 @@ def poisson_interval(count: int) -> tuple[float, float]:
     return float(low), float(chi2.ppf(0.975, 2 * count + 2) / 2)
 
 
-def scorable_tracks(tracks: pd.DataFrame, spines: pd.DataFrame) -> Tracks:
-    """The true tracks of spines that could be scored in at least half of their sessions: clusters
-    of others nobody could count."""
-    keys = ["animal", "region", "track_id"]
-    scorable = spines["scorable"].astype(str).str.lower().isin(["true", "1"])
-    share = spines.assign(share=scorable.astype(float)).groupby(keys)["share"].mean()
-    good = pd.MultiIndex.from_frame(tracks[keys]).isin(share[share >= 0.5].index)
-    return Tracks(tracks[good].reset_index(drop=True))
-
-
 def run(snr: str, regions: int, folder: Path) -> dict:
     data, out = folder / snr / "data", folder / snr / "out"
     common = ["--animals", str(regions), "--snr", snr, "--seed", "4242"]
@@ -76,7 +65,10 @@ def run(snr: str, regions: int, folder: Path) -> dict:
     subprocess.run(infer, check=True)
     evaluated = evaluate(data, out)
     truth, found = (read_table(p / SPINES.file, SPINES) for p in (data / "truth", out))
-    true_tracks = scorable_tracks(read_table(data / "truth" / TRACKS.file, TRACKS), truth)
+    scorable = truth["scorable"].astype(str).str.lower().isin(["true", "1"])
+    true_tracks = fair_tracks(
+        read_table(data / "truth" / TRACKS.file, TRACKS), truth.assign(counts=scorable)
+    )
     true_clusters = analyze(true_tracks, AnalyzeConfig(n_shuffles=100)).clusters
     clusters = read_table(out / CLUSTERS.file, CLUSTERS)
     count = [int((c["rule"] == "contiguous").sum()) for c in (true_clusters, clusters)]

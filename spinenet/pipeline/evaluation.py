@@ -11,6 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import ndimage
 
+from spinenet.analyze.nulls import candidates, clustered
+from spinenet.analyze.states import histories
+from spinenet.config import AnalyzeConfig
 from spinenet.evaluate.identity import identity_figures, link_calibration
 from spinenet.evaluate.judge import KEYS, XYZ, judge, sure
 from spinenet.evaluate.masks import IGNORE, MaskCounts, count_masks
@@ -27,8 +30,10 @@ from spinenet.geometry import nearest_voxels
 from spinenet.io.annotated import Truth, label_voxel_um, of_session, read_labels, read_truth
 from spinenet.io.table import read_table
 from spinenet.match.pins import PERSON
-from spinenet.tables import COVERAGE, LINKS, POINTS, SPINES
-from spinenet.types import InputError, Session, Um3
+from spinenet.tables import COVERAGE, LINKS, POINTS, SPINES, TRACKS
+from spinenet.types import InputError, Session, Tracks, Um3
+
+RULE = "contiguous"
 
 
 def evaluate(
@@ -66,6 +71,9 @@ def evaluate(
     figures = identity_figures(judged)
     if (results / LINKS.file).is_file():
         figures |= link_calibration(judged, read_table(results / LINKS.file, LINKS))
+    if (truth.folder / TRACKS.file).is_file() and not dendrites:
+        tracks = fair_tracks(read_table(truth.folder / TRACKS.file, TRACKS), judged.truth)
+        figures |= cluster_figures(tracks, Tracks(read_table(results / TRACKS.file, TRACKS)))
     n = int((judged.truth["counts"] & judged.truth["track_id"].notna()).sum())
     rows += [{"figure": k, "stratum": "all", "value": v, "n": n} for k, v in figures.items()]
     by_hand = len(found) > 0 and bool((found["source"] == PERSON).all())
@@ -105,6 +113,37 @@ def _link_rows(table: pd.DataFrame) -> list[dict[str, object]]:
     n = int((adjacent["link"] == UNLINKED).sum())
     runs = error_runs(table).items()
     return rows + [{"figure": k, "stratum": "adjacent", "value": v, "n": n} for k, v in runs]
+
+
+def fair_tracks(tracks: pd.DataFrame, spines: pd.DataFrame) -> Tracks:
+    """Those of the true tracks (`tables.TRACKS`) that a person could score in at least half of the
+    sessions in which they were there: clusters of others nobody could count.
+
+    Parameters
+    ----------
+    spines: the true ones, with their `track_id` and whether they can be scored as `counts`
+    """
+    keys = ["animal", "region", "track_id"]
+    named = spines.dropna(subset=["track_id"]).astype({"track_id": "int64"})
+    share = named.groupby(keys)["counts"].mean()
+    good = pd.MultiIndex.from_frame(tracks[keys]).isin(share[share >= 0.5].index)
+    return Tracks(tracks[good].reset_index(drop=True))
+
+
+def cluster_figures(true: Tracks, found: Tracks) -> dict[str, float]:
+    """Are clusters invented or erased? Clustered share (contiguous) of all new spines."""
+    config = AnalyzeConfig()
+    shares = []
+    for tracks in (true, found):
+        hs = histories(tracks, config.max_gap) if len(tracks.frame) else []
+        new = sum(int((h.is_new(None) & candidates(h, RULE, config)).sum()) for h in hs)
+        hits = sum(clustered(h, config)[RULE] for h in hs)
+        shares.append(hits / new if new else float("nan"))
+    return {
+        "clustered_fraction_true": shares[0],
+        "clustered_fraction_found": shares[1],
+        "clustered_inflation_points": 100 * (shares[1] - shares[0]),
+    }
 
 
 def _check_names(

@@ -18,8 +18,9 @@ from spinenet.evaluate.spines import counts, detection_table, expected_calibrati
 from spinenet.evaluate.tracks import by_gap, by_size_change, count, error_runs, link_table
 from spinenet.io.table import read_table
 from spinenet.io.write import write_stack, write_table
-from spinenet.pipeline.evaluation import evaluate
+from spinenet.pipeline.evaluation import cluster_figures, evaluate, fair_tracks
 from spinenet.tables import CONTESTED, COVERAGE, LINKS, POINTS, SPINES, TRACES
+from tests.conftest import tracks_of
 
 SCORER = Path(
     os.environ.get("SPINENET_SCORER", Path(__file__).parents[2] / "../shared/accept/score.py")
@@ -412,6 +413,25 @@ def test_label_images_alone_are_truth_and_their_unknown_voxels_are_left_out(tmp_
     figures = evaluate(tmp_path / "truth", out)["figure"]
     assert "recall" in set(figures)
     assert "AP50" not in set(figures)
+
+
+def test_clusters_are_counted_in_both_and_only_of_what_could_be_scored():
+    """Of three new neighbours one was never scorable; found are two that are not neighbours."""
+    life = {1: "11", 2: "01", 3: "01", 4: "01", 5: "11"}
+    true_tracks = tracks_of(life).frame
+    rows = [
+        {"animal": "m1", "region": "r1", "track_id": k, "counts": k != 4}
+        for k, seen_in in life.items()
+        for _ in range(seen_in.count("1"))
+    ]
+    fair = fair_tracks(true_tracks, pd.DataFrame(rows))
+    assert sorted(fair.frame["track_id"].unique()) == [1, 2, 3, 5]
+    found = tracks_of({1: "11", 2: "01", 3: "11", 4: "01"})
+    assert cluster_figures(fair, found) == {
+        "clustered_fraction_true": 1,
+        "clustered_fraction_found": 0,
+        "clustered_inflation_points": -100,
+    }
 
 
 def test_tips_without_traces_are_refused(tmp_path, capsys):
