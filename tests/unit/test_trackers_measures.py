@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spinenet.evaluate.identity import identity_figures
-from tests.unit.test_evaluate import judged, seen, true
+from tests.unit.judged_spines import judged, seen, true
 
 ctc = pytest.importorskip("ctc_metrics.metrics")
 

@@ -1,0 +1,41 @@
+"""True and found spines on a line, judged: what tests of the evaluation begin with."""
+
+import pandas as pd
+
+from spinenet.evaluate.judge import judge
+from spinenet.tables import POINTS, SPINES, TRACES
+
+
+def true(session, track, x, *, y=0.0, z=5.0, point="head", **more):
+    place = {"z_um": z, "y_um": y, "x_um": x, "base_z_um": z, "base_y_um": y + 2, "base_x_um": x}
+    return {
+        "animal": "a",
+        "region": "r",
+        "session": session,
+        "track_id": track,
+        "dendrite_id": 0,
+        "point": point,
+        **place,
+        **more,
+    }
+
+
+def seen(session, track, x, *, y=0.0, z=5.0, probability=0.9, **more):
+    place = {"z_um": z, "y_um": y, "x_um": x, "base_z_um": z, "base_y_um": y + 2, "base_x_um": x}
+    return {
+        "animal": "a",
+        "region": "r",
+        "session": session,
+        "track_id": track,
+        "probability": probability,
+        **place,
+        **more,
+    }
+
+
+def judged(truth, found, nodes=(), dendrites=()):
+    sessions = pd.DataFrame(
+        [{"animal": "a", "region": "r", "session": s, "whole": not nodes} for s in (0, 1, 2)]
+    )
+    found = SPINES.frame([{"spine_id": i, **f} for i, f in enumerate(found)])
+    return judge(POINTS.frame(truth), found, TRACES.frame(nodes), sessions, dendrites)
