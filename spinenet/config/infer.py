@@ -79,6 +79,8 @@ class MatchConfig:
         the centre threshold: among many looks, a false alarm passes the threshold itself too easily
     lookback_share: a spine missed at first is found again from this share of the centre threshold
     min_snr: a shaft dimmer than this, over its noise, cannot show that a spine is absent
+    least_power: nor can a session in which a spine of that brightness would be found with less than
+        this probability
     """
 
     max_shift_um: float = 20.0
@@ -89,6 +91,7 @@ class MatchConfig:
     sure_share: float = 1.4
     lookback_share: float = 0.7
     min_snr: float = 4.0
+    least_power: float = 0.8
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pandas as pd
 from spinenet.config import MatchConfig
 from spinenet.geometry import from_line_frame, inside
 from spinenet.match.pins import NO_PINS, PERSON, Pins
+from spinenet.match.power import learn_sight
 from spinenet.match.view import Probe, SessionView, frames_of, track_by_spine
 from spinenet.match.warp import ArcWarp
 from spinenet.tables import SPINES
@@ -47,6 +48,8 @@ class Rules:
     before, that of tracks that are there and of places (M, 3) that are empty."""
 
     least_p: float
+    hidden: frozenset[int] = frozenset()
+    """Tracks whose spine might well be missed there: nothing found is no absence."""
     there: frozenset[int] = frozenset()
     empty_um: FloatArray = field(default_factory=lambda: NOWHERE)
 
@@ -63,6 +66,8 @@ def look_back(
     """Look at the predicted place of every track in every session that lacks it, but where a person
     said what is there."""
     homes = _homes(views, frames, track_of, warps)
+    heights = [v.spines.frame["probability"].to_numpy(float) for v in views]
+    sight = learn_sight(track_of, heights)
     missing: dict[tuple[int, int], tuple[Presence, float, float]] = {}
     new_views, new_frames, new_tracks = list(views), list(frames), list(track_of)
     track = track_by_spine(views, track_of)
@@ -96,7 +101,8 @@ def look_back(
             continue
         seen = view.probe(np.array(places), np.array([homes[k][0] for k in asked]))
         certain = frozenset(k for k in asked if (k, t) in there)
-        rules = Rules(lookback_p, certain, pins.empty_um.get(t, NOWHERE))
+        hidden = frozenset(k for k in asked if sight.power(k, t, lookback_p) < config.least_power)
+        rules = Rules(lookback_p, hidden, certain, pins.empty_um.get(t, NOWHERE))
         extra, numbers = _accept(view, seen, asked, homes, missing, t, rules)
         if extra:
             table = pd.concat([view.spines.frame, SPINES.frame(extra)], ignore_index=True)
@@ -167,10 +173,12 @@ def _accept(
                     "is. Say which of them is the same spine (same), or where it lies (add)."
                 )
             p, source = 1.0, PERSON
-        elif p < rules.least_p or _near(rules.empty_um, centre):
+        elif _near(rules.empty_um, centre) or (p < rules.least_p and k not in rules.hidden):
             missing[k, t] = (Presence.ABSENT, p, float(homes[k][1][0]))
             continue
-        elif _near(taken, centre):  # a neighbour hides the place: nothing says that it is empty
+        elif p < rules.least_p or _near(
+            taken, centre
+        ):  # too faint to be seen, or a neighbour hides it
             missing[k, t] = (Presence.NOT_SCORABLE, float("nan"), float(homes[k][1][0]))
             continue
         taken = np.vstack([taken, centre])

@@ -317,18 +317,21 @@ def test_a_head_can_change_its_dendrite():
 
 
 @pytest.mark.parametrize(
-    ("p", "y_um", "presence"),
+    ("p", "y_um", "faint", "presence"),
     [
-        (0.1, 8.0, "absent"),  # looked for and not there
-        (0.9, 6.6, "not_scorable"),  # what is seen there is the neighbour
-        (0.9, 8.0, None),  # found
+        (0.1, 8.0, False, "absent"),  # looked for and not there
+        (0.1, 8.0, True, "not_scorable"),  # so faint a spine might have been missed
+        (0.9, 6.6, False, "not_scorable"),  # what is seen there is the neighbour
+        (0.9, 8.0, False, None),  # found
+        (0.9, 8.0, True, None),  # found, however faint
     ],
 )
-def test_what_looking_back_says_of_a_place(p, y_um, presence):
+def test_what_looking_back_says_of_a_place(p, y_um, faint, presence):
     view = view_of(Dendrites((line((5, 5, 0), (5, 5, 20)),)), (0, 5, 6.5, 8))
     seen = Probe(np.array([p]), np.array([[5, y_um, 8.0]]), [{"dendrite_id": 0}])
     missing = {}
-    rows, found = _accept(view, seen, [3], {3: (0, np.array([8.0, 1, 0]))}, missing, 1, Rules(0.3))
+    rules = Rules(0.3, frozenset([3] if faint else []))
+    rows, found = _accept(view, seen, [3], {3: (0, np.array([8.0, 1, 0]))}, missing, 1, rules)
     assert [str(m[0]) for m in missing.values()] == ([presence] if presence else [])
     assert found == ([] if presence else [3])
     assert [r["source"] for r in rows] == ["lookback"] * len(found)

@@ -1,0 +1,68 @@
+"""Would a spine have been seen there, had it been there? Absence is known only where it would.
+
+The height of a spine's peak (as log odds) is taken to be its own plus the session's plus chance:
+faint spines in dim sessions are missed. What is own and what is the session's is learned from the
+sightings of the region itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm
+
+from spinenet.types import FloatArray, IntArray
+
+USUAL_SPREAD = 0.8
+"""Standard deviation of the log odds of one spine's peak over sessions, before any was seen."""
+USUAL_WEIGHT = 20
+"""How many repeated sightings weigh as much as that expectation."""
+ROUNDS = 10
+CLIP = 0.01
+
+
+@dataclass(frozen=True)
+class Sight:
+    """How well spines are seen: each track's own height (log odds), each session's, and chance."""
+
+    own: dict[int, float]
+    of_session: FloatArray
+    spread: float
+
+    def power(self, track: int, session: int, least_p: float) -> float:
+        """Probability that the peak of a track's spine would reach `least_p` in a session (by its
+        position), were it there."""
+        expected = self.own[track] + self.of_session[session]
+        return float(norm.sf((_log_odds(np.array(least_p)) - expected) / self.spread))
+
+
+def learn_sight(track_of: Sequence[IntArray], heights: Sequence[FloatArray]) -> Sight:
+    """From the tracks (K,) of every session's spines and the heights (K,) of their peaks.
+
+    Additive effects by turns (least squares), the sessions' drawn towards 0 by one sighting.
+    """
+    session = np.repeat(np.arange(len(track_of)), [len(k) for k in track_of])
+    track = np.concatenate(track_of)
+    value = _log_odds(np.concatenate(heights))
+    names, which = np.unique(track, return_inverse=True)
+    times = np.bincount(which, minlength=len(names))
+    repeated = times[which] > 1
+    of_session = np.zeros(len(track_of))
+    own = np.zeros(len(names))
+    n = np.bincount(session[repeated], minlength=len(track_of))
+    for _ in range(ROUNDS):
+        own = np.bincount(which, value - of_session[session], len(names)) / times
+        left = np.where(repeated, value - own[which], 0.0)
+        of_session = np.bincount(session, left, len(track_of)) / (n + 1)
+    left = (value - own[which] - of_session[session])[repeated]
+    free = max(int(repeated.sum()) - int((times > 1).sum()), 0)
+    variance = (USUAL_WEIGHT * USUAL_SPREAD**2 + float((left**2).sum())) / (USUAL_WEIGHT + free)
+    return Sight(dict(zip(names.tolist(), own.tolist(), strict=True)), of_session, variance**0.5)
+
+
+def _log_odds(p: FloatArray) -> FloatArray:
+    kept = np.clip(p, CLIP, 1 - CLIP)
+    out: FloatArray = np.log(kept / (1 - kept))
+    return out
