@@ -8,7 +8,8 @@ clustered share of new spines (contiguous, all regions pooled) is counted three 
 true tracks that a person could score; among the same as far as they were found, their identities
 known ("misses alone"); and as the program reports it. Inflation is the last less the first, with a
 95 % interval by drawing regions anew. A planted cluster counts as there if two of its members are
-new and in one cluster. With looking back before a spine is called absent, and without.
+new and in one cluster. With looking back before a spine is called absent, the same without asking
+whether it would have been seen (`match.least_power` 0), and without looking back.
 """
 
 from __future__ import annotations
@@ -44,6 +45,12 @@ PLAIN = TurnoverConfig(
 )
 RULE = "contiguous"
 DRAWS = 2000
+WAYS = {
+    "with": {},
+    "with, power not asked": {"least_power": 0.0},
+    "without": {"least_power": 0.0, "lookback_share": 1.0},
+}
+"""Of looking back: settings of `match`."""
 PLANTED = Table(TRACKS.file, TRACKS.row, (*TRACKS.columns, Column("planted", "int", "cluster")))
 
 
@@ -107,14 +114,14 @@ def planted_found(
     return out
 
 
-def run(share: float, snr: str, regions: int, folder: Path, lookback: float) -> dict:
+def run(share: float, snr: str, regions: int, folder: Path, way: dict[str, float]) -> dict:
     config = SimulateConfig(
         animals=regions, snr=snr, seed=7171, turnover=replace(PLAIN, clustered_share=share)
     )
     if not (folder / "sessions.csv").exists():
         write_experiment(config, folder)
     out = folder / "results"
-    how = ["--match.lookback_share", str(lookback), "--quiet"]
+    how = [f"--match.{name}={value}" for name, value in way.items()] + ["--quiet"]
     assert spinenet(["infer", str(folder / "sessions.csv"), "--out", str(out), *how]) == 0
     found = read_table(out / SPINES.file, SPINES)
     truth = read_truth(folder / "truth", "head", found)
@@ -170,8 +177,8 @@ def main() -> None:
     for snr in args.snr:
         for name, share in SHARES.items():
             folder = args.out / f"{snr}_{name.replace(' ', '_')}_{args.regions}"
-            for how, lookback in (("with", 0.7), ("without", 1.0)):
-                found = run(share, snr, args.regions, folder, lookback)
+            for how, way in WAYS.items():
+                found = run(share, snr, args.regions, folder, way)
                 rows.append({"snr": snr, "planted": name, "look-back": how, **found})
                 print(json.dumps(rows[-1]), flush=True)
     content = {"regions": args.regions, "rows": rows}
