@@ -101,9 +101,15 @@ def timed(run: Callable[[], object], clock: Callable[[], float] = time.perf_coun
 def net_share(run: Callable[[], object], net: SpineUNet, clock: Callable[[], float]) -> float:
     """Share of the time that is spent in the net."""
     marks: list[float] = []
+
+    def mark(sign: int) -> None:
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+        marks.append(sign * clock())
+
     hooks = [
-        net.register_forward_pre_hook(lambda *_: marks.append(-clock())),
-        net.register_forward_hook(lambda *_: marks.append(clock())),
+        net.register_forward_pre_hook(lambda *_: mark(-1)),
+        net.register_forward_hook(lambda *_: mark(1)),
     ]
     whole = timed(run, clock)
     for hook in hooks:

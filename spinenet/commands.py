@@ -106,8 +106,15 @@ def _walk(args: Namespace, stacks: list[StackFile], told: Told) -> int:
 def _with_corrections(told: Told, out: Path, given: str | None = None) -> Told:
     """What a person said of single spines: in the file given, else in the results folder."""
     from spinenet.io.corrections import read_corrections
+    from spinenet.tables import REVIEW
+    from spinenet.types import InputError
 
     path = Path(given) if given else out / "corrections.csv"
+    if path.resolve() == (out / REVIEW.file).resolve():
+        raise InputError(
+            f"{path} is written anew by every run, and what you filled in would be lost. Copy it "
+            f"to {out / 'corrections.csv'} and run without --corrections."
+        )
     if given or path.exists():
         return replace(told, corrections=read_corrections(path))
     return told

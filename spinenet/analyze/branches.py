@@ -50,33 +50,33 @@ def branching(nodes: pd.DataFrame | None) -> Branching:
     """
     if nodes is None:
         return NO_BRANCHES
+    return {key: _junctions(mine) for key, mine in _fullest(nodes).items()}
+
+
+def _fullest(nodes: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
+    """By animal and region the nodes of the session with most of them."""
     out = {}
     for (animal, region), mine in nodes.groupby(["animal", "region"]):
         fullest = mine["session"].value_counts().idxmax()
-        out[str(animal), str(region)] = _junctions(mine[mine["session"] == fullest])
+        out[str(animal), str(region)] = mine[mine["session"] == fullest]
     return out
 
 
 def _junctions(nodes: pd.DataFrame) -> tuple[Junction, ...]:
-    nodes = nodes.sort_values(["dendrite_id", "arc_length_um"])
-    points = nodes[["z_um", "y_um", "x_um"]].to_numpy(float)
-    arc = nodes["arc_length_um"].to_numpy(float)
-    whose = nodes["dendrite_id"].to_numpy(np.int64)
-    ends = {int(d): (arc[whose == d].min(), arc[whose == d].max()) for d in np.unique(whose)}
+    lines = {}
+    for d, mine in nodes.sort_values("arc_length_um").groupby("dendrite_id"):
+        points = mine[["z_um", "y_um", "x_um"]].to_numpy(float)
+        lines[int(d)] = points, mine["arc_length_um"].to_numpy(float), cKDTree(points / REACH_UM)
     found = []
-    for d in ends:
-        mine, others = np.flatnonzero(whose == d), np.flatnonzero(whose != d)
-        if not len(others):
-            continue
-        tree = cKDTree(points[others] / REACH_UM)
-        for end in (mine[0], mine[-1]):
-            far, k = tree.query(points[end] / REACH_UM)
-            at = others[int(k)]
-            if far <= 1:
-                mother, place = int(whose[at]), float(arc[at])
-                inside = min(abs(place - e) for e in ends[mother]) > END_UM
-                gap = float(np.linalg.norm(points[end] - points[at]))
-                found.append(Junction(d, float(arc[end]), mother, place, gap, inside))
+    for d, (points, arc, _) in lines.items():
+        for end in (0, -1):
+            for mother, (places, along, tree) in lines.items():
+                far, k = tree.query(points[end] / REACH_UM)
+                if mother == d or far > 1:
+                    continue
+                inside = min(along[k] - along[0], along[-1] - along[k]) > END_UM
+                gap = float(np.linalg.norm(points[end] - places[k]))
+                found.append(Junction(d, float(arc[end]), mother, float(along[k]), gap, inside))
     return _without_loops(sorted(found, key=lambda j: (not j.inside, j.gap_um, j.daughter)))
 
 
@@ -96,17 +96,22 @@ def branch_orders(
     branches: Branching, nodes: pd.DataFrame | None
 ) -> dict[tuple[str, str, int], int]:
     """By animal, region and dendrite how many others it stands on: 0 for one that branches off
-    none. Nothing is known without `dendrites.csv`."""
-    if nodes is None:
-        return {}
+    none; pieces that go on as one another count as one. Nothing is known without `dendrites.csv`.
+    """
     out = {}
-    for row in nodes.drop_duplicates(["animal", "region", "dendrite_id"]).itertuples(index=False):
-        key = str(row.animal), str(row.region)
-        mother = {j.daughter: j.mother for j in branches.get(key, ()) if j.inside}
-        order, at = 0, int(row.dendrite_id)
-        while at in mother and order < len(mother):
-            order, at = order + 1, mother[at]
-        out[*key, int(row.dendrite_id)] = order
+    for key, mine in _fullest(nodes).items() if nodes is not None else ():
+        dendrites = [int(d) for d in mine["dendrite_id"].unique()]
+        piece = {d: d for d in dendrites}
+        for j in branches.get(key, ()):
+            if not j.inside:
+                a, b = piece[j.daughter], piece[j.mother]
+                piece = {d: b if p == a else p for d, p in piece.items()}
+        mother = {piece[j.daughter]: piece[j.mother] for j in branches.get(key, ()) if j.inside}
+        for d in dendrites:
+            order, at = 0, piece[d]
+            while at in mother and order < len(mother):
+                order, at = order + 1, mother[at]
+            out[*key, d] = order
     return out
 
 
@@ -158,9 +163,12 @@ def grow(spans_um: Mapping[int, FloatArray], junctions: Sequence[Junction]) -> l
             cuts = [low, *(b for b in breaks if low < b < high), high]
             for a, b in zip(cuts[:-1], cuts[1:], strict=True):
                 ends = tuple(node_at.setdefault((d, at), len(node_at)) for at in (a, b))
-                # a daughter's gap to its mother is part of the way
+                # a daughter's gap to its mother is part of the way, at the span's own ends
                 low_gap, high_gap = (
-                    sum(g for e, g in gaps.items() if abs(e - at) <= END_UM) for at in (a, b)
+                    max((g for e, g in gaps.items() if abs(e - at) <= END_UM), default=0.0)
+                    if at in (low, high)
+                    else 0.0
+                    for at in (a, b)
                 )
                 stretches.append(Stretch(d, a - low_gap, b + high_gap, (ends[0], ends[1])))
     for j in junctions:

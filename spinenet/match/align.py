@@ -34,8 +34,8 @@ class Thumb:
 
 @dataclass(frozen=True)
 class Alignment:
-    """(3, 4) affine from a session's um to the reference's, the agreement that it reaches (0 to 1),
-    and whether that is enough for both to show the same field."""
+    """(3, 4) affine from a session's um to the reference's, the agreement that it reaches (at most
+    1), and whether that is enough for both to show the same field."""
 
     affine: FloatArray
     score: float

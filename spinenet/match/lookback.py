@@ -66,8 +66,13 @@ def look_back(
     """Look at the predicted place of every track in every session that lacks it, but where a person
     said what is there."""
     homes = _homes(views, frames, track_of, warps)
+    # a person's word says nothing of how bright a spine is
+    own = [(v.spines.frame["source"] != PERSON).to_numpy(bool) for v in views]
     heights = [v.spines.frame["probability"].to_numpy(float) for v in views]
-    sight = learn_sight(track_of, heights)
+    sight = learn_sight(
+        [k[mine] for k, mine in zip(track_of, own, strict=True)],
+        [h[mine] for h, mine in zip(heights, own, strict=True)],
+    )
     missing: dict[tuple[int, int], tuple[Presence, float, float]] = {}
     new_views, new_frames, new_tracks = list(views), list(frames), list(track_of)
     track = track_by_spine(views, track_of)

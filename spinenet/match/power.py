@@ -2,7 +2,8 @@
 
 The height of a spine's peak (as log odds) is taken to be its own plus the session's plus chance:
 faint spines in dim sessions are missed. What is own and what is the session's is learned from the
-sightings of the region itself.
+sightings of the region itself; a session in which hardly anything was seen is not known to be dim
+by them (`analyze.quality` looks for such sessions).
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ class Sight:
 
     def power(self, track: int, session: int, least_p: float) -> float:
         """Probability that the peak of a track's spine would reach `least_p` in a session (by its
-        position), were it there."""
+        position), were it there; 1 for what a person alone has seen."""
+        if track not in self.own:
+            return 1.0
         expected = self.own[track] + self.of_session[session]
         return float(norm.sf((_log_odds(np.array(least_p)) - expected) / self.spread))
 

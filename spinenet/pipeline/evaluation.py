@@ -71,9 +71,12 @@ def evaluate(
     figures = identity_figures(judged)
     if (results / LINKS.file).is_file():
         figures |= link_calibration(judged, read_table(results / LINKS.file, LINKS))
-    if (truth.folder / TRACKS.file).is_file() and not dendrites:
-        tracks = fair_tracks(read_table(truth.folder / TRACKS.file, TRACKS), judged.truth)
-        figures |= cluster_figures(tracks, Tracks(read_table(results / TRACKS.file, TRACKS)))
+    files = [folder / TRACKS.file for folder in (truth.folder, results)]
+    if all(f.is_file() for f in files) and not dendrites:
+        true, reported = (read_table(f, TRACKS) for f in files)
+        both = true[KEYS].drop_duplicates().merge(reported[KEYS].drop_duplicates(), on=KEYS)
+        tracks = fair_tracks(true.merge(both, on=KEYS), judged.truth)
+        figures |= cluster_figures(tracks, Tracks(reported.merge(both, on=KEYS)))
     n = int((judged.truth["counts"] & judged.truth["track_id"].notna()).sum())
     rows += [{"figure": k, "stratum": "all", "value": v, "n": n} for k, v in figures.items()]
     by_hand = len(found) > 0 and bool((found["source"] == PERSON).all())

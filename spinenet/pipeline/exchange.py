@@ -120,38 +120,34 @@ def _changes(edited: EditedGraph, machine: SpineGraph, name: str) -> list[dict[s
         {"action": "delete", "session": r["session"], **{c: r[c] for c in PLACE}}
         for r in gone.to_dict("records")
     ]
-    for k in np.flatnonzero(own == AWAY):
-        dendrite = edited.properties.get("dendrite_id", np.full(len(own), np.nan))[k]
-        home = {} if np.isnan(dendrite) else {"dendrite_id": int(dendrite)}
-        rows.append({"action": "add", "session": int(session[k]), **at(int(k), PLACE), **home})
+    rows += [
+        {"action": "add", "session": int(session[k]), **at(int(k), PLACE)}
+        for k in np.flatnonzero(own == AWAY)
+    ]
     chains = _chains(edited, session, name)
-    track = nodes["track_id"].astype("Int64")
-    links = {frozenset(e) for e in machine.edges[[FROM, TO]].to_numpy().tolist()}
+    links = machine.edges[[FROM, TO]].to_numpy(np.int64)
+    known = {frozenset(e) for e in links.tolist()}
     for a, b in edited.edges:
-        if frozenset((int(own[a]), int(own[b]))) not in links:
+        if frozenset((int(own[a]), int(own[b]))) not in known:
             rows.append(about("same", int(a), int(b)))
-    of_track: dict[int, list[int]] = {}
-    for k in np.argsort(session, kind="stable"):
-        if own[k] != AWAY and pd.notna(track[own[k]]):
-            of_track.setdefault(int(track[own[k]]), []).append(int(k))
-    for members in of_track.values():
-        for a, b in zip(members[:-1], members[1:], strict=True):
-            if chains[a] != chains[b]:
-                rows.append(about("different", a, b))
+    kept = {int(node): k for k, node in enumerate(own) if node != AWAY}
+    for a, b in links.tolist():
+        if a in kept and b in kept and chains[kept[a]] != chains[kept[b]]:
+            rows.append(about("different", kept[a], kept[b]))
     return rows
 
 
 def _sessions(edited: EditedGraph, machine: SpineGraph, name: str) -> IntArray:
-    """(N,) the session of every node: what it says, else its place in their order."""
+    """(N,) the session of every node, by its place in their order: other programs fill further
+    properties of new nodes with defaults."""
     known = np.array([s.index for s in machine.sessions])
-    said = edited.properties.get("session", np.full(len(edited.t), np.nan))
     odd = (edited.t < 0) | (edited.t >= len(known))
     if odd.any():
         raise InputError(
             f"{name}: node {edited.node[odd][0]} is at t {edited.t[odd][0]}; 0 to "
             f"{len(known) - 1} were expected, the {len(known)} sessions in their order."
         )
-    session: IntArray = np.where(np.isnan(said), known[edited.t], said).astype(np.int64)
+    session: IntArray = known[edited.t]
     return session
 
 

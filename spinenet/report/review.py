@@ -1,7 +1,7 @@
 """What a person should look at first: what would change the answer, and what the machine doubts.
 
-Rows are in the form of corrections.csv with a blank action, so that the same file, actions filled
-where the machine is wrong, can be given back.
+Rows are in the form of corrections.csv with a blank action, so that a copy, actions filled in where
+the machine is wrong, can be given back.
 """
 
 from __future__ import annotations

@@ -120,6 +120,14 @@ def test_a_line_said_twice_and_crowded_additions(results, small_experiment, tmp_
     assert kept[0] == kept[1]
 
 
+def test_the_list_of_what_to_look_at_is_not_taken_from_where_it_is_written(
+    results, small_experiment, capsys
+):
+    how = ["--out", results, "--corrections", results / "review.csv"]
+    assert run(small_experiment / "sessions.csv", *how) == BAD_INPUT
+    assert "written anew by every run" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [

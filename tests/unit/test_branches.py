@@ -59,6 +59,25 @@ def test_a_dendrite_that_goes_on_is_no_branch():
     assert set(branch_orders(branching(drawn), drawn).values()) == {0}
 
 
+def test_a_daughter_in_two_pieces_has_one_order():
+    drawn = nodes(MOTHER, ((2, 20), (12, 20)), ((13, 20), (32, 20)))
+    orders = branch_orders(branching(drawn), drawn)
+    assert [orders[*KEY, d] for d in range(3)] == [0, 1, 1]
+
+
+def test_two_daughters_side_by_side_both_stand_on_the_mother():
+    drawn = nodes(MOTHER, ((2, 20), (20, 12)), ((2, 21), (20, 30)))
+    orders = branch_orders(branching(drawn), drawn)
+    assert [orders[*KEY, d] for d in range(3)] == [0, 1, 1]
+
+
+def test_a_gap_is_counted_once_though_a_twig_stands_beside_it():
+    drawn = nodes(MOTHER, DAUGHTER, ((4, 22), (4, 34)))
+    spans = {0: np.array([[0.0, 40.0]]), 1: np.array([[0.0, 30.0]]), 2: np.array([[0.0, 12.0]])}
+    (tree,) = grow(spans, branching(drawn)[KEY])
+    assert tree.tree.total_um == pytest.approx(40 + (30 + 2) + (12 + 2))
+
+
 def test_two_that_meet_twice_are_joined_once():
     ring = nodes(((0, 0), (0, 20)), ((2, 20), (2, 0)))
     assert len(branching(ring)[KEY]) == 1

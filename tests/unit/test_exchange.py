@@ -15,6 +15,7 @@ from spinenet.io.write import write_stack, write_table
 from spinenet.tables import CORRECTIONS, SPINES, TRACKS
 
 geff = pytest.importorskip("geff")
+zarr = pytest.importorskip("zarr")
 
 #        track: (z, y, x) of its spine in sessions 0, 1, 2; None where it is absent
 SPINES_AT = {
@@ -57,7 +58,7 @@ def export(results, kind, out):
     return main(["export", str(results), "--format", kind, "--out", str(out)])
 
 
-def edit(results, out, *, keep=lambda row: True, add=(), cut=(), join=()):
+def edit(results, out, *, keep=lambda row: True, add=(), cut=(), join=(), told_session=None):
     """The exported graph after a person's edits, written by networkx as other programs do.
 
     Spines are named (track, session).
@@ -73,7 +74,8 @@ def edit(results, out, *, keep=lambda row: True, add=(), cut=(), join=()):
     graph.add_edges_from([(name[a], name[b], {"p_link": 1.0, "gap": 1}) for a, b in join])
     some = next(iter(graph.nodes(data=True)))[1]
     for k, (t, z, y, x) in enumerate(add):
-        graph.add_node(900 + k, **(some | {"t": t, "session": t, "z": z, "y": y, "x": x}))
+        session = t if told_session is None else told_session
+        graph.add_node(900 + k, **(some | {"t": t, "session": session, "z": z, "y": y, "x": x}))
     edited = out / "edited.geff"
     geff.write(graph, edited, metadata=meta)
     return edited
@@ -101,9 +103,10 @@ def test_geff_has_its_axes_units_links_and_says_whose_it_is(results, tmp_path):
     assert {d["p_link"] for *_, d in graph.edges(data=True)} == {0.9}
 
 
-def test_geff_written_again_replaces_the_old_one(results, tmp_path):
-    for _ in range(2):
-        assert export(results, "geff", tmp_path / "out") == DONE
+def test_a_geff_that_may_have_been_edited_is_not_written_over(results, tmp_path, capsys):
+    assert export(results, "geff", tmp_path / "out") == DONE
+    assert export(results, "geff", tmp_path / "out") == BAD_INPUT
+    assert "may have been edited" in capsys.readouterr().err
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["m1_r-1.geff"]
 
 
@@ -177,6 +180,35 @@ def test_an_edge_made_is_same_and_what_it_took_apart_different(results, tmp_path
         ("different", 1, 10.5, 2, 11.0),
         ("different", 0, 20.0, 2, 21.0),
     }
+
+
+def test_a_spine_taken_out_of_the_middle_of_a_track_says_nothing_of_its_ends(results, tmp_path):
+    edited = edit(results, tmp_path / "out", keep=lambda who: who != (5, 1))
+    found = corrections(results, edited, tmp_path / "told.csv")
+    assert found["action"].tolist() == ["delete"]
+
+
+def test_a_new_spine_is_where_its_t_says_whatever_was_filled_in_besides(results, tmp_path):
+    edited = edit(results, tmp_path / "out", add=[(1, 2.0, 6.0, 20.4)], told_session=0)
+    (row,) = corrections(results, edited, tmp_path / "told.csv").to_dict("records")
+    assert (row["action"], row["session"]) == ("add", 1)
+    assert np.isnan(row["dendrite_id"])
+
+
+def test_a_spine_without_a_place_is_refused(results, tmp_path, capsys):
+    edited = edit(results, tmp_path / "out", add=[(1, float("nan"), 6.0, 20.4)])
+    how = ["--results", str(results), "--out", str(tmp_path / "told.csv")]
+    assert main(["import", str(edited), *how]) == BAD_INPUT
+    assert "node 900 lacks t, z, y or x" in capsys.readouterr().err
+
+
+def test_an_edge_to_nowhere_is_refused(results, tmp_path, capsys):
+    edited = edit(results, tmp_path / "out")
+    ids = zarr.open_array(edited / "edges" / "ids", mode="r+")
+    ids[0] = [0, 99]
+    how = ["--results", str(results), "--out", str(tmp_path / "told.csv")]
+    assert main(["import", str(edited), *how]) == BAD_INPUT
+    assert "from node 0 to 99" in capsys.readouterr().err
 
 
 def test_corrections_are_never_overwritten(results, tmp_path, capsys):

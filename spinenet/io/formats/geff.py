@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -46,7 +45,6 @@ class EditedGraph:
     place_um: (N, 3) z, y, x
     t: (N,) value of the time axis
     edges: (E, 2) rows of the nodes, the earlier first
-    properties: of the nodes, nan where missing
     animal, region: blank where spinenet did not write the file
     """
 
@@ -54,20 +52,24 @@ class EditedGraph:
     place_um: FloatArray
     t: IntArray
     edges: IntArray
-    properties: Mapping[str, FloatArray]
     animal: str
     region: str
 
 
 def write_geff(path: Path, graph: SpineGraph) -> Path:
-    """A folder that ends in `.geff`; one that is there is replaced.
+    """A new folder that ends in `.geff`.
 
     Raises
     ------
     InputError
-        If the package `geff` is not installed.
+        If the package `geff` is not installed, or the folder exists: a person may have edited it.
     """
     geff, spec = _library()
+    if path.exists():
+        raise InputError(
+            f"{path} exists, and may have been edited: it is not written over. Move it away, or "
+            "give another --out."
+        )
     nodes, edges = graph.nodes, graph.edges
     space = {f"{axis}_um": axis for axis in "zyx"}
     axes = [spec.Axis(name="t", type="time", unit="frame")]
@@ -98,8 +100,6 @@ def write_geff(path: Path, graph: SpineGraph) -> Path:
             {name: _values(edges[name]) for name in ("p_link", "gap") if edges[name].notna().any()},
             metadata,
         )
-        if path.exists():
-            shutil.rmtree(path)
         os.replace(aside, path)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -142,7 +142,7 @@ def read_geff(path: Path) -> EditedGraph:
             "zarr files), as `spinenet export` or a tracking program writes it."
         ) from error
     axes = {a.name: a for a in found["metadata"].axes or ()}
-    props = {name: _floats(p) for name, p in found["node_props"].items()}
+    props = {name: _floats(p) for name, p in found["node_props"].items() if name in axes}
     missing = [a for a in "tzyx" if a not in axes or a not in props]
     if missing:
         raise InputError(
@@ -151,13 +151,27 @@ def read_geff(path: Path) -> EditedGraph:
         )
     place = np.stack([props[a] * _um(path, axes[a]) for a in "zyx"], axis=1)
     node = found["node_ids"].astype(np.int64)
+    nowhere = ~np.isfinite(np.c_[place, props["t"]]).all(axis=1)
+    if nowhere.any():
+        raise InputError(
+            f"{path}: node {node[nowhere][0]} lacks t, z, y or x. A spine needs all four: a node "
+            "added in a view of one plane is the usual cause. Fill its place or delete it."
+        )
+    ends = found["edge_ids"].astype(np.int64).reshape(-1, 2)
+    loose = ~np.isin(ends, node).all(axis=1)
+    if loose.any():
+        a, b = ends[loose][0]
+        raise InputError(
+            f"{path}: the edge from node {a} to {b} ends at a node that is not there. Delete it, "
+            "or save the graph again in the program that wrote it."
+        )
     order = np.argsort(node)
-    edges = order[np.searchsorted(node[order], found["edge_ids"].astype(np.int64))]
+    edges = order[np.searchsorted(node[order], ends)]
     t = props["t"].astype(np.int64)
     edges = np.where((t[edges[:, 0]] <= t[edges[:, 1]])[:, None], edges, edges[:, ::-1])
     about = (found["metadata"].extra or {}).get("spinenet", {})
     where = str(about.get("animal", "")), str(about.get("region", ""))
-    return EditedGraph(node, place, t, edges.reshape(-1, 2), props, *where)
+    return EditedGraph(node, place, t, edges.reshape(-1, 2), *where)
 
 
 def _floats(prop: Any) -> FloatArray:
