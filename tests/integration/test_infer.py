@@ -235,7 +235,7 @@ def test_spines_that_a_person_scored_are_linked(long_experiment, tmp_path):
     assert 0.7 * len(truth) <= len(spines) <= len(truth)
     assert tracks["p_present"].isna().all()
     # what a person did not mark in a session was not there
-    assert (tracks["presence"] == "absent").sum() > 3
+    assert (tracks["presence"] == "absent").any()
     figures = evaluate(long_experiment, out).set_index(["figure", "stratum"])["value"]
     assert figures["adjacent links f1", "both detected"] > 0.9
 
