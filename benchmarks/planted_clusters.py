@@ -4,9 +4,10 @@
 
 Simulated regions of five sessions (the simulator of training, seeds apart), in which none, few or a
 third of the new spines are planted beside an earlier new one; chance makes clusters besides. The
-clustered share of new spines (contiguous, all regions pooled) is counted three times: among the
-true tracks that a person could score; among the same as far as they were found, their identities
-known ("misses alone"); and as the program reports it. Inflation is the last less the first, with a
+clustered share of new spines (contiguous, all regions pooled) is counted four times: among the true
+tracks that a person could score; among the same as far as they were found, their identities known
+("misses alone"); as the program reports it, spines left out that are true but that nobody could
+score ("reported"); and with them ("reported, all"). Inflation is the third less the first, with a
 95 % interval by drawing regions anew. A planted cluster counts as there if two of its members are
 new and in one cluster. With looking back before a spine is called absent, the same without asking
 whether it would have been seen (`match.least_power` 0), and without looking back.
@@ -129,17 +130,24 @@ def run(share: float, snr: str, regions: int, folder: Path, way: dict[str, float
     annotated = truth.sessions[KEYS].assign(whole=True)
     judged = judge(truth.spines, found, truth.nodes, annotated)
     fair = fair_tracks(tracks, judged.truth)
+    reported, names = read_table(out / TRACKS.file, TRACKS), true_names(judged)
+    scorable = set(zip(fair.frame["animal"], fair.frame["track_id"], strict=True))
+    hidden = [
+        names.get(key) is not None and (key[0], names[key]) not in scorable
+        for key in zip(reported["animal"], reported["track_id"], strict=True)
+    ]
     by = {
         "true": clustered(fair),
         "misses alone": clustered(found_alone(fair, judged)),
-        "reported": clustered(Tracks(read_table(out / TRACKS.file, TRACKS))),
+        "reported": clustered(Tracks(reported[~np.array(hidden)].reset_index(drop=True))),
+        "reported, all": clustered(Tracks(reported)),
     }
     mine = fair.frame[fair.frame["planted"] >= 0].groupby(["animal", "planted"])["track_id"]
     there = {(str(a), int(p)): set(map(int, ids)) for (a, p), ids in mine.unique().items()}
     planted = {k: members for k, members in there.items() if len(members) > 1}
     planted = {k: planted[k] for k in planted_found(planted, by["true"])}
     kept = planted_found(planted, by["misses alone"])
-    reported = planted_found(planted, by["reported"], true_names(judged))
+    seen = planted_found(planted, by["reported"], names)
     sums = {k: t.groupby("animal")[["new", "clustered"]].sum() for k, t in by.items()}
     return {
         "new spines": {k: int(s["new"].sum()) for k, s in sums.items()},
@@ -147,7 +155,7 @@ def run(share: float, snr: str, regions: int, folder: Path, way: dict[str, float
         "inflation": inflation(sums["true"], sums["reported"]),
         "planted clusters": len(planted),
         "left by misses alone": len(kept),
-        "of these reported": len(kept & reported),
+        "of these reported": len(kept & seen),
     }
 
 
