@@ -1,4 +1,5 @@
-"""The commands of `spinenet`: what each is told, and what it does."""
+"""The commands of `spinenet`: what each is told, and what it does. Those beside the main road are
+in `side_commands`."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spinenet import __version__
+from spinenet import side_commands as side
+from spinenet.side_commands import settings_of
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from spinenet.io.sessions import StackFile
     from spinenet.pipeline import Told
 
-DONE, FAULT, BAD_INPUT, SOME_FAILED = 0, 1, 2, 3
+DONE, FAULT = side.DONE, side.FAULT
+BAD_INPUT, SOME_FAILED = side.BAD_INPUT, side.SOME_FAILED
 
 
 def make_parser(name: str, summary: str) -> ArgumentParser:
@@ -94,7 +97,7 @@ def _walk(args: Namespace, stacks: list[StackFile], told: Told) -> int:
     from spinenet.pipeline import infer
     from spinenet.progress import Stages
 
-    config = _settings(InferConfig, args)
+    config = settings_of(InferConfig, args)
     told = _with_corrections(told, Path(args.out), args.corrections)
     with Stages(quiet=args.quiet) as stages:
         outcome = infer(stacks, Path(args.out), config, args.device, stages, told)
@@ -118,11 +121,6 @@ def _with_corrections(told: Told, out: Path, given: str | None = None) -> Told:
     if given or path.exists():
         return replace(told, corrections=read_corrections(path))
     return told
-
-
-def _settings(kind: Any, args: Namespace) -> Any:
-    """The part of the parsed arguments that is this settings dataclass."""
-    return kind(**{name: getattr(args, name) for name in kind.__dataclass_fields__})
 
 
 def _print_numbers(outcome: Any) -> None:
@@ -186,7 +184,7 @@ def _simulate(args: Namespace) -> int:
     from spinenet.config import SimulateConfig
     from spinenet.io.experiment import write_experiment
 
-    stacks = write_experiment(_settings(SimulateConfig, args), Path(args.out))
+    stacks = write_experiment(settings_of(SimulateConfig, args), Path(args.out))
     print(f"stacks: {stacks}")
     return DONE
 
@@ -234,11 +232,11 @@ def _train(args: Namespace) -> int:
     if args.what == "segment":
         from spinenet.training.segment_fit import train_segment
 
-        weights, scores = train_segment(_settings(TrainSegmentConfig, told), *run)
+        weights, scores = train_segment(settings_of(TrainSegmentConfig, told), *run)
     else:
         from spinenet.training.match_fit import train_match
 
-        weights, scores = train_match(_settings(TrainMatchConfig, told), *run)
+        weights, scores = train_match(settings_of(TrainMatchConfig, told), *run)
     for name, value in scores.items():
         print(f"{value:9.3f}  {name}")
     print(f"weights: {weights}")
@@ -273,81 +271,6 @@ def _evaluate(args: Namespace) -> int:
     return DONE
 
 
-def _add_export(parser: ArgumentParser) -> None:
-    from spinenet.config import ExportFormat
-
-    parser.add_argument("results", type=str, help="folder that infer or link wrote")
-    parser.add_argument("--format", type=ExportFormat, default="geff", help="for which program")
-    parser.add_argument("--out", type=str, required=True, help="folder; one file per region")
-
-
-def _export(args: Namespace) -> int:
-    from spinenet.pipeline.exchange import export
-
-    for path in export(Path(args.results), args.format, Path(args.out)):
-        print(path)
-    return DONE
-
-
-def _add_import(parser: ArgumentParser) -> None:
-    parser.add_argument("edited", type=str, help="GEFF folder, exported and edited elsewhere")
-    parser.add_argument("--results", type=str, required=True, help="what it was exported from")
-    parser.add_argument("--out", type=str, required=True, help="a new file of corrections (CSV)")
-
-
-def _import(args: Namespace) -> int:
-    from spinenet.pipeline.exchange import corrections_from
-
-    found = corrections_from(Path(args.edited), Path(args.results), Path(args.out))
-    counts = found["action"].value_counts()
-    told = ", ".join(f"{n} {action}" for action, n in counts.items()) or "nothing was changed"
-    print(f"{args.out}: {told}")
-    return DONE
-
-
-def _add_power(parser: ArgumentParser) -> None:
-    from spinenet.config import PowerConfig
-
-    parser.add_class_arguments(PowerConfig, None)
-    parser.add_argument("--seed", type=int, default=0)
-
-
-def _power(args: Namespace) -> int:
-    from spinenet.analyze.power import plan
-    from spinenet.config import PowerConfig
-
-    config = _settings(PowerConfig, args)
-    for found in plan(config, args.seed):
-        animals = found.animals or config.most_animals
-        enough = "" if found.animals else " are not enough"
-        print(
-            f"{found.dendrites:3d} dendrites per animal: {animals} animals per group{enough} "
-            f"(power {found.by_animals[animals]:.2f} +- {found.error:.2f})",
-            flush=True,
-        )
-    return DONE
-
-
-def _add_doctor(parser: ArgumentParser) -> None:
-    parser.add_argument("--device", type=str, default="auto", help="auto, cpu or cuda")
-
-
-def _doctor(args: Namespace) -> int:
-    import torch
-
-    from spinenet.io.weights import load_segment_weights
-    from spinenet.models.unet3d import autocast_dtype
-    from spinenet.segment.predict import pick_device
-
-    device = pick_device(args.device)
-    weights = load_segment_weights("default")
-    print(f"spinenet {__version__}, torch {torch.__version__}, Python {sys.version.split()[0]}")
-    print(f"CUDA available: {torch.cuda.is_available()}; computing on {device}")
-    print(f"precision: {autocast_dtype(device)}")
-    print(f"weights: {weights.name}, sha256 {weights.sha256}")
-    return DONE
-
-
 Add = Callable[["ArgumentParser"], None]
 Run = Callable[[Namespace], int]
 COMMANDS: dict[str, tuple[Add, Run, str]] = {
@@ -358,8 +281,12 @@ COMMANDS: dict[str, tuple[Add, Run, str]] = {
     "train": (_add_train, _train, "train the segmentation net or the matching head"),
     "simulate": (_add_simulate, _simulate, "make stacks with exact truth"),
     "evaluate": (_add_evaluate, _evaluate, "score results against true spines"),
-    "export": (_add_export, _export, "results for other programs: GEFF, TrackMate, MapManager"),
-    "import": (_add_import, _import, "an edited GEFF as corrections"),
-    "power": (_add_power, _power, "how many animals and dendrites a study needs"),
-    "doctor": (_add_doctor, _doctor, "what this machine and installation can do"),
+    "export": (
+        side.add_export,
+        side.run_export,
+        "results for other programs: GEFF, TrackMate, MapManager",
+    ),
+    "import": (side.add_import, side.run_import, "an edited GEFF as corrections"),
+    "power": (side.add_power, side.run_power, "how many animals and dendrites a study needs"),
+    "doctor": (side.add_doctor, side.run_doctor, "what this machine and installation can do"),
 }
