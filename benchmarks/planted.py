@@ -161,6 +161,7 @@ def _view(volume: Volume, dendrites: Dendrites, heads: FloatArray) -> SessionVie
     def portray(points_um: FloatArray, home: IntArray) -> np.ndarray:
         return portraits(volume, points_um, dendrites, home, background)
 
+    # looking back would find spines besides, and linkers are compared on identical detections
     def no_probe(points_um: FloatArray, home: IntArray) -> None:
         raise NotImplementedError("planted spines are not looked for")
 

@@ -88,8 +88,13 @@ def _without_loops(found: list[Junction]) -> tuple[Junction, ...]:
         a, b = part[j.daughter], part[j.mother]
         if a != b:
             kept.append(j)
-            part = {d: b if p == a else p for d, p in part.items()}
+            part = _merged(part, a, b)
     return tuple(kept)
+
+
+def _merged(part: dict[int, int], a: int, b: int) -> dict[int, int]:
+    """Parts by dendrite, part `a` made one with `b`."""
+    return {d: b if p == a else p for d, p in part.items()}
 
 
 def branch_orders(
@@ -104,8 +109,7 @@ def branch_orders(
         piece = {d: d for d in dendrites}
         for j in branches.get(key, ()):
             if not j.inside:
-                a, b = piece[j.daughter], piece[j.mother]
-                piece = {d: b if p == a else p for d, p in piece.items()}
+                piece = _merged(piece, piece[j.daughter], piece[j.mother])
         mother = {piece[j.daughter]: piece[j.mother] for j in branches.get(key, ()) if j.inside}
         for d in dendrites:
             order, at = 0, piece[d]

@@ -39,11 +39,6 @@ class Tree:
         return table
 
 
-def segment(length_um: float) -> Tree:
-    """A dendrite without branches."""
-    return Tree(np.array([[0, 1]]), np.array([length_um]))
-
-
 def network_k(
     tree: Tree, edge: IntArray, offset_um: FloatArray, radii_um: FloatArray
 ) -> FloatArray:

@@ -181,9 +181,8 @@ def _accept(
         elif _near(rules.empty_um, centre) or (p < rules.least_p and k not in rules.hidden):
             missing[k, t] = (Presence.ABSENT, p, float(homes[k][1][0]))
             continue
-        elif p < rules.least_p or _near(
-            taken, centre
-        ):  # too faint to be seen, or a neighbour hides it
+        # too faint to be seen, or a neighbour hides it
+        elif p < rules.least_p or _near(taken, centre):
             missing[k, t] = (Presence.NOT_SCORABLE, float("nan"), float(homes[k][1][0]))
             continue
         taken = np.vstack([taken, centre])

@@ -6,31 +6,18 @@ from spinenet.evaluate.judge import judge
 from spinenet.tables import POINTS, SPINES, TRACES
 
 
-def true(session, track, x, *, y=0.0, z=5.0, point="head", **more):
+def spine(session, track, x, y, z):
+    """What a true and a found spine have in common; the base lies 2 um beside."""
     place = {"z_um": z, "y_um": y, "x_um": x, "base_z_um": z, "base_y_um": y + 2, "base_x_um": x}
-    return {
-        "animal": "a",
-        "region": "r",
-        "session": session,
-        "track_id": track,
-        "dendrite_id": 0,
-        "point": point,
-        **place,
-        **more,
-    }
+    return {"animal": "a", "region": "r", "session": session, "track_id": track, **place}
+
+
+def true(session, track, x, *, y=0.0, z=5.0, point="head", **more):
+    return spine(session, track, x, y, z) | {"dendrite_id": 0, "point": point, **more}
 
 
 def seen(session, track, x, *, y=0.0, z=5.0, probability=0.9, **more):
-    place = {"z_um": z, "y_um": y, "x_um": x, "base_z_um": z, "base_y_um": y + 2, "base_x_um": x}
-    return {
-        "animal": "a",
-        "region": "r",
-        "session": session,
-        "track_id": track,
-        "probability": probability,
-        **place,
-        **more,
-    }
+    return spine(session, track, x, y, z) | {"probability": probability, **more}
 
 
 def judged(truth, found, nodes=(), dendrites=()):

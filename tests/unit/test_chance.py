@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from spinenet.analyze.clusters import find_roles
-from spinenet.analyze.network import Tree, network_k, segment
+from spinenet.analyze.network import Tree, network_k
 from spinenet.analyze.nulls import (
     free_stretches,
     segment_dispersion,
@@ -22,6 +22,8 @@ from spinenet.synthetic.cohort import simulate_cohort
 from spinenet.tables import COVERAGE, SPINES
 from spinenet.types import Tracks
 from tests.conftest import one, tracks_of
+
+UNBRANCHED = Tree(np.array([[0, 1]]), np.array([60.0]))
 
 FAST = AnalyzeConfig(n_shuffles=400, n_draws=20)
 
@@ -106,7 +108,7 @@ def scattered(tree, n, rng):
 @pytest.mark.parametrize(
     "tree",
     [
-        segment(60.0),
+        UNBRANCHED,
         Tree(np.array([[0, 1], [1, 2], [1, 3]]), np.array([30.0, 20.0, 25.0])),
     ],
     ids=["straight", "branched"],
@@ -129,7 +131,7 @@ def test_k_by_hand_on_a_branched_dendrite():
 
 def test_paired_spines_raise_k():
     arc = np.r_[np.arange(5, 60, 10.0), np.arange(6, 60, 10.0)]
-    found = network_k(segment(60.0), np.zeros(len(arc), int), arc, np.array([2.0]))
+    found = network_k(UNBRANCHED, np.zeros(len(arc), int), arc, np.array([2.0]))
     # six pairs, seen from either side, half a weight each: as many places lie on the other side
     assert found.tolist() == [[pytest.approx(6.0), pytest.approx(12 * 11 / 60)]]
 
