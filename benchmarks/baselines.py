@@ -1,6 +1,6 @@
 """spinenet beside what a user would pick instead: the same patches, training time and judge.
 
-    python benchmarks/baselines.py [--minutes 20] [--out FOLDER]
+    python benchmarks/baselines.py [--minutes 20] [--recipes DeepD3 ...] [--out FOLDER]
 
 The recipes are in benchmarks/recipes.py. Each is trained from nothing on the same simulated
 patches (configs/segment.yaml, with patches for two cores) for the same processor time of one
@@ -96,6 +96,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "baselines")
+    recipes = {r.__name__: r for r in (Spinenet, DeepD3, NnUNet, Blobs)}
+    parser.add_argument("--recipes", nargs="+", choices=recipes, default=list(recipes))
     args = parser.parse_args()
     keep_freed_memory()
     torch.set_num_threads(1)
@@ -111,8 +113,10 @@ def main() -> None:
         tests[snr] = args.out / snr
         tests[snr].mkdir(parents=True, exist_ok=True)
         variant.write(tests[snr], snr, 8)
-    rows = {}
-    for recipe in (Spinenet(), DeepD3(), NnUNet(), Blobs()):
+    path = ROOT / "benchmarks" / "baselines.json"
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    rows = kept["recipes"] if kept.get("minutes") == args.minutes else {}
+    for recipe in (recipes[name]() for name in args.recipes):
         steps = recipe.fit(config, args.minutes * 60)
         place = args.out / "found" / type(recipe).__name__
         chosen = scores(detect(recipe, choose), choose / "truth", place, "head")["f1"].idxmax()
@@ -124,13 +128,12 @@ def main() -> None:
         row["real f1 at best"] = real["f1"].max()
         rows[recipe.name] = row
         print(json.dumps({recipe.name: row}), flush=True)
+        content = {"minutes": args.minutes, "recipes": rows}
+        path.write_text(json.dumps(content, indent=1, default=float) + "\n")
     names = list(next(iter(rows.values())))
     print("| recipe | " + " | ".join(names) + " |\n|---|" + "---|" * len(names))
     for name, row in rows.items():
         print(f"| {name} | " + " | ".join(f"{row[n]:.4g}" for n in names) + " |")
-    content = {"minutes": args.minutes, "recipes": rows}
-    path = ROOT / "benchmarks" / "baselines.json"
-    path.write_text(json.dumps(content, indent=1, default=float) + "\n")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ DRAWS = 2000
 WAYS = {
     "with": {},
     "with, power not asked": {"least_power": 0.0},
-    "without": {"least_power": 0.0, "lookback_share": 1.0},
+    "without": {"least_power": 0.0, "lookback_share": 1.0, "between_share": 1.0},
 }
 """Of looking back: settings of `match`."""
 PLANTED = Table(TRACKS.file, TRACKS.row, (*TRACKS.columns, Column("planted", "int", "cluster")))

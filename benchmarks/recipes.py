@@ -163,11 +163,11 @@ class TwoDecoders(nn.Module):
 
 
 class DeepD3:
-    """Area and reach are the defaults of its program, the peak is fitted; the width is that of
-    spinenet's net."""
+    """The peak is fitted; the flood ends where its program ends it, or at half a lower peak; the
+    width is that of spinenet's net."""
 
     name = "2-D U-Net with two decoders, flood fill (DeepD3's recipe)"
-    thresholds = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    thresholds = (0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
     area, reach_px = 0.25, 10
 
     def __init__(self) -> None:
@@ -201,7 +201,7 @@ class DeepD3:
         top = (p == ndimage.maximum_filter(p, 3)) & (p >= threshold)
         seeds = np.argwhere(top)
         seeds = seeds[np.argsort(-p[tuple(seeds.T)], kind="stable")]
-        free = p >= self.area
+        free = p >= min(self.area, threshold / 2)
         places, sure = [], []
         for seed in seeds:
             if not free[tuple(seed)]:
@@ -286,7 +286,7 @@ class Blobs:
     """Nothing to train; the response from which a blob is a spine is fitted."""
 
     name = "blobs (Laplacian of Gaussian)"
-    thresholds = (0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2)
+    thresholds = (0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.3, 0.4)
     head_um = np.array([0.7, 0.22, 0.22])
     shaft_um = 0.25
 
@@ -324,7 +324,7 @@ class Spinenet:
     """The net alone, without the chain that follows it; its averaged weights."""
 
     name = "spinenet, the net alone"
-    thresholds = tuple(np.round(np.arange(0.1, 0.81, 0.05), 2).tolist())
+    thresholds = tuple(np.round(np.arange(0.05, 0.81, 0.05), 2).tolist())
 
     def __init__(self) -> None:
         self.net = SpineUNet()

@@ -37,7 +37,7 @@ class SegmentConfig:
     shaft_threshold: float | None = None
     spine_threshold: float | None = None
     centre_threshold: float | None = None
-    tile_mvox: float = 5.0
+    tile_mvox: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,10 @@ class MatchConfig:
     sure_share: over three or more sessions a spine counts if it was once seen at this multiple of
         the centre threshold: among many looks, a false alarm passes the threshold itself too easily
     lookback_share: a spine missed at first is found again from this share of the centre threshold
+    between_share: and from this share if it was seen before and after
     min_snr: a shaft dimmer than this, over its noise, cannot show that a spine is absent
     least_power: nor can a session in which a spine of that brightness would be found with less than
-        this probability
+        this probability; of one that does not stick out beside its shaft it is 0
     """
 
     max_shift_um: float = 20.0
@@ -90,6 +91,7 @@ class MatchConfig:
     min_link_p: float = 0.2
     sure_share: float = 1.4
     lookback_share: float = 0.7
+    between_share: float = 0.1
     min_snr: float = 4.0
     least_power: float = 0.8
 

@@ -24,6 +24,7 @@ from spinenet.types import (
 )
 
 EDGE_UM = 0.5
+HALF_HEAD_UM = 0.25
 CLAIMED_UM = np.array([1.2, 0.4, 0.4])
 """A spine this near (scaled) to the place looked at is what is seen there."""
 
@@ -44,14 +45,21 @@ NOWHERE = np.zeros((0, 3))
 
 @dataclass(frozen=True)
 class Rules:
-    """What is taken for a spine in one session: a height from `least_p` on; a person's word goes
-    before, that of tracks that are there and of places (M, 3) that are empty."""
+    """What is taken for a spine in one session: a height from `least_p` on, of tracks that were
+    seen before and after from `between_p` on; a person's word goes before, that of tracks that are
+    there and of places (M, 3) that are empty."""
 
     least_p: float
+    between_p: float
+    between: frozenset[int] = frozenset()
     hidden: frozenset[int] = frozenset()
-    """Tracks whose spine might well be missed there: nothing found is no absence."""
+    """Tracks whose spine might well be missed there, being faint or hidden by its shaft: nothing
+    found is no absence."""
     there: frozenset[int] = frozenset()
     empty_um: FloatArray = field(default_factory=lambda: NOWHERE)
+
+    def least(self, track: int) -> float:
+        return self.between_p if track in self.between else self.least_p
 
 
 def look_back(
@@ -60,11 +68,16 @@ def look_back(
     track_of: list[IntArray],
     warps: dict[tuple[int, int], ArcWarp],
     config: MatchConfig,
-    lookback_p: float,
+    centre_p: float,
     pins: Pins = NO_PINS,
 ) -> Life:
     """Look at the predicted place of every track in every session that lacks it, but where a person
-    said what is there."""
+    said what is there.
+
+    A spine hardly ever goes and comes back to its place: of one that was seen before and after, the
+    faintest sign is enough.
+    """
+    lookback_p = config.lookback_share * centre_p
     homes = _homes(views, frames, track_of, warps)
     # a person's word says nothing of how bright a spine is
     own = [(v.spines.frame["source"] != PERSON).to_numpy(bool) for v in views]
@@ -84,11 +97,12 @@ def look_back(
             "corrections.csv says that a spine is present in session "
             f"{views[t].session.index}, and that it is absent there. Remove one of the lines."
         )
+    first, last = _first_and_last(track_of)
     for t, view in enumerate(views):
         here_now = set(track_of[t].tolist())
         absent = [k for k in homes if k not in here_now]
         segments = view.dendrites.by_id()
-        places, asked = [], []
+        places, asked, power = [], [], []
         for k in absent:
             d, home = homes[k]
             segment = segments[d]
@@ -100,14 +114,22 @@ def look_back(
             elif verdict is None or (k, t) in there:
                 places.append(point)
                 asked.append(k)
+                power.append(sight.power(k, t, lookback_p) if _beside(segment, here) else 0.0)
             else:
                 missing[k, t] = (verdict, float("nan"), home[0])
         if not places:
             continue
         seen = view.probe(np.array(places), np.array([homes[k][0] for k in asked]))
         certain = frozenset(k for k in asked if (k, t) in there)
-        hidden = frozenset(k for k in asked if sight.power(k, t, lookback_p) < config.least_power)
-        rules = Rules(lookback_p, hidden, certain, pins.empty_um.get(t, NOWHERE))
+        hidden = frozenset(k for k, p in zip(asked, power, strict=True) if p < config.least_power)
+        rules = Rules(
+            lookback_p,
+            config.between_share * centre_p,
+            frozenset(k for k in asked if first[k] < t < last[k]),
+            hidden,
+            certain,
+            pins.empty_um.get(t, NOWHERE),
+        )
         extra, numbers = _accept(view, seen, asked, homes, missing, t, rules)
         if extra:
             table = pd.concat([view.spines.frame, SPINES.frame(extra)], ignore_index=True)
@@ -115,6 +137,17 @@ def look_back(
             new_frames[t] = frames_of(new_views[t])
             new_tracks[t] = np.r_[track_of[t], numbers]
     return Life(new_views, new_frames, new_tracks, missing)
+
+
+def _first_and_last(track_of: list[IntArray]) -> tuple[dict[int, int], dict[int, int]]:
+    """By track: the positions of the sessions in which it was seen first and last."""
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for t, numbers in enumerate(track_of):
+        for k in numbers.tolist():
+            first.setdefault(k, t)
+            last[k] = t
+    return first, last
 
 
 def _homes(
@@ -144,10 +177,14 @@ def _visible(
         return Presence.OUT_OF_VIEW
     if not view.usable or not np.isfinite(snr) or snr < config.min_snr:
         return Presence.NOT_SCORABLE
-    radius = float(np.interp(here[0], segment.arc_length_um, segment.radius_um))
-    if abs(here[1]) < radius and abs(here[2]) > abs(here[1]):
-        return Presence.NOT_SCORABLE  # above or below the shaft, hidden in its blur
     return None
+
+
+def _beside(segment: Segment, here: FloatArray) -> bool:
+    """Does a head at a place (arc length, sideways, up) stick out beside its shaft? Above it, below
+    it or close by it is hidden in the shaft's blur, and seen in some sessions only."""
+    radius = float(np.interp(here[0], segment.arc_length_um, segment.radius_um))
+    return abs(float(here[1])) >= radius + HALF_HEAD_UM
 
 
 def _accept(
@@ -178,11 +215,11 @@ def _accept(
                     "is. Say which of them is the same spine (same), or where it lies (add)."
                 )
             p, source = 1.0, PERSON
-        elif _near(rules.empty_um, centre) or (p < rules.least_p and k not in rules.hidden):
+        elif _near(rules.empty_um, centre) or (p < rules.least(k) and k not in rules.hidden):
             missing[k, t] = (Presence.ABSENT, p, float(homes[k][1][0]))
             continue
         # too faint to be seen, or a neighbour hides it
-        elif p < rules.least_p or _near(taken, centre):
+        elif p < rules.least(k) or _near(taken, centre):
             missing[k, t] = (Presence.NOT_SCORABLE, float("nan"), float(homes[k][1][0]))
             continue
         taken = np.vstack([taken, centre])

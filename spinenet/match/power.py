@@ -26,9 +26,11 @@ CLIP = 0.01
 
 @dataclass(frozen=True)
 class Sight:
-    """How well spines are seen: each track's own height (log odds), each session's, and chance."""
+    """How well spines are seen: each track's own height (log odds) and how often it was seen, each
+    session's height, and chance."""
 
     own: dict[int, float]
+    times: dict[int, int]
     of_session: FloatArray
     spread: float
 
@@ -38,7 +40,9 @@ class Sight:
         if track not in self.own:
             return 1.0
         expected = self.own[track] + self.of_session[session]
-        return float(norm.sf((_log_odds(np.array(least_p)) - expected) / self.spread))
+        # chance in the sighting asked about, and in the mean of those that tell the own height
+        spread = self.spread * (1 + 1 / self.times[track]) ** 0.5
+        return float(norm.sf((_log_odds(np.array(least_p)) - expected) / spread))
 
 
 def learn_sight(track_of: Sequence[IntArray], heights: Sequence[FloatArray]) -> Sight:
@@ -62,7 +66,13 @@ def learn_sight(track_of: Sequence[IntArray], heights: Sequence[FloatArray]) -> 
     left = (value - own[which] - of_session[session])[repeated]
     free = max(int(repeated.sum()) - int((times > 1).sum()), 0)
     variance = (USUAL_WEIGHT * USUAL_SPREAD**2 + float((left**2).sum())) / (USUAL_WEIGHT + free)
-    return Sight(dict(zip(names.tolist(), own.tolist(), strict=True)), of_session, variance**0.5)
+    tracks = names.tolist()
+    return Sight(
+        dict(zip(tracks, own.tolist(), strict=True)),
+        dict(zip(tracks, times.tolist(), strict=True)),
+        of_session,
+        variance**0.5,
+    )
 
 
 def _log_odds(p: FloatArray) -> FloatArray:

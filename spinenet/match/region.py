@@ -60,7 +60,7 @@ def link_region(
     )
     views = _one_dendrite_per_track(views, track_of, pins.home)
     frames = [frames_of(v) for v in views]
-    life = look_back(views, frames, track_of, warps, config, config.lookback_share * centre_p, pins)
+    life = look_back(views, frames, track_of, warps, config, centre_p, pins)
     tokens = shared_tokens(life.views, life.frames, warps, reference)
     return record(life, tokens, judge, warps, config, pins)
 

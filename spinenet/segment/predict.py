@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,7 @@ from spinenet.types import FloatArray, IntArray, Um3, Volume
 
 logger = logging.getLogger(__name__)
 VOTER_PROBABILITY = 0.2
+SMALLEST_TILE_PX = 48
 
 
 @dataclass(frozen=True)
@@ -79,17 +81,37 @@ def pick_device(name: str) -> torch.device:
 
 
 def plan_tiles(shape: tuple[int, int, int], tile_mvox: float) -> list[Box]:
-    """Boxes that cover y and x; with their halo, and all of z, each holds at most `tile_mvox`."""
+    """Boxes in rows and columns that cover y and x: with their halo, and all of z, each holds at
+    most `tile_mvox`. Of such grids the one with the fewest voxels, halos counted.
+
+    Within a grid all tiles are of nearly one size, so that the memory of one serves the next.
+    """
     depth = _round_up(shape[0], MULTIPLE[0])
-    boxes, done = [Box(0, shape[1], 0, shape[2])], []
-    while boxes:
-        box = boxes.pop()
-        area = (box.y1 - box.y0 + 2 * HALO_PX) * (box.x1 - box.x0 + 2 * HALO_PX)
-        if depth * area > tile_mvox * 1e6 and max(box.y1 - box.y0, box.x1 - box.x0) > 64:
-            boxes += reversed(box.halves())
-        else:
-            done.append(box)
-    return done
+    rows, columns = _ways_to_cut(shape[1]), _ways_to_cut(shape[2])
+    grids = [(y, x) for y in rows for x in columns]
+    sizes = {cuts: _with_halo(cuts) for cuts in (*rows, *columns)}
+    fit = [
+        (y, x) for y, x in grids if depth * max(sizes[y]) * max(sizes[x]) <= tile_mvox * 1e6
+    ] or [(rows[-1], columns[-1])]
+    y, x = min(fit, key=lambda grid: sum(sizes[grid[0]]) * sum(sizes[grid[1]]))
+    return [Box(y0, y1, x0, x1) for y0, y1 in pairwise(y) for x0, x1 in pairwise(x)]
+
+
+def _ways_to_cut(length: int) -> list[tuple[int, ...]]:
+    """Edges of 1, 2, 3, ... pieces that are equally long with their halos."""
+    ways: list[tuple[int, ...]] = [(0, length)]
+    for pieces in range(2, length // SMALLEST_TILE_PX + 1):
+        size = -(-(length + 2 * HALO_PX * (pieces - 1)) // pieces)
+        step = _round_up(size, MULTIPLE[1]) - 2 * HALO_PX
+        edges = (0, *(HALO_PX + step * i for i in range(1, pieces)), length)
+        if edges[-2] < length:
+            ways.append(edges)
+    return ways
+
+
+def _with_halo(cuts: tuple[int, ...]) -> list[int]:
+    """Lengths of the pieces between the cuts with the halos that the stack's ends leave them."""
+    return [min(b + HALO_PX, cuts[-1]) - max(a - HALO_PX, 0) for a, b in pairwise(cuts)]
 
 
 def predict(

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -7,7 +9,7 @@ from spinenet.config import MatchConfig
 from spinenet.geometry import affine_apply, arc_length
 from spinenet.match.align import THUMB_UM, Thumb, align, make_thumb
 from spinenet.match.assign import path_cover, session_pairs
-from spinenet.match.lookback import Rules, _accept
+from spinenet.match.lookback import Rules, _accept, look_back
 from spinenet.match.region import _once_surely_seen, _one_dendrite_per_track, link_by_places
 from spinenet.match.score import (
     PLACE_SD_UM,
@@ -330,11 +332,66 @@ def test_what_looking_back_says_of_a_place(p, y_um, faint, presence):
     view = view_of(Dendrites((line((5, 5, 0), (5, 5, 20)),)), (0, 5, 6.5, 8))
     seen = Probe(np.array([p]), np.array([[5, y_um, 8.0]]), [{"dendrite_id": 0}])
     missing = {}
-    rules = Rules(0.3, frozenset([3] if faint else []))
+    rules = Rules(0.3, 0.05, hidden=frozenset([3] if faint else []))
     rows, found = _accept(view, seen, [3], {3: (0, np.array([8.0, 1, 0]))}, missing, 1, rules)
     assert [str(m[0]) for m in missing.values()] == ([presence] if presence else [])
     assert found == ([] if presence else [3])
     assert [r["source"] for r in rows] == ["lookback"] * len(found)
+
+
+def looked_back(p, tracks, head_zy):
+    """Sessions of one dendrite of radius 0.4 um, in y and z at 5; of one spine with its head there,
+    seen in some sessions; the net's answer at its place in the others is p."""
+    shaft = Dendrites((line((5, 5, 0), (5, 5, 20)),))
+
+    def probe(points_um, home):
+        row = {"dendrite_id": 0, "arc_length_um": 8.0, "side_um": head_zy[1] - 5}
+        return Probe(np.full(len(home), p), points_um, [row] * len(home))
+
+    def session(seen):
+        view = view_of(shaft, *[(0, *head_zy, 8)] * seen)
+        view.spines.frame["probability"] = 0.9
+        return replace(view, snr={0: np.full(len(shaft.segments[0].points_um), 20.0)}, probe=probe)
+
+    views = [session(len(numbers)) for numbers in tracks]
+    numbers = [np.array(k, np.int64) for k in tracks]
+    warps = {(t, 0): ArcWarp(np.array([0.0, 20.0]), np.zeros(2), rms_um=0.0) for t in range(3)}
+    return look_back(views, [frames_of(v) for v in views], numbers, warps, MatchConfig(), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("head_zy", "presence"),
+    [
+        ((5, 6.5), "absent"),  # far out beside the shaft
+        ((5, 4.3), "absent"),  # just beside its edge, on the other side
+        ((5, 5.5), "not_scorable"),  # its middle at the edge
+        ((7, 5.1), "not_scorable"),  # above
+        ((7, 5.8), "absent"),  # above, but beside as well
+    ],
+)
+def test_what_a_shaft_hides_is_not_known_to_be_absent(head_zy, presence):
+    missing = looked_back(0.01, [[0], [], []], head_zy).missing
+    assert [str(m[0]) for m in missing.values()] == [presence] * 2
+
+
+@pytest.mark.parametrize(
+    ("p", "tracks", "presences"),
+    [
+        (0.1, [[0], [], [0]], [None]),  # seen before and after: the faintest sign is enough
+        (0.01, [[0], [], [0]], ["absent"]),  # but there must be one
+        (0.1, [[0], [], []], ["absent", "absent"]),  # gone, or never more than a speck
+        (0.1, [[], [], [0]], ["absent", "absent"]),  # not yet there
+        (0.4, [[0], [], []], [None, None]),
+    ],
+)
+def test_a_spine_between_two_sightings_is_there_however_faint(p, tracks, presences):
+    life = looked_back(p, tracks, (5, 6.5))
+    lacking = [t for t, k in enumerate(tracks) if not k]
+    said = [life.missing.get((0, t)) for t in lacking]
+    assert [str(m[0]) if m else None for m in said] == presences
+    assert all(
+        (len(life.track_of[t]) == 1) == (m is None) for t, m in zip(lacking, said, strict=True)
+    )
 
 
 def picture(seed=0, shape=(24, 90, 120)):

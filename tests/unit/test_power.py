@@ -46,6 +46,13 @@ def test_the_spread_is_learned_from_many():
     assert sight.spread == pytest.approx(0.3, abs=0.05)
 
 
+def test_one_sighting_tells_less_of_a_spine_than_four():
+    """Both were at 0.7 whenever they were seen."""
+    sight = learn_sight(*seen({1: 0.7, 2: 0.7}, {1: 0.7}, {1: 0.7}, {1: 0.7}))
+    assert sight.own[1] == pytest.approx(sight.own[2], abs=0.01)
+    assert 0.5 < sight.power(2, 3, 0.3) < sight.power(1, 3, 0.3) - 0.03
+
+
 def test_nothing_seen_is_nothing_known():
     sight = learn_sight(*seen({}, {}))
     assert sight.own == {}
