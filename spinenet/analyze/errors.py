@@ -82,7 +82,7 @@ def _where(h: Histories, rows: pd.DataFrame) -> dict[tuple[int, int], tuple[int,
     """(session, spine_id) -> row and column of the dendrite's matrices."""
     row = {int(k): i for i, k in enumerate(h.track_ids)}
     column = {int(s): t for t, s in enumerate(h.sessions)}
-    seen = rows[rows["spine_id"].notna()]
+    seen = rows[rows["spine_id"].notna() & rows["track_id"].isin(row)]
     return {
         (int(r.session), int(r.spine_id)): (row[int(r.track_id)], column[int(r.session)])
         for r in seen.itertuples(index=False)
@@ -175,6 +175,7 @@ def _apart(
         filopodium=h.filopodium[source],
         p_present=np.full((len(kept), n), np.nan),
         p_link=np.full((len(kept), n), np.nan),
+        between=h.between[source],
     )
     return whole.retold(np.array([rows[i] for i in kept]), max_gap)
 

@@ -73,9 +73,10 @@ def _blurred_sessions(hs: list[Histories]) -> list[str]:
     """Sessions in which far more was missed than in the others of the same region."""
     counts: dict[tuple[str, str, int], np.ndarray] = {}
     for h in hs:
+        told = h.told_alone
         for t in range(1, len(h.sessions) - 1):
-            flank = (h.told[:, t - 1] == SEEN) & (h.told[:, t + 1] == SEEN)
-            gaps, full = (int((flank & (h.told[:, t] == c)).sum()) for c in (GONE, SEEN))
+            flank = (told[:, t - 1] == SEEN) & (told[:, t + 1] == SEEN)
+            gaps, full = (int((flank & (told[:, t] == c)).sum()) for c in (GONE, SEEN))
             key = (h.animal, h.region, int(h.sessions[t]))
             counts[key] = counts.get(key, np.zeros(2, int)) + [gaps, full]
     out = []
@@ -101,8 +102,9 @@ def _dips(hs: list[Histories]) -> list[str]:
     """
     turns: dict[tuple[str, str, int], np.ndarray] = {}
     for h in hs:
+        told = h.told_alone
         for t in range(1, len(h.sessions) - 1):
-            before, now, after = h.told[:, t - 1], h.told[:, t], h.told[:, t + 1]
+            before, now, after = told[:, t - 1], told[:, t], told[:, t + 1]
             lost_in, new_in = (before == SEEN) & (now == GONE), (before == GONE) & (now == SEEN)
             new_out, lost_out = (now == GONE) & (after == SEEN), (now == SEEN) & (after == GONE)
             counts = [int(c.sum()) for c in (lost_in, new_in, new_out, lost_out)]
@@ -130,9 +132,10 @@ def _runs_of_misses(hs: list[Histories], rng: np.random.Generator) -> list[str]:
     neighbours: list[IntArray] = []
     start = 0
     for h in hs:
+        told = h.told_alone
         for t in range(1, len(h.sessions) - 1):
-            flank = (h.told[:, t - 1] == SEEN) & (h.told[:, t + 1] == SEEN)
-            here = (h.told[flank, t] == GONE)[h.told[flank, t] >= GONE]
+            flank = (told[:, t - 1] == SEEN) & (told[:, t + 1] == SEEN)
+            here = (told[flank, t] == GONE)[told[flank, t] >= GONE]
             if len(here) > 1:
                 missed.append(here)
                 neighbours.append(start + np.arange(len(here) - 1))

@@ -41,6 +41,14 @@ class Histories:
     """(S, T) probability that the spine was there; nan where tracks.csv does not say."""
     p_link: FloatArray
     """(S, T) probability of the link to its last sighting; nan where there is none."""
+    between: BoolArray
+    """(S, T) sightings that were made only because the spine was seen before and after."""
+
+    @property
+    def told_alone(self) -> npt.NDArray[np.int8]:
+        """(S, T) `told` by each session alone: GONE at the sightings that others lent."""
+        alone: npt.NDArray[np.int8] = np.where(self.between, GONE, self.told).astype(np.int8)
+        return alone
 
     def window(self, days: tuple[float, float] | None) -> list[int]:
         """Positions of the sessions in which a spine can be new: all but the first, or in days."""
@@ -63,6 +71,7 @@ class Histories:
             birth=np.where(self.birth <= t, self.birth, NEVER),
             p_present=self.p_present[:, : t + 1],
             p_link=self.p_link[:, : t + 1],
+            between=self.between[:, : t + 1],
         )
 
     def retold(self, told: npt.NDArray[np.int8], max_gap: int) -> Histories:
@@ -76,7 +85,8 @@ def histories(tracks: Tracks, max_gap: int) -> list[Histories]:
 
     A spine is new at its first sighting if some earlier session showed that it was absent. Of up
     to `max_gap` absences between two sightings the spine is taken to have been missed. A session
-    in which nothing of a dendrite could be scored is no session of that dendrite.
+    in which nothing of a dendrite could be scored is no session of that dendrite. Hidden spines are
+    left out: as they are seen in some sessions only, they would come and go.
 
     Raises
     ------
@@ -85,6 +95,7 @@ def histories(tracks: Tracks, max_gap: int) -> list[Histories]:
     """
     frame = tracks.frame
     _check(frame)
+    frame = frame[~frame["hidden"]]
     out = []
     for (animal, region), part in frame.groupby(["animal", "region"], sort=True):
         days = part.drop_duplicates("session").set_index("session")["day"].sort_index()
@@ -133,6 +144,12 @@ def _check(frame: pd.DataFrame) -> None:
         ["animal", "region", "session"],
         "day",
         "session {2} of animal {0!r}, region {1!r} has several days",
+    )
+    _one_each(
+        frame,
+        ["animal", "region", "track_id"],
+        "hidden",
+        "track {2} of animal {0!r}, region {1!r} is hidden in some rows only",
     )
 
 
@@ -201,6 +218,7 @@ def _history(
         births(seen),
         table(rows["p_present"], np.nan)[order][:, scored],
         table(rows["p_link"], np.nan)[order][:, scored],
+        table(rows["between"], 0.0)[order][:, scored] > 0,
     )
 
 
@@ -245,6 +263,7 @@ def returned(seen: npt.NDArray[np.int8]) -> BoolArray:
 
 def miss_counts(h: Histories) -> tuple[int, int]:
     """Sightings missed between two others, n(101), and those made there, n(111)."""
-    before, now, after = h.told[:, :-2], h.told[:, 1:-1], h.told[:, 2:]
+    told = h.told_alone
+    before, now, after = told[:, :-2], told[:, 1:-1], told[:, 2:]
     flank = (before == SEEN) & (after == SEEN)
     return int((flank & (now == GONE)).sum()), int((flank & (now == SEEN)).sum())

@@ -34,7 +34,7 @@ def sizes(h: Histories, spines: pd.DataFrame) -> FloatArray:
     ]
     wide = mine.pivot_table(index="track_id", columns="session", values="strength", aggfunc="first")
     table: FloatArray = wide.reindex(index=h.track_ids, columns=h.sessions).to_numpy(float)
-    return np.where(h.told == SEEN, table, np.nan)
+    return np.where(h.told_alone == SEEN, table, np.nan)
 
 
 def changes(

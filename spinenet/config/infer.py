@@ -31,7 +31,8 @@ class SegmentConfig:
     shaft_threshold: probability from which a voxel is shaft
     spine_threshold: probability from which a voxel belongs to a spine
     centre_threshold: height of a centre peak from which it is a spine
-    tile_mvox: largest tile, in millions of voxels; halved when memory runs out
+    tile_mvox: largest tile, in millions of voxels, where the stack is not too deep for it; halved
+        when a card's memory runs out
     """
 
     shaft_threshold: float | None = None
@@ -81,7 +82,7 @@ class MatchConfig:
     between_share: and from this share if it was seen before and after
     min_snr: a shaft dimmer than this, over its noise, cannot show that a spine is absent
     least_power: nor can a session in which a spine of that brightness would be found with less than
-        this probability; of one that does not stick out beside its shaft it is 0
+        this probability; above 0, none can of one that does not stick out beside its shaft
     """
 
     max_shift_um: float = 20.0

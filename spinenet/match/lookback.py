@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,9 @@ CLAIMED_UM = np.array([1.2, 0.4, 0.4])
 """A spine this near (scaled) to the place looked at is what is seen there."""
 
 
+Missing = dict[tuple[int, int], tuple[Presence, float, float]]
+
+
 @dataclass(frozen=True)
 class Life:
     """Views with the spines found by looking back, their tracks, and what is known of the rest."""
@@ -36,30 +40,36 @@ class Life:
     views: list[SessionView]
     frames: list[FloatArray]
     track_of: list[IntArray]
-    missing: dict[tuple[int, int], tuple[Presence, float, float]]
+    missing: Missing
     """By track and session position: presence, probability that it was there, arc length."""
+    between: frozenset[tuple[int, int]] = frozenset()
+    """Tracks and session positions found only because they were seen before and after."""
+    hidden: frozenset[int] = frozenset()
+    """Tracks that do not stick out beside their shaft, unless a person saw them."""
 
 
 NOWHERE = np.zeros((0, 3))
 
 
 @dataclass(frozen=True)
+class Home:
+    """A track's dendrite, and the mean place (arc length shared, sideways, up) of its sightings."""
+
+    dendrite: int
+    place: FloatArray
+
+
+@dataclass(frozen=True)
 class Rules:
-    """What is taken for a spine in one session: a height from `least_p` on, of tracks that were
-    seen before and after from `between_p` on; a person's word goes before, that of tracks that are
-    there and of places (M, 3) that are empty."""
+    """What is taken for a spine in one session: a height from `least_p` on; a person's word goes
+    before, that of tracks that are there and of places (M, 3) that are empty."""
 
     least_p: float
-    between_p: float
-    between: frozenset[int] = frozenset()
-    hidden: frozenset[int] = frozenset()
+    unseen: frozenset[int] = frozenset()
     """Tracks whose spine might well be missed there, being faint or hidden by its shaft: nothing
     found is no absence."""
     there: frozenset[int] = frozenset()
     empty_um: FloatArray = field(default_factory=lambda: NOWHERE)
-
-    def least(self, track: int) -> float:
-        return self.between_p if track in self.between else self.least_p
 
 
 def look_back(
@@ -74,11 +84,9 @@ def look_back(
     """Look at the predicted place of every track in every session that lacks it, but where a person
     said what is there.
 
-    A spine hardly ever goes and comes back to its place: of one that was seen before and after, the
-    faintest sign is enough.
+    A spine hardly ever goes and comes back to its place: where one is still lacking that was seen
+    before and after, the faintest sign is enough.
     """
-    lookback_p = config.lookback_share * centre_p
-    homes = _homes(views, frames, track_of, warps)
     # a person's word says nothing of how bright a spine is
     own = [(v.spines.frame["source"] != PERSON).to_numpy(bool) for v in views]
     heights = [v.spines.frame["probability"].to_numpy(float) for v in views]
@@ -86,8 +94,9 @@ def look_back(
         [k[mine] for k, mine in zip(track_of, own, strict=True)],
         [h[mine] for h, mine in zip(heights, own, strict=True)],
     )
-    missing: dict[tuple[int, int], tuple[Presence, float, float]] = {}
-    new_views, new_frames, new_tracks = list(views), list(frames), list(track_of)
+    homes = _homes(views, frames, track_of, warps)
+    marked = {int(k) for of, mine in zip(track_of, own, strict=True) for k in of[~mine]}
+    hidden = frozenset(_hidden(views, track_of, homes, warps) - marked)
     track = track_by_spine(views, track_of)
     there = {(track[spine], t) for spine, t in pins.present}
     gone = {(track[spine], t) for spine, t in pins.absent}
@@ -97,57 +106,70 @@ def look_back(
             "corrections.csv says that a spine is present in session "
             f"{views[t].session.index}, and that it is absent there. Remove one of the lines."
         )
-    first, last = _first_and_last(track_of)
-    for t, view in enumerate(views):
-        here_now = set(track_of[t].tolist())
-        absent = [k for k in homes if k not in here_now]
+    life = Life(list(views), list(frames), list(track_of), {}, hidden=hidden)
+
+    def look(t: int, wanted: list[int], least_p: float) -> set[tuple[int, int]]:
+        """Look for the wanted tracks in one session; returns what was found."""
+        view = life.views[t]
         segments = view.dendrites.by_id()
-        places, asked, power = [], [], []
-        for k in absent:
-            d, home = homes[k]
-            segment = segments[d]
-            here = warps[t, d].back(home, segment.arc_length_um)
+        places, asked = [], []
+        for k in wanted:
+            home = homes[k]
+            segment = segments[home.dendrite]
+            here = warps[t, home.dendrite].back(home.place, segment.arc_length_um)
             point = from_line_frame(here[None], segment.points_um, segment.arc_length_um)[0]
             verdict = _visible(view, segment, here, point, config)
             if (k, t) in gone:
-                missing[k, t] = (Presence.ABSENT, 0.0, home[0])
+                life.missing[k, t] = (Presence.ABSENT, 0.0, home.place[0])
             elif verdict is None or (k, t) in there:
                 places.append(point)
                 asked.append(k)
-                power.append(sight.power(k, t, lookback_p) if _beside(segment, here) else 0.0)
             else:
-                missing[k, t] = (verdict, float("nan"), home[0])
+                life.missing[k, t] = (verdict, float("nan"), home.place[0])
         if not places:
-            continue
-        seen = view.probe(np.array(places), np.array([homes[k][0] for k in asked]))
-        certain = frozenset(k for k in asked if (k, t) in there)
-        hidden = frozenset(k for k, p in zip(asked, power, strict=True) if p < config.least_power)
+            return set()
+        seen = view.probe(np.array(places), np.array([homes[k].dendrite for k in asked]))
+        power = [0.0 if k in hidden else sight.power(k, t, least_p) for k in asked]
         rules = Rules(
-            lookback_p,
-            config.between_share * centre_p,
-            frozenset(k for k in asked if first[k] < t < last[k]),
-            hidden,
-            certain,
+            least_p,
+            frozenset(k for k, p in zip(asked, power, strict=True) if p < config.least_power),
+            frozenset(k for k in asked if (k, t) in there),
             pins.empty_um.get(t, NOWHERE),
         )
-        extra, numbers = _accept(view, seen, asked, homes, missing, t, rules)
+        extra, numbers = _accept(view, seen, asked, homes, life.missing, t, rules)
         if extra:
             table = pd.concat([view.spines.frame, SPINES.frame(extra)], ignore_index=True)
-            new_views[t] = replace(view, spines=SpineTable(table))
-            new_frames[t] = frames_of(new_views[t])
-            new_tracks[t] = np.r_[track_of[t], numbers]
-    return Life(new_views, new_frames, new_tracks, missing)
+            life.views[t] = replace(view, spines=SpineTable(table))
+            life.frames[t] = frames_of(life.views[t])
+            life.track_of[t] = np.r_[life.track_of[t], numbers]
+        return {(k, t) for k in numbers}
+
+    for t in range(len(views)):
+        here_now = set(track_of[t].tolist())
+        look(t, [k for k in homes if k not in here_now], config.lookback_share * centre_p)
+    lent: set[tuple[int, int]] = set()
+    for t, wanted in _between(life.track_of, gone).items():
+        lent |= look(t, wanted, config.between_share * centre_p)
+    for found in lent:
+        del life.missing[found]
+    return replace(life, between=frozenset(lent))
 
 
-def _first_and_last(track_of: list[IntArray]) -> tuple[dict[int, int], dict[int, int]]:
-    """By track: the positions of the sessions in which it was seen first and last."""
-    first: dict[int, int] = {}
-    last: dict[int, int] = {}
+def _between(track_of: list[IntArray], gone: set[tuple[int, int]]) -> dict[int, list[int]]:
+    """By session position, the tracks that it lacks between two sightings; not those that a person
+    said to be gone since the last."""
+    sightings: dict[int, list[int]] = {}
     for t, numbers in enumerate(track_of):
         for k in numbers.tolist():
-            first.setdefault(k, t)
-            last[k] = t
-    return first, last
+            sightings.setdefault(k, []).append(t)
+    out: dict[int, list[int]] = {t: [] for t in range(len(track_of))}
+    for k in sorted(sightings):
+        for a, b in pairwise(sightings[k]):
+            inside = range(a + 1, b)
+            if not any((k, t) in gone for t in inside):
+                for t in inside:
+                    out[t].append(k)
+    return out
 
 
 def _homes(
@@ -155,8 +177,7 @@ def _homes(
     frames: list[FloatArray],
     track_of: list[IntArray],
     warps: dict[tuple[int, int], ArcWarp],
-) -> dict[int, tuple[int, FloatArray]]:
-    """By track: its dendrite and mean place (arc length shared, sideways, up) where it was seen."""
+) -> dict[int, Home]:
     seen: dict[int, list[FloatArray]] = {}
     where: dict[int, int] = {}
     for t, view in enumerate(views):
@@ -165,7 +186,28 @@ def _homes(
             place = warps[t, dendrites[i]].place(frames[t][i : i + 1])[0]
             seen.setdefault(k, []).append(place)
             where[k] = int(dendrites[i])
-    return {k: (where[k], np.mean(seen[k], axis=0)) for k in sorted(seen)}
+    return {k: Home(where[k], np.mean(seen[k], axis=0)) for k in sorted(seen)}
+
+
+def _hidden(
+    views: list[SessionView],
+    track_of: list[IntArray],
+    homes: dict[int, Home],
+    warps: dict[tuple[int, int], ArcWarp],
+) -> set[int]:
+    """Tracks above, below or close by their shaft: hidden in its blur, they are seen in some
+    sessions only."""
+    beyond: dict[int, list[float]] = {}
+    for t, view in enumerate(views):
+        segments = view.dendrites.by_id()
+        for k in track_of[t].tolist():
+            segment = segments[homes[k].dendrite]
+            arc = segment.arc_length_um
+            at, side, _ = warps[t, homes[k].dendrite].back(homes[k].place, arc)
+            on = float(np.clip(at, arc[0], arc[-1]))
+            radius = float(np.interp(on, arc, segment.radius_um))
+            beyond.setdefault(k, []).append(float(np.hypot(side, at - on)) - radius)
+    return {k for k, reach in beyond.items() if np.mean(reach) < HALF_HEAD_UM}
 
 
 def _visible(
@@ -180,19 +222,12 @@ def _visible(
     return None
 
 
-def _beside(segment: Segment, here: FloatArray) -> bool:
-    """Does a head at a place (arc length, sideways, up) stick out beside its shaft? Above it, below
-    it or close by it is hidden in the shaft's blur, and seen in some sessions only."""
-    radius = float(np.interp(here[0], segment.arc_length_um, segment.radius_um))
-    return abs(float(here[1])) >= radius + HALF_HEAD_UM
-
-
 def _accept(
     view: SessionView,
     seen: Probe,
     asked: list[int],
-    homes: dict[int, tuple[int, FloatArray]],
-    missing: dict[tuple[int, int], tuple[Presence, float, float]],
+    homes: dict[int, Home],
+    missing: Missing,
     t: int,
     rules: Rules,
 ) -> tuple[list[dict[str, object]], list[int]]:
@@ -215,12 +250,12 @@ def _accept(
                     "is. Say which of them is the same spine (same), or where it lies (add)."
                 )
             p, source = 1.0, PERSON
-        elif _near(rules.empty_um, centre) or (p < rules.least(k) and k not in rules.hidden):
-            missing[k, t] = (Presence.ABSENT, p, float(homes[k][1][0]))
+        elif _near(rules.empty_um, centre) or (p < rules.least_p and k not in rules.unseen):
+            missing[k, t] = (Presence.ABSENT, p, float(homes[k].place[0]))
             continue
         # too faint to be seen, or a neighbour hides it
-        elif p < rules.least(k) or _near(taken, centre):
-            missing[k, t] = (Presence.NOT_SCORABLE, float("nan"), float(homes[k][1][0]))
+        elif p < rules.least_p or _near(taken, centre):
+            missing[k, t] = (Presence.NOT_SCORABLE, float("nan"), float(homes[k].place[0]))
             continue
         taken = np.vstack([taken, centre])
         found = {"spine_id": next_id + len(rows), "source": source, "label": 0}

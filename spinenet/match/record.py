@@ -56,9 +56,10 @@ def record(
         frame["arc_length_um"] = [warps[t, d](own[i : i + 1])[0] for i, d in enumerate(_ids(view))]
         frame["track_id"] = pd.array(life.track_of[t], dtype="Int64")
         spines.append(frame)
+    tracks = _track_table(life, spines, p_link, told)
     return LinkedRegion(
-        SPINES.conform(pd.concat(spines, ignore_index=True)),
-        Tracks(_track_table(life, spines, p_link, told)),
+        SPINES.conform(_as_sure_as_their_tracks(pd.concat(spines, ignore_index=True), tracks)),
+        Tracks(tracks),
         Matches(links),
         COVERAGE.frame(
             [row for t, v in enumerate(views) for row in _stretches(t, v, warps, config)]
@@ -172,6 +173,7 @@ def _track_table(
                 "session": session.index,
                 "day": session.day,
                 "kind": max(sorted(set(kinds)), key=kinds.count),
+                "hidden": k in life.hidden,
             }
             if t in here:
                 row |= {
@@ -180,6 +182,8 @@ def _track_table(
                     "spine_id": int(here[t]["spine_id"]),
                     "p_present": float(here[t]["probability"]),
                 }
+                if (k, t) in life.between:  # what other sessions show decides
+                    row |= {"between": True, "p_present": EVEN}
                 if last is not None:
                     row["p_link"] = p_link.get((k, last, t), float("nan"))
                 last = t
@@ -192,6 +196,16 @@ def _track_table(
         here = table["session"] == life.views[t].session.index
         table.loc[(table["track_id"] == k) & here, "p_present"] = p
     return table
+
+
+def _as_sure_as_their_tracks(spines: pd.DataFrame, tracks: pd.DataFrame) -> pd.DataFrame:
+    """Spines found between two sightings are as sure as that they were there: their own height
+    alone would say that they are none."""
+    lent = tracks[tracks["between"]].set_index(["session", "spine_id"])["p_present"]
+    own = pd.MultiIndex.from_frame(spines[["session", "spine_id"]])
+    return spines.assign(
+        probability=lent.reindex(own).fillna(spines["probability"].set_axis(own)).to_numpy(float)
+    )
 
 
 def with_presence(tracks: pd.DataFrame) -> pd.DataFrame:

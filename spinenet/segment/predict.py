@@ -82,7 +82,8 @@ def pick_device(name: str) -> torch.device:
 
 def plan_tiles(shape: tuple[int, int, int], tile_mvox: float) -> list[Box]:
     """Boxes in rows and columns that cover y and x: with their halo, and all of z, each holds at
-    most `tile_mvox`. Of such grids the one with the fewest voxels, halos counted.
+    most `tile_mvox`. Of such grids the one with the fewest voxels, halos counted; the finest, if
+    the stack is so deep that none is small enough.
 
     Within a grid all tiles are of nearly one size, so that the memory of one serves the next.
     """
@@ -110,8 +111,10 @@ def _ways_to_cut(length: int) -> list[tuple[int, ...]]:
 
 
 def _with_halo(cuts: tuple[int, ...]) -> list[int]:
-    """Lengths of the pieces between the cuts with the halos that the stack's ends leave them."""
-    return [min(b + HALO_PX, cuts[-1]) - max(a - HALO_PX, 0) for a, b in pairwise(cuts)]
+    """Lengths of the pieces between the cuts with the halos that the stack's ends leave them, and
+    as the net pads them."""
+    ends = [(max(a - HALO_PX, 0), min(b + HALO_PX, cuts[-1])) for a, b in pairwise(cuts)]
+    return [_round_up(b - a, MULTIPLE[1]) for a, b in ends]
 
 
 def predict(
@@ -157,7 +160,7 @@ def predict(
                 raise
             torch.cuda.empty_cache()
             logger.warning("the card's memory is full; going on with tiles of half the size")
-            boxes = [half for b in (box, *boxes) for half in b.halves() if b.splittable]
+            boxes = [p for b in (box, *boxes) for p in (b.halves() if b.splittable else (b,))]
             continue
         inner = out[
             :, :, box.y0 - outer.y0 : box.y1 - outer.y0, box.x0 - outer.x0 : box.x1 - outer.x0

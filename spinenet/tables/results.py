@@ -89,6 +89,20 @@ TRACKS = Table(
         col("spine_id", "int?", "spine_id in that session, blank if not present", required=False),
         col("p_present", "float", "probability that it was there", required=False),
         col("p_link", "float", "probability of the link to its last presence", required=False),
+        col(
+            "between",
+            "bool",
+            "so faint that it was seen only because it was seen before and after; a miss in "
+            "miss_rate_q",
+            required=False,
+        ),
+        col(
+            "hidden",
+            "bool",
+            "does not stick out beside its shaft, so that it is seen in some sessions only: left "
+            "out of the analysis",
+            required=False,
+        ),
     ),
 )
 INTERVALS = Table(

@@ -68,6 +68,8 @@ REFUSED = {
     "days fall": (lambda f: f.assign(day=-f["day"]), "do not increase"),
     "days stand still": (lambda f: f.assign(day=1.0), "do not increase"),
     "two days in a session": (lambda f: at(f, 3, day=0.5), "has several days"),
+    "half hidden": (lambda f: f.assign(hidden=f.index == 3), "is hidden in some rows only"),
+    "perhaps hidden": (lambda f: f.assign(hidden="perhaps"), "is not yes or no"),
     "no file of CSV": (lambda f: pd.DataFrame({"x": [1]}), "lacks the columns"),
 }
 

@@ -240,6 +240,19 @@ def test_spines_that_a_person_scored_are_linked(long_experiment, tmp_path):
     assert figures["adjacent links f1", "both detected"] > 0.9
 
 
+def test_what_a_person_left_out_between_two_sightings_is_not_put_in(long_experiment, tmp_path):
+    marked = tmp_path / "marked"
+    shutil.copytree(long_experiment, marked)
+    file = marked / "truth" / "spines.csv"
+    truth = pd.read_csv(file)
+    middle = truth["session"] == sorted(truth["session"].unique())[1]
+    truth[~middle].to_csv(file, index=False)
+    assert main(["link", str(marked), "--out", str(tmp_path / "out"), "--quiet"]) == DONE
+    tracks = pd.read_csv(tmp_path / "out" / "tracks.csv")
+    assert not tracks[["between", "hidden"]].to_numpy().any()
+    assert not (tracks["presence"][tracks["session"] == 1] == "present").any()
+
+
 def test_its_own_tables_analysed_again_give_the_same_numbers(results, tmp_path):
     given = [
         x

@@ -44,6 +44,24 @@ def test_a_spine_back_after_a_longer_gap_was_lost_once_and_is_not_new():
     assert counts({1: "1001", 2: "1111"}) == [[2, 1, 0, 1, 1], [1, 1, 0, 0, 1], [1, 2, 0, 0, 1]]
 
 
+def test_hidden_spines_are_neither_new_nor_neighbours():
+    tracks = tracks_of({1: "11", 2: "01", 3: "01", 4: "01"}, {1: 1, 2: 4, 3: 5, 4: 6})
+    hidden = Tracks(tracks.frame.assign(hidden=tracks.frame["track_id"] == 3))
+    all_of_them, (h,) = histories(tracks, 1), histories(hidden, 1)
+    assert [len(all_of_them[0].track_ids), h.track_ids.tolist()] == [4, [1, 2, 4]]
+    (cluster,) = find_clusters(h, "contiguous", FAST)
+    assert sorted(h.track_ids[list(cluster.members)].tolist()) == [2, 4]
+
+
+def test_a_sighting_lent_by_other_sessions_is_a_miss_of_its_own():
+    tracks = tracks_of({1: "111", 2: "111"})
+    second = tracks.frame["session"] == tracks.frame["session"].unique()[1]
+    lent = tracks.frame.assign(between=second & (tracks.frame["track_id"] == 1))
+    (h,) = histories(Tracks(lent), 1)
+    assert miss_counts(h) == (1, 1)
+    assert (h.seen == 1).all()
+
+
 def test_gaps_and_births():
     seen = np.array([[1, 0, 1], [0, 1, 1], [-1, 1, 1], [-1, 0, 1]], np.int8)
     assert fill_gaps(seen, 1)[0].tolist() == [1, 1, 1]
@@ -279,6 +297,8 @@ def test_faulty_tracks_are_explained():
         histories(Tracks(frame.assign(group=np.where(frame["session"] > 0, "a", "b"))), 1)
     with pytest.raises(InputError, match="do not increase"):
         histories(Tracks(frame.assign(day=-frame["day"])), 1)
+    with pytest.raises(InputError, match="hidden in some rows only"):
+        histories(Tracks(frame.assign(hidden=frame["session"] > 0)), 1)
 
 
 def test_with_nobody_left_the_interval_is_unknown():

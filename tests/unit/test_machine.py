@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from spinenet.analyze.errors import ALONE, Doubt, Rival, combine, draw
+from spinenet.analyze.errors import ALONE, Doubt, Rival, combine, doubts, draw
 from spinenet.analyze.machine import HAZARD, Redrawn, with_machine
 from spinenet.analyze.quality import judge_quality
 from spinenet.analyze.states import histories
 from spinenet.analyze.summary import analyze
 from spinenet.chain import Rates, presence
 from spinenet.config import AnalyzeConfig
-from spinenet.tables import COVERAGE
+from spinenet.tables import COVERAGE, LINKS
 from spinenet.types import Tracks
 from tests.conftest import one, tracks_of
 
@@ -64,6 +64,16 @@ def test_a_rival_takes_the_place_of_a_link_that_was_cut():
     rivals = (Rival(a=0, ta=0, b=0, tb=1, p=1.0),)
     drawn = draw(h, Doubt(np.full((2, 2), ALONE), rivals), 0, np.random.default_rng(0))
     assert drawn.seen.tolist() == [[1, 1], [1, 1]]
+
+
+def test_links_of_hidden_spines_are_nobodys():
+    frame = tracks_of({1: "11", 2: "11"}).frame
+    hidden = Tracks(frame.assign(hidden=frame["track_id"] == 2))
+    who = {"animal": "m1", "region": "r1", "session_from": 0, "session_to": 1}
+    rows = [{**who, "spine_from": a, "spine_to": b, "p": 0.4} for a, b in ((1, 2), (2, 1), (2, 2))]
+    hs = histories(hidden, 1)
+    (doubt,) = doubts(hs, hidden.frame, LINKS.frame(rows))
+    assert doubt.rivals == ()
 
 
 def test_intervals_of_draws_hold_both_parts():

@@ -1,15 +1,19 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
+from spinenet.analyze.states import SEEN, histories, miss_counts
 from spinenet.config import MatchConfig
 from spinenet.geometry import affine_apply, arc_length
 from spinenet.match.align import THUMB_UM, Thumb, align, make_thumb
 from spinenet.match.assign import path_cover, session_pairs
-from spinenet.match.lookback import Rules, _accept, look_back
+from spinenet.match.lookback import Home, Rules, _accept, look_back
+from spinenet.match.pins import Pins
+from spinenet.match.record import _as_sure_as_their_tracks, _track_table
 from spinenet.match.region import _once_surely_seen, _one_dendrite_per_track, link_by_places
 from spinenet.match.score import (
     PLACE_SD_UM,
@@ -25,7 +29,7 @@ from spinenet.match.view import Probe, SessionView, frames_of, rehomed
 from spinenet.match.warp import ArcWarp, fit_warp, make_map, place_map, slide
 from spinenet.measure.attach import attach
 from spinenet.tables import SPINES
-from spinenet.types import Dendrites, InputError, Segment, Session, SpineTable, Volume
+from spinenet.types import Dendrites, InputError, Segment, Session, SpineTable, Tracks, Volume
 
 
 def line(start, stop, number=0, step=0.5):
@@ -332,66 +336,111 @@ def test_what_looking_back_says_of_a_place(p, y_um, faint, presence):
     view = view_of(Dendrites((line((5, 5, 0), (5, 5, 20)),)), (0, 5, 6.5, 8))
     seen = Probe(np.array([p]), np.array([[5, y_um, 8.0]]), [{"dendrite_id": 0}])
     missing = {}
-    rules = Rules(0.3, 0.05, hidden=frozenset([3] if faint else []))
-    rows, found = _accept(view, seen, [3], {3: (0, np.array([8.0, 1, 0]))}, missing, 1, rules)
+    rules = Rules(0.3, frozenset([3] if faint else []))
+    homes = {3: Home(0, np.array([8.0, 1, 0]))}
+    rows, found = _accept(view, seen, [3], homes, missing, 1, rules)
     assert [str(m[0]) for m in missing.values()] == ([presence] if presence else [])
     assert found == ([] if presence else [3])
     assert [r["source"] for r in rows] == ["lookback"] * len(found)
 
 
-def looked_back(p, tracks, head_zy):
-    """Sessions of one dendrite of radius 0.4 um, in y and z at 5; of one spine with its head there,
-    seen in some sessions; the net's answer at its place in the others is p."""
+def looked_back(heights, seen, head_zy=(5, 6.5), arc=8, source="detected", **more):
+    """Sessions of one dendrite of radius 0.4 um, in y and z at 5, and of one spine: where it was
+    seen at first, and what the net answers at its place in every session."""
     shaft = Dendrites((line((5, 5, 0), (5, 5, 20)),))
 
-    def probe(points_um, home):
-        row = {"dendrite_id": 0, "arc_length_um": 8.0, "side_um": head_zy[1] - 5}
-        return Probe(np.full(len(home), p), points_um, [row] * len(home))
+    def session(t, height, here):
+        def probe(points_um, home):
+            row = {"dendrite_id": 0, "arc_length_um": min(arc, 20), "side_um": head_zy[1] - 5}
+            return Probe(np.full(len(home), height), points_um, [row] * len(home))
 
-    def session(seen):
-        view = view_of(shaft, *[(0, *head_zy, 8)] * seen)
-        view.spines.frame["probability"] = 0.9
-        return replace(view, snr={0: np.full(len(shaft.segments[0].points_um), 20.0)}, probe=probe)
+        view = view_of(shaft, *[(0, *head_zy, arc)] * here)
+        view.spines.frame["arc_length_um"] = float(min(arc, 20))
+        view.spines.frame["probability"] = height
+        view.spines.frame["source"] = source
+        snr = {0: np.full(len(shaft.segments[0].points_um), 20.0)}
+        return replace(view, session=Session("m", "r", t, float(t)), snr=snr, probe=probe)
 
-    views = [session(len(numbers)) for numbers in tracks]
-    numbers = [np.array(k, np.int64) for k in tracks]
-    warps = {(t, 0): ArcWarp(np.array([0.0, 20.0]), np.zeros(2), rms_um=0.0) for t in range(3)}
-    return look_back(views, [frames_of(v) for v in views], numbers, warps, MatchConfig(), 0.5)
-
-
-@pytest.mark.parametrize(
-    ("head_zy", "presence"),
-    [
-        ((5, 6.5), "absent"),  # far out beside the shaft
-        ((5, 4.3), "absent"),  # just beside its edge, on the other side
-        ((5, 5.5), "not_scorable"),  # its middle at the edge
-        ((7, 5.1), "not_scorable"),  # above
-        ((7, 5.8), "absent"),  # above, but beside as well
-    ],
-)
-def test_what_a_shaft_hides_is_not_known_to_be_absent(head_zy, presence):
-    missing = looked_back(0.01, [[0], [], []], head_zy).missing
-    assert [str(m[0]) for m in missing.values()] == [presence] * 2
+    views = [session(t, p, here) for t, (p, here) in enumerate(zip(heights, seen, strict=True))]
+    numbers = [np.zeros(here, np.int64) for here in seen]
+    warp = ArcWarp(np.array([0.0, 20.0]), np.zeros(2), rms_um=0.0)
+    warps = {(t, 0): warp for t in range(len(seen))}
+    config = MatchConfig(**more.pop("config", {}))
+    return look_back(views, [frames_of(v) for v in views], numbers, warps, config, 0.5, **more)
 
 
-@pytest.mark.parametrize(
-    ("p", "tracks", "presences"),
-    [
-        (0.1, [[0], [], [0]], [None]),  # seen before and after: the faintest sign is enough
-        (0.01, [[0], [], [0]], ["absent"]),  # but there must be one
-        (0.1, [[0], [], []], ["absent", "absent"]),  # gone, or never more than a speck
-        (0.1, [[], [], [0]], ["absent", "absent"]),  # not yet there
-        (0.4, [[0], [], []], [None, None]),
-    ],
-)
-def test_a_spine_between_two_sightings_is_there_however_faint(p, tracks, presences):
-    life = looked_back(p, tracks, (5, 6.5))
-    lacking = [t for t, k in enumerate(tracks) if not k]
-    said = [life.missing.get((0, t)) for t in lacking]
-    assert [str(m[0]) if m else None for m in said] == presences
-    assert all(
-        (len(life.track_of[t]) == 1) == (m is None) for t, m in zip(lacking, said, strict=True)
+def letters(life):
+    """Of one spine: P present, B present between, a absent, ? not scorable, by session."""
+    return "".join(
+        ("B" if (0, t) in life.between else "P")
+        if len(of)
+        else {"absent": "a", "not_scorable": "?"}[str(life.missing[0, t][0])]
+        for t, of in enumerate(life.track_of)
     )
+
+
+@pytest.mark.parametrize(
+    ("head_zy", "arc", "hidden"),
+    [
+        ((5, 6.5), 8, False),  # far out beside the shaft
+        ((5, 4.3), 8, False),  # just beside its edge, on the other side
+        ((5, 5.5), 8, True),  # its middle at the edge
+        ((7, 5.1), 8, True),  # above
+        ((7, 5.8), 8, False),  # above, but beside as well
+        ((5, 5), 21, False),  # at the dendrite's tip
+    ],
+)
+def test_what_a_shaft_hides_is_not_known_to_be_absent(head_zy, arc, hidden):
+    life = looked_back([0.9, 0.9, 0.0], [1, 1, 0], head_zy, arc)
+    assert life.hidden == ({0} if hidden else set())
+    assert letters(life) == ("PP?" if hidden else "PPa")
+
+
+def test_what_a_person_saw_is_not_hidden():
+    life = looked_back([1.0, 0.0], [1, 0], (7, 5.1), source="person", config={"least_power": 0.0})
+    assert life.hidden == set()
+    assert letters(life) == "Pa"
+
+
+@pytest.mark.parametrize(
+    ("heights", "seen", "found"),
+    [
+        ([0.9, 0.1, 0.9], [1, 0, 1], "PBP"),  # the faintest sign is enough
+        ([0.9, 0.01, 0.9], [1, 0, 1], "PaP"),  # but there must be one
+        ([0.9, 0.1, 0.1, 0.9], [1, 0, 0, 1], "PBBP"),
+        ([0.9, 0.1, 0.01, 0.9], [1, 0, 0, 1], "PBaP"),
+        ([0.9, 0.1, 0.1], [1, 0, 0], "Paa"),  # gone, or never more than a speck
+        ([0.1, 0.1, 0.9], [0, 0, 1], "aaP"),  # not yet there
+        ([0.9, 0.4, 0.9], [1, 0, 1], "PPP"),  # bright enough by itself
+        ([0.9, 0.1, 0.4], [1, 0, 0], "PBP"),  # looking back saw it again later
+    ],
+)
+def test_a_spine_between_two_sightings_is_there_however_faint(heights, seen, found):
+    life = looked_back(heights, seen)
+    assert letters(life) == found
+    assert set(life.missing) == {(0, t) for t, c in enumerate(found) if c not in "PB"}
+
+
+def test_a_person_decides_what_lies_between():
+    later = Pins(present=(((0, 1), 2),))
+    assert letters(looked_back([0.9, 0.1, 0.0], [1, 0, 0], pins=later)) == "PBP"
+    gone = Pins(absent=(((0, 1), 1),))
+    assert letters(looked_back([0.9, 0.3, 0.1, 0.9], [1, 0, 0, 1], pins=gone)) == "PaaP"
+
+
+@pytest.mark.parametrize("heights", [[0.9, 0.06, 0.9], [0.9, 0.06, 0.06, 0.9]])
+def test_a_spine_seen_between_is_as_sure_as_its_track_and_yet_a_miss(heights):
+    life = looked_back(heights, [1, *[0] * (len(heights) - 2), 1])
+    spines = [v.spines.frame for v in life.views]
+    tracks = _track_table(life, spines, {}, {})
+    assert tracks["presence"].unique().tolist() == ["present"]
+    assert tracks["between"].tolist() == [p == 0.06 for p in heights]
+    assert tracks["p_present"].min() > 0.95
+    own = pd.concat(spines, ignore_index=True).assign(session=tracks["session"])
+    assert _as_sure_as_their_tracks(own, tracks)["probability"].min() > 0.85
+    (h,) = histories(Tracks(tracks), max_gap=1)
+    assert (h.seen == SEEN).all()
+    assert miss_counts(h) == ((1, 0) if len(heights) == 3 else (0, 0))
 
 
 def picture(seed=0, shape=(24, 90, 120)):
