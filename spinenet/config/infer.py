@@ -79,7 +79,7 @@ class MatchConfig:
     sure_share: over three or more sessions a spine counts if it was once seen at this multiple of
         the centre threshold: among many looks, a false alarm passes the threshold itself too easily
     lookback_share: a spine missed at first is found again from this share of the centre threshold
-    between_share: and from this share if it was seen before and after
+    between_share: and from this share if it was seen before and after, and might well be missed
     min_snr: a shaft dimmer than this, over its noise, cannot show that a spine is absent
     least_power: nor can a session in which a spine of that brightness would be found with less than
         this probability; above 0, none can of one that does not stick out beside its shaft

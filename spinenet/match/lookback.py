@@ -84,8 +84,8 @@ def look_back(
     """Look at the predicted place of every track in every session that lacks it, but where a person
     said what is there.
 
-    A spine hardly ever goes and comes back to its place: where one is still lacking that was seen
-    before and after, the faintest sign is enough.
+    A spine hardly ever goes and comes back to its place: where one might well have been missed that
+    was seen before and after, the faintest sign is enough.
     """
     # a person's word says nothing of how bright a spine is
     own = [(v.spines.frame["source"] != PERSON).to_numpy(bool) for v in views]
@@ -148,8 +148,9 @@ def look_back(
         here_now = set(track_of[t].tolist())
         look(t, [k for k in homes if k not in here_now], config.lookback_share * centre_p)
     lent: set[tuple[int, int]] = set()
-    for t, wanted in _between(life.track_of, gone).items():
-        lent |= look(t, wanted, config.between_share * centre_p)
+    for t, lacking in _between(life.track_of, gone).items():
+        missed = [k for k in lacking if life.missing[k, t][0] == Presence.NOT_SCORABLE]
+        lent |= look(t, missed, config.between_share * centre_p)
     for found in lent:
         del life.missing[found]
     return replace(life, between=frozenset(lent))

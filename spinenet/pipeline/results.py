@@ -195,10 +195,12 @@ def page_of(
     spines, tracks = tables[SPINES.file], tables[TRACKS.file]
     animals = tracks["animal"].nunique()
     n_sessions = len(tracks.drop_duplicates(["animal", "region", "session"]))
+    lives = tracks.drop_duplicates(["animal", "region", "track_id"])
+    hidden = int(lives["hidden"].sum())
+    left_out = f" ({hidden} hidden by their shafts and left out)" if hidden else ""
     subtitle = (
         f"{animals} animal{'s' * (animals != 1)}, {n_sessions} sessions, {len(spines)} spines "
-        f"seen, {len(tracks.drop_duplicates(['animal', 'region', 'track_id']))} "
-        f"followed. spinenet {__version__}."
+        f"seen, {len(lives)} followed{left_out}. spinenet {__version__}."
     )
     net, head = nets
     links = LINKED_BY_PLACE

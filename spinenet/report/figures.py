@@ -59,7 +59,8 @@ def as_svg(figure: Figure) -> str:
 
 
 def fates(tracks: pd.DataFrame, clusters: pd.DataFrame) -> dict[int, str]:
-    """What became of each track of one region: stable, new, new in a cluster, lost, unknown."""
+    """What became of each track of one region: stable, new, new in a cluster, lost, unknown;
+    unknown too what was left out of the analysis, hidden by its shaft."""
     clustered = {
         int(k)
         for ids in clusters.loc[clusters["rule"] == "contiguous", "track_ids"]
@@ -69,7 +70,7 @@ def fates(tracks: pd.DataFrame, clusters: pd.DataFrame) -> dict[int, str]:
     for k, rows in tracks.sort_values("session").groupby("track_id"):
         presence = rows["presence"].tolist()
         seen = [i for i, p in enumerate(presence) if p == Presence.PRESENT]
-        if not seen:
+        if not seen or rows["hidden"].any():
             out[int(k)] = "unknown"
         elif Presence.ABSENT in presence[: seen[0]]:
             out[int(k)] = "new, clustered" if int(k) in clustered else "new"

@@ -183,8 +183,10 @@ def methods_text(version: str, weights: str, links: str, config: AnalyzeConfig) 
         "session, centrelines of dendrites were joined to one map per region, and arc length was "
         f"aligned along each dendrite. Spines were linked {links}, over all sessions at once. "
         "Where a spine was missing, its "
-        "predicted place was looked at again with a lower threshold; only what was looked for and "
-        "not there counts as absent, the rest is censored.",
+        "predicted place was looked at again with a lower threshold, and with a far lower one where "
+        "it was seen both before and after; only what was looked for and not there counts as "
+        "absent, the rest is censored. Spines above or below their shaft, which are seen in some "
+        "sessions only, were left out of the analysis (hidden in tracks.csv).",
         "A spine is at risk in an interval if it is seen at one end and scorable at the other. "
         f"Up to {config.max_gap} absence between two sightings was filled. New spines: those "
         f"absent before, born in {window}. Clusters: two or more neighbouring new spines with no "

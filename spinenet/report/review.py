@@ -115,9 +115,11 @@ def _clustered(clusters: pd.DataFrame, animal: str, region: str) -> set[int]:
 
 
 def _lives(tracks: pd.DataFrame, where: _Where, clustered: set[int]) -> list[Row]:
-    """First sightings after an absence, and last ones before one, as far as they are in doubt."""
+    """First sightings after an absence, and last ones before one, as far as they are in doubt; not
+    of hidden spines, which are not analysed."""
     rows = []
-    for number, life in tracks.sort_values("session").groupby("track_id"):
+    analysed = tracks[~tracks["hidden"]]
+    for number, life in analysed.sort_values("session").groupby("track_id"):
         seen = np.flatnonzero(life["presence"] == Presence.PRESENT)
         gone = np.flatnonzero(life["presence"] == Presence.ABSENT)
         if not len(seen):
