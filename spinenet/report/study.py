@@ -53,7 +53,8 @@ def clustering(analysis: Analysis) -> Figure:
             if np.isfinite(row["ci_low"]):
                 axis.plot([x, x], [row["ci_low"], row["ci_high"]], color="#ff9f1c")
             if np.isfinite(row["p_value"]):
-                axis.text(x, 1.0, f"P = {row['p_value']:.2g}", ha="center", va="top", fontsize=6)
+                text = f"P = {row['p_value']:.2g}"
+                axis.text(x + 0.04, 1.0, text, ha="left", va="top", fontsize=6)
         axis.set_xticks(range(len(groups)), [_name(g) for g in groups])
         axis.set_xlim(-0.6, len(groups) - 0.4)
         axis.set_ylim(0, 1.02)
@@ -78,7 +79,8 @@ def cluster_sizes(clusters: pd.DataFrame) -> Figure:
     axis.set_xlabel("new spines in a contiguous cluster")
     axis.set_ylabel("clusters")
     axis.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.legend(frameon=False)
+    if len(groups) > 1:
+        figure.legend(frameon=False, fontsize=7, loc="outside upper center", ncols=len(groups))
     return figure
 
 
