@@ -26,10 +26,9 @@ from spinenet.types import (
 
 EDGE_UM = 0.5
 HALF_HEAD_UM = 0.25
+"""A head whose middle is nearer to the edge of its shaft, seen from above, is hidden by it."""
 CLAIMED_UM = np.array([1.2, 0.4, 0.4])
 """A spine this near (scaled) to the place looked at is what is seen there."""
-
-
 Missing = dict[tuple[int, int], tuple[Presence, float, float]]
 
 

@@ -1,0 +1,57 @@
+"""Fields of view are brought onto each other, and foreign ones noticed."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from spinenet.config import MatchConfig
+from spinenet.geometry import affine_apply
+from spinenet.match.align import THUMB_UM, Thumb, align, make_thumb
+from spinenet.types import Session, Volume
+
+
+def picture(seed=0, shape=(24, 90, 120)):
+    rng = np.random.default_rng(seed)
+    field = np.zeros(shape)
+    at = (rng.uniform(0, 1, (60, 3)) * shape).astype(int)
+    field[tuple(at.T)] = 50
+    return (ndimage.gaussian_filter(field, 1.5) ** 0.5).astype(np.float32)
+
+
+def thumb(picture):
+    return Thumb(picture, np.array(THUMB_UM), np.zeros(3))
+
+
+def test_a_shifted_field_is_brought_back():
+    still = picture()
+    moved = ndimage.shift(still, (1.0, 6.0, -4.0), order=1)
+    found = align(thumb(moved), thumb(still), MatchConfig())
+    points = np.array([[12.0, 18, 24]])
+    moved_um = points + np.array([1.0, 6.0, -4.0]) * THUMB_UM
+    assert affine_apply(found.affine, moved_um)[0] == pytest.approx(points[0], abs=0.15)
+    assert found.same_field
+
+
+def test_a_turned_field_is_brought_back():
+    still = picture()
+    turned = ndimage.rotate(still, 4, axes=(1, 2), reshape=False, order=1)
+    found = align(thumb(turned), thumb(still), MatchConfig())
+    assert found.score > 0.85
+
+
+def test_alignment_is_the_same_on_every_run():
+    a, b = picture(), ndimage.shift(picture(), (0, 2.5, 1.5), order=1)
+    one, two = (align(thumb(b), thumb(a), MatchConfig()).affine for _ in range(2))
+    assert np.array_equal(one, two)
+
+
+def test_another_field_is_noticed():
+    assert not align(thumb(picture(1)), thumb(picture(2)), MatchConfig()).same_field
+
+
+def test_a_thumb_is_small_and_dark_outside():
+    data = np.full((20, 80, 80), 100, np.uint16)
+    data[10, 40, :] = 4000
+    made = make_thumb(Volume(data, (0.5, 0.1, 0.1), Session("m", "r", 0)))
+    assert made.picture.shape == (10, 20, 20)
+    assert made.picture[0, 0, 0] == 0
