@@ -45,7 +45,7 @@ def settings(path: Path) -> TrainSegmentConfig:
     parser = jsonargparse.ArgumentParser()
     parser.add_class_arguments(TrainSegmentConfig, "training")
     told = {"training": yaml.safe_load(path.read_text())}
-    return parser.instantiate_classes(parser.parse_object(told)).training
+    return parser.instantiate(parser.parse_object(told)).training
 
 
 def beside_shaft(shaft: np.ndarray, voxel_um: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from scipy import stats
 
 from spinenet.analyze.nulls import shuffle_within
 from spinenet.analyze.rows import p_value
-from spinenet.analyze.states import GONE, SEEN, Histories, miss_counts
+from spinenet.analyze.states import GONE, SEEN, UNKNOWN, Histories, miss_counts, told_between
 from spinenet.types import BoolArray, IntArray
 
 MOST_MISSED = 0.02
@@ -73,12 +73,11 @@ def _blurred_sessions(hs: list[Histories]) -> list[str]:
     """Sessions in which far more was missed than in the others of the same region."""
     counts: dict[tuple[str, str, int], np.ndarray] = {}
     for h in hs:
-        told = h.told_alone
+        told = told_between(h)
         for t in range(1, len(h.sessions) - 1):
-            flank = (told[:, t - 1] == SEEN) & (told[:, t + 1] == SEEN)
-            gaps, full = (int((flank & (told[:, t] == c)).sum()) for c in (GONE, SEEN))
+            mine = [int((told[:, t] == code).sum()) for code in (GONE, SEEN)]
             key = (h.animal, h.region, int(h.sessions[t]))
-            counts[key] = counts.get(key, np.zeros(2, int)) + [gaps, full]
+            counts[key] = counts.get(key, np.zeros(2, int)) + mine
     out = []
     for (animal, region, session), (gaps, full) in counts.items():
         n = gaps + full
@@ -132,10 +131,8 @@ def _runs_of_misses(hs: list[Histories], rng: np.random.Generator) -> list[str]:
     neighbours: list[IntArray] = []
     start = 0
     for h in hs:
-        told = h.told_alone
-        for t in range(1, len(h.sessions) - 1):
-            flank = (told[:, t - 1] == SEEN) & (told[:, t + 1] == SEEN)
-            here = (told[flank, t] == GONE)[told[flank, t] >= GONE]
+        for told in told_between(h).T:
+            here = told[told != UNKNOWN] == GONE
             if len(here) > 1:
                 missed.append(here)
                 neighbours.append(start + np.arange(len(here) - 1))

@@ -261,9 +261,15 @@ def returned(seen: npt.NDArray[np.int8]) -> BoolArray:
     return back
 
 
+def told_between(h: Histories) -> npt.NDArray[np.int8]:
+    """(S, T) what was told of a spine that was seen the session before and after; else UNKNOWN."""
+    told = h.told_alone
+    flank = np.zeros(told.shape, bool)
+    flank[:, 1:-1] = (told[:, :-2] == SEEN) & (told[:, 2:] == SEEN)
+    return np.where(flank, told, UNKNOWN).astype(np.int8)
+
+
 def miss_counts(h: Histories) -> tuple[int, int]:
     """Sightings missed between two others, n(101), and those made there, n(111)."""
-    told = h.told_alone
-    before, now, after = told[:, :-2], told[:, 1:-1], told[:, 2:]
-    flank = (before == SEEN) & (after == SEEN)
-    return int((flank & (now == GONE)).sum()), int((flank & (now == SEEN)).sum())
+    told = told_between(h)
+    return int((told == GONE).sum()), int((told == SEEN).sum())
