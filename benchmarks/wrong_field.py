@@ -24,7 +24,11 @@ FIRST_SEED = 1000
 
 def field(seed: int) -> list[Thumb]:
     config = SimulateConfig(snr="any", turnover=TurnoverConfig(days=(0.0, 8.0)), seed=seed)
-    return [make_thumb(v) for v in simulate_region(config, "a", "r", seed).volumes]
+    region = simulate_region(config, "a", "r", seed)
+    return [
+        make_thumb(v, np.where(labels == 1, 255, 0).astype(np.uint8))
+        for v, labels in zip(region.volumes, region.labels, strict=True)
+    ]
 
 
 def quantiles(found: list[Alignment]) -> list[float]:

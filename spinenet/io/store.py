@@ -20,12 +20,14 @@ import numpy as np
 from spinenet.match.align import Thumb
 from spinenet.types import Dendrites, Segment, Segmentation
 
+LAYOUT = 2
+"""Of what a stack's folder holds; another one is not read."""
 MAPS = ("shaft", "spines", "shaft_probability", "spine_probability", "centre_probability")
 
 
 def fingerprint(*parts: object) -> str:
     """A digest of everything a result depends on."""
-    plain = json.dumps(parts, sort_keys=True, default=lambda o: asdict(o))
+    plain = json.dumps((LAYOUT, *parts), sort_keys=True, default=lambda o: asdict(o))
     return hashlib.sha256(plain.encode()).hexdigest()
 
 
@@ -42,6 +44,7 @@ def save_stack(
         "probability": segmentation.probability,
         "voxel_size_um": segmentation.voxel_size_um,
         "thumb": thumb.picture,
+        "thumb_shaft": thumb.shaft,
         "thumb_step_um": thumb.step_um,
         "thumb_origin_um": thumb.origin_um,
         "n_dendrites": len(dendrites),
@@ -70,6 +73,8 @@ def load_stack(folder: Path, mark: str) -> tuple[Segmentation, Dendrites, Thumb]
             voxel_size_um=(z, y, x),
         )
         tables = [small[f"dendrite{i}"] for i in range(int(small["n_dendrites"]))]
-        thumb = Thumb(small["thumb"], small["thumb_step_um"], small["thumb_origin_um"])
+        thumb = Thumb(
+            small["thumb"], small["thumb_shaft"], small["thumb_step_um"], small["thumb_origin_um"]
+        )
     segments = [Segment(i, t[:, :3], t[:, 3], t[:, 4]) for i, t in enumerate(tables)]
     return segmentation, Dendrites(tuple(segments)), thumb

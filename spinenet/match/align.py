@@ -1,12 +1,15 @@
 """Sessions of one region onto its reference session: shift, small rotation, then affine.
 
-Driven by small, compressed pictures of the whole stack; what comes out moves points, never
-measured intensities. Every session is registered to the reference directly, never in a chain.
+The first two, and whether it is one field at all, are told by small, compressed pictures of the
+whole stack; the affine by its shafts, which stay where spines come and go. What comes out moves
+points, never measured intensities. Every session is registered to the reference directly, never in
+a chain.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +17,7 @@ import SimpleITK as sitk
 from scipy import fft, ndimage
 
 from spinenet.config import MatchConfig
-from spinenet.types import FloatArray, Um3, Volume
+from spinenet.types import FloatArray, IntArray, Um3, Volume
 
 THUMB_UM: Um3 = (1.0, 0.4, 0.4)
 ROTATION_STEP_DEG = 1.5
@@ -25,11 +28,19 @@ LARGEST_STRETCH = 1.25
 
 @dataclass(frozen=True)
 class Thumb:
-    """A stack shrunk to about 1 x 0.4 x 0.4 um; dark at the background, bright ends compressed."""
+    """A stack shrunk to about 1 x 0.4 x 0.4 um: its light, dark at the background and with bright
+    ends compressed, and its shafts."""
 
     picture: npt.NDArray[np.float32]
+    shaft: npt.NDArray[np.float32]
+    """Mean probability of shaft, smoothed a little."""
     step_um: FloatArray
     origin_um: FloatArray
+
+    @property
+    def of_shafts(self) -> Thumb:
+        """The same with its shafts for a picture."""
+        return replace(self, picture=self.shaft)
 
 
 @dataclass(frozen=True)
@@ -45,30 +56,39 @@ class Alignment:
 IDENTITY = Alignment(np.eye(3, 4), 1.0, True)
 
 
-def make_thumb(volume: Volume) -> Thumb:
-    """Block means of a stack, background removed, square root taken, smoothed a little."""
+def make_thumb(volume: Volume, shaft_probability: npt.NDArray[np.uint8]) -> Thumb:
+    """Block means of a stack, background removed and square root taken, and of its shafts (Z, Y, X;
+    255 for sure)."""
     voxel = np.array(volume.voxel_size_um)
     fold = np.minimum(np.maximum(np.rint(np.array(THUMB_UM) / voxel), 1), volume.data.shape).astype(
         int
     )
-    z, y, x = (np.array(volume.data.shape) // fold) * fold
+    light = _block_means(volume.data, fold)
+    light = np.sqrt(np.clip(light - np.percentile(light, 60), 0, None))
+    shaft = _block_means(shaft_probability, fold) / np.float32(255)
+    calm = [ndimage.gaussian_filter(map_, (0.7, 1, 1)) for map_ in (light, shaft)]
+    return Thumb(calm[0], calm[1], voxel * fold, (fold - 1) / 2 * voxel)
+
+
+def _block_means(stack: npt.NDArray[Any], fold: IntArray) -> npt.NDArray[np.float32]:
+    z, y, x = (np.array(stack.shape) // fold) * fold
     out = np.empty((z // fold[0], y // fold[1], x // fold[2]), np.float32)
     for i in range(len(out)):
-        slab = volume.data[i * fold[0] : (i + 1) * fold[0], :y, :x].astype(np.float32).mean(axis=0)
+        slab = stack[i * fold[0] : (i + 1) * fold[0], :y, :x].astype(np.float32).mean(axis=0)
         out[i] = slab.reshape(y // fold[1], fold[1], x // fold[2], fold[2]).mean(axis=(1, 3))
-    out = np.sqrt(np.clip(out - np.percentile(out, 60), 0, None))
-    out = ndimage.gaussian_filter(out, (0.7, 1, 1))
-    return Thumb(out.astype(np.float32), voxel * fold, (fold - 1) / 2 * voxel)
+    return out
 
 
 def align(moving: Thumb, reference: Thumb, config: MatchConfig) -> Alignment:
     """Where the moving session's points lie in the reference session."""
     start = _coarse(moving, reference, config)
-    affine = _refine(moving, reference, start)
+    shafts = moving.of_shafts, reference.of_shafts
+    affine = _refine(*shafts, start)
     stretch = np.linalg.svd(affine[:, :3])[1]
     plausible = stretch.max() < LARGEST_STRETCH and stretch.min() > 1 / LARGEST_STRETCH
-    found = [(_score(moving, reference, a), a) for a in ([affine] if plausible else []) + [start]]
-    score, best = max(found, key=lambda f: f[0])
+    better = plausible and _score(*shafts, affine) > _score(*shafts, start)
+    best = affine if better else start
+    score = _score(moving, reference, best)
     return Alignment(best, score, score >= config.same_field)
 
 
@@ -150,7 +170,7 @@ def _refine(moving: Thumb, reference: Thumb, start: FloatArray) -> FloatArray:
     method.SetInitialTransform(transform, inPlace=True)
     try:
         method.Execute(_image(reference), _image(moving))
-    except RuntimeError:  # no overlap left: the coarse alignment stands
+    except RuntimeError:  # nothing overlaps, or nothing is there: the coarse alignment stands
         return start
     matrix = np.array(transform.GetMatrix()).reshape(3, 3)[::-1, ::-1]
     centre = np.array(transform.GetCenter())[::-1]

@@ -97,7 +97,13 @@ def segment_stack(
         segmentation = label(prediction, **thresholds_of(weights, config))
         del prediction
         dendrites = find_dendrites(segmentation, config.measure)
-        save_stack(folder, mark, segmentation, dendrites, make_thumb(volume))
+        save_stack(
+            folder,
+            mark,
+            segmentation,
+            dendrites,
+            make_thumb(volume, segmentation.shaft_probability),
+        )
         del segmentation
         give_back_memory()
         kept = load_stack(folder, mark)

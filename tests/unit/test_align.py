@@ -18,8 +18,8 @@ def picture(seed=0, shape=(24, 90, 120)):
     return (ndimage.gaussian_filter(field, 1.5) ** 0.5).astype(np.float32)
 
 
-def thumb(picture):
-    return Thumb(picture, np.array(THUMB_UM), np.zeros(3))
+def thumb(picture, shaft=None):
+    return Thumb(picture, picture if shaft is None else shaft, np.array(THUMB_UM), np.zeros(3))
 
 
 def test_a_shifted_field_is_brought_back():
@@ -49,9 +49,31 @@ def test_another_field_is_noticed():
     assert not align(thumb(picture(1)), thumb(picture(2)), MatchConfig()).same_field
 
 
+def test_shafts_tell_the_last_of_it_where_other_things_moved():
+    shaft, others = picture(3), 2 * picture(4)
+    still, moved = shaft + others, shaft + ndimage.shift(others, (0, 1.0, 0))
+    point = np.array([[12.0, 18, 24]])
+    by_shafts = align(thumb(moved, shaft), thumb(still, shaft), MatchConfig())
+    assert affine_apply(by_shafts.affine, point)[0] == pytest.approx(point[0], abs=0.02)
+    by_light = align(thumb(moved), thumb(still), MatchConfig())
+    assert affine_apply(by_light.affine, point)[0, 1] < point[0, 1] - 0.1
+
+
+def test_where_no_shaft_was_seen_the_light_alone_brings_it_back():
+    still, none = picture(), np.zeros((24, 90, 120), np.float32)
+    moved = ndimage.shift(still, (1.0, 6.0, -4.0), order=1)
+    found = align(thumb(moved, none), thumb(still, none), MatchConfig())
+    points = np.array([[12.0, 18, 24]])
+    moved_um = points + np.array([1.0, 6.0, -4.0]) * THUMB_UM
+    assert affine_apply(found.affine, moved_um)[0] == pytest.approx(points[0], abs=0.4)
+
+
 def test_a_thumb_is_small_and_dark_outside():
     data = np.full((20, 80, 80), 100, np.uint16)
     data[10, 40, :] = 4000
-    made = make_thumb(Volume(data, (0.5, 0.1, 0.1), Session("m", "r", 0)))
-    assert made.picture.shape == (10, 20, 20)
+    shaft = np.zeros(data.shape, np.uint8)
+    shaft[10, 40, :] = 255
+    made = make_thumb(Volume(data, (0.5, 0.1, 0.1), Session("m", "r", 0)), shaft)
+    assert made.picture.shape == made.shaft.shape == (10, 20, 20)
     assert made.picture[0, 0, 0] == 0
+    assert made.shaft.argmax(axis=1)[5, 10] == 10
