@@ -33,6 +33,7 @@ from spinenet.analyze.nulls import shuffled_counts
 from spinenet.analyze.power import plan
 from spinenet.analyze.states import SEEN, Histories, histories
 from spinenet.analyze.summary import analyze
+from spinenet.analyze.survival import NEW
 from spinenet.config import AnalyzeConfig, CohortConfig, PowerConfig
 from spinenet.geometry import arc_length, project
 from spinenet.synthetic.cohort import simulate_cohort
@@ -245,9 +246,11 @@ def main() -> None:
     print()
     for name, value in fast.items():
         print(f"- {name}: {value:.3g}")
-    found = analyze(Tracks(human_table()), AnalyzeConfig())
+    # its second session was on day 4.1
+    found = analyze(Tracks(human_table()), AnalyzeConfig(landmark_day=4.2))
     shown = ("formation", "elimination", "turnover_ratio", "clustered_fraction_contiguous")
-    rows = found.statistics[found.statistics["name"].isin([*shown, "survival_non_clustered"])]
+    lives = [f"survival_{kind}" for kind in NEW]
+    rows = found.statistics[found.statistics["name"].isin([*shown, *lives])]
     print("\nrr30a, a person's tracks (one neuron):")
     for row in rows.itertuples():
         print(f"- {row.name}: {row.estimate:.3f}, chance {row.null_mean:.3f}, P {row.p_value:.3g}")

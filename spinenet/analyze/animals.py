@@ -112,14 +112,12 @@ def pooled(parts: list[list[FloatArray]]) -> float:
 def _survival(
     hs: list[Histories], animals: list[str], config: AnalyzeConfig
 ) -> dict[str, FloatArray]:
-    """Kaplan-Meier at the last day on which anything of the class was looked at."""
-    lives = follow(hs, config).lives
+    """Kaplan-Meier at the last day to which all animals were followed."""
+    cohort = follow(hs, config)
+    last = np.array([min(cohort.followed.values(), default=np.nan)])
     out = {}
     for kind in NEW:
-        mine = lives[lives["class"] == kind]
-        of = {
-            a: float(kaplan_meier(p, np.array([p["days"].max()]))[0])
-            for a, p in mine.groupby("animal")
-        }
+        mine = cohort.lives[cohort.lives["class"] == kind]
+        of = {a: float(kaplan_meier(p, last)[0]) for a, p in mine.groupby("animal")}
         out[f"survival_{kind}"] = np.array([of.get(a, np.nan) for a in animals])
     return out

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spinenet.analyze.states import SEEN, Histories
+from spinenet.analyze.states import Histories
 from spinenet.config import AnalyzeConfig
 from spinenet.tables import CLUSTERS
 from spinenet.types import FloatArray
@@ -36,10 +36,10 @@ def find_clusters(h: Histories, rule: str, config: AnalyzeConfig) -> list[Cluste
     Of sets found in several sessions those inside a larger one are dropped. Members within
     `resolution_um` of each other are one site: they form no cluster alone.
     """
-    new = h.is_new(config.window)
+    new, alive = h.is_new(config.window), h.first_life
     found: dict[frozenset[int], int] = {}
     for t in h.window(config.window):
-        here = np.flatnonzero(h.seen[:, t] == SEEN)
+        here = np.flatnonzero(alive[:, t])
         for run in _runs(h, here, new, rule, config.d_um):
             if count_sites(h.arc_um[run], config.resolution_um) >= 2:
                 inside = here[(here > min(run)) & (here < max(run))]

@@ -17,7 +17,7 @@ from scipy import stats
 
 from spinenet.analyze.groups import LEVEL
 from spinenet.analyze.states import GONE, SEEN, UNKNOWN, Histories
-from spinenet.types import FloatArray, IntArray
+from spinenet.types import FloatArray, IntArray, Tracks
 
 ALONE = -1
 
@@ -76,6 +76,18 @@ def doubts(hs: list[Histories], tracks: pd.DataFrame, links: pd.DataFrame | None
         rivals.sort(key=lambda r: (-r.p, r.a, r.ta, r.b, r.tb))
         out.append(Doubt(slip, tuple(rivals)))
     return out
+
+
+def linked(tracks: Tracks, links: pd.DataFrame) -> Tracks:
+    """The tracks with `p_link` from the links that were made, where they do not say it."""
+    made = links[links["chosen"]].sort_values("session_from", kind="stable")
+    made = made.rename(columns={"session_to": "session", "spine_to": "spine_id"})
+    keys = ["animal", "region", "session", "spine_id"]
+    last = made.drop_duplicates(keys, keep="last").set_index(keys)["p"]
+    frame = tracks.frame
+    at = pd.MultiIndex.from_frame(frame[keys])
+    p = pd.Series(last.reindex(at).to_numpy(float), frame.index)
+    return Tracks(frame.assign(p_link=frame["p_link"].fillna(p)))
 
 
 def _where(h: Histories, rows: pd.DataFrame) -> dict[tuple[int, int], tuple[int, int]]:

@@ -64,7 +64,7 @@ def _lives(h: Histories, config: AnalyzeConfig) -> _Lives:
     pool = candidates(h, "within_d", config)
     new = h.is_new(config.window)[pool]
     order = np.argsort(~new, kind="stable")
-    there = h.seen[pool][order][:, h.window(config.window)] == SEEN
+    there = h.first_life[pool][order][:, h.window(config.window)]
     return _Lives(int(new.sum()), there, h.filopodium[pool][order], h.arc_um[pool], order)
 
 
@@ -191,7 +191,7 @@ def uniform_counts(
     starts, widths = free_stretches(h.arc_um[others], spans_um, config.exclusion_um)
     if len(new) < 2 or not widths.sum() > 0:
         return counts
-    there = h.seen[new][:, h.window(config.window)] == SEEN
+    there = h.first_life[new][:, h.window(config.window)]
     together = (there[:, None] & there[None]).any(axis=2)
     ends = np.cumsum(widths)
     for first in range(0, config.n_shuffles, BATCH):

@@ -32,11 +32,17 @@ class Quality:
     """Reasons for doubt; none where the data pass."""
 
     reasons: tuple[str, ...]
+    coverage_known: bool
 
     @property
     def verdict(self) -> str:
         if not self.reasons:
-            return "No reason was found to doubt clusters: few spines were missed, and evenly."
+            good = "No reason was found to doubt clusters: few spines were missed, and evenly."
+            blind = (
+                " How bright the shafts were, and whether sessions fit as well shifted by one "
+                "spine, nobody can tell without coverage.csv."
+            )
+            return good + blind * (not self.coverage_known)
         return (
             "Do not believe a finding of clusters before these are settled: "
             + "; ".join(self.reasons)
@@ -50,7 +56,7 @@ def judge_quality(hs: list[Histories], coverage: pd.DataFrame | None, seed: int)
     reasons = [*_missed(hs), *_blurred_sessions(hs), *_dips(hs), *_runs_of_misses(hs, rng)]
     if coverage is not None:
         reasons += [*_snr(coverage), *_slips(coverage)]
-    return Quality(tuple(reasons))
+    return Quality(tuple(reasons), coverage is not None)
 
 
 def _missed(hs: list[Histories]) -> list[str]:

@@ -8,14 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from spinenet.analyze.checks import KINDS, check_tracks
 from spinenet.types import BoolArray, FloatArray, InputError, IntArray, Presence, Tracks
 
 SEEN, GONE, UNKNOWN = 1, 0, -1
 NEVER = -1
 CODES = {Presence.PRESENT: SEEN, Presence.ABSENT: GONE}
-KINDS = ("spine", "filopodium")
-BESIDE_UM = 1.0
-"""A spine may stand so far beyond the last place at which its shaft was scored."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,14 @@ class Histories:
         """(S, T) `told` by each session alone: GONE at the sightings that others lent."""
         alone: npt.NDArray[np.int8] = np.where(self.between, GONE, self.told).astype(np.int8)
         return alone
+
+    @property
+    def first_life(self) -> BoolArray:
+        """(S, T) seen; of a new spine only until it is lost: back again it is neither new nor
+        stable."""
+        back = returned(self.seen) & (self.birth != NEVER)[:, None]
+        alive: BoolArray = (self.seen == SEEN) & ~back
+        return alive
 
     def window(self, days: tuple[float, float] | None) -> list[int]:
         """Positions of the sessions in which a spine can be new: all but the first, or in days."""
@@ -94,7 +100,7 @@ def histories(tracks: Tracks, max_gap: int) -> list[Histories]:
         If the table contradicts itself.
     """
     frame = tracks.frame
-    _check(frame)
+    check_tracks(frame)
     frame = frame[~frame["hidden"]]
     out = []
     for (animal, region), part in frame.groupby(["animal", "region"], sort=True):
@@ -108,79 +114,6 @@ def histories(tracks: Tracks, max_gap: int) -> list[Histories]:
             if mine["presence"].isin([str(p) for p in CODES]).any():
                 out.append(_history(str(animal), str(region), int(dendrite), mine, days, max_gap))
     return out
-
-
-def _check(frame: pd.DataFrame) -> None:
-    known = {str(p) for p in Presence}
-    odd = frame[~frame["presence"].isin(known)]
-    if len(odd):
-        raise InputError(
-            f"tracks.csv: presence {odd['presence'].iloc[0]!r} is not one of "
-            f"{', '.join(sorted(known))}. A 1/0 table needs present and absent instead."
-        )
-    odd = frame[~frame["kind"].isin([*KINDS, ""])]
-    if len(odd):
-        raise InputError(
-            f"tracks.csv: kind {odd['kind'].iloc[0]!r} is not one of {', '.join(KINDS)}. Leave it "
-            "blank where it is not known; blank means spine."
-        )
-    for column in ("day", "arc_length_um"):
-        odd = frame[~np.isfinite(frame[column])]
-        if len(odd):
-            raise InputError(
-                f"tracks.csv, line {int(odd.index[0]) + 2}: {column} is blank or not a finite "
-                "number. Every row needs it, absent ones too: without it nobody can tell when or "
-                "where the spine was looked for."
-            )
-    _one_each(frame, ["animal"], "group", "animal {0!r} is in several groups")
-    _one_each(
-        frame,
-        ["animal", "region", "track_id"],
-        "dendrite_id",
-        "track {2} of animal {0!r}, region {1!r} lies on several dendrites",
-    )
-    _one_each(
-        frame,
-        ["animal", "region", "session"],
-        "day",
-        "session {2} of animal {0!r}, region {1!r} has several days",
-    )
-    _one_each(
-        frame,
-        ["animal", "region", "track_id"],
-        "hidden",
-        "track {2} of animal {0!r}, region {1!r} is hidden in some rows only",
-    )
-
-
-def check_coverage(tracks: Tracks, coverage: pd.DataFrame) -> None:
-    """Raises InputError if a spine is present where its dendrite could not be scored."""
-    keys = ["animal", "region", "session", "dendrite_id"]
-    seen = tracks.frame[tracks.frame["presence"] == Presence.PRESENT]
-    both = seen.reset_index(names="line").merge(coverage[[*keys, "start_um", "end_um"]], on=keys)
-    arc = both["arc_length_um"]
-    within = (arc >= both["start_um"] - BESIDE_UM) & (arc <= both["end_um"] + BESIDE_UM)
-    outside = ~within.groupby(both["line"]).any()
-    if outside.any():
-        line = int(outside.index[outside][0])
-        row = seen.loc[line]
-        raise InputError(
-            f"tracks.csv, line {line + 2}: the spine at {row['arc_length_um']:.1f} um is present "
-            f"outside what could be scored of dendrite {row['dendrite_id']} in session "
-            f"{row['session']} (coverage.csv). Tables of different runs are the usual cause."
-        )
-
-
-def _one_each(frame: pd.DataFrame, keys: list[str], column: str, message: str) -> None:
-    several = frame.groupby(keys)[column].nunique()
-    several = several[several > 1]
-    if len(several):
-        which = several.index[0]
-        which = which if isinstance(which, tuple) else (which,)
-        raise InputError(
-            f"tracks.csv: {message.format(*which)}; one was expected. A mistyped identifier is "
-            "the usual cause."
-        )
 
 
 def _history(

@@ -80,11 +80,11 @@ def strength_rows(
         return [row(name, group, np.nan, test=why), _model(group, mine)]
     change = mine["change"].to_numpy(float)
     mean = _of_animals(mine[first])
-    others = _of_animals(mine[~first])
     strata = mine.groupby(["animal", "age_days", "span_days"]).ngroup().to_numpy()
-    p = np.nan
+    p = by_chance = np.nan
     if mixed_strata(first, strata):
         mixed = shuffle_within(first, strata, config.n_shuffles, rng)
+        by_chance = float((mixed @ change).mean() / first.sum())
         null = mixed @ change / first.sum() - ~mixed @ change / (~first).sum()
         observed = float(change[first].mean() - change[~first].mean())
         p = p_two_sided(observed, null)
@@ -92,7 +92,7 @@ def strength_rows(
         name,
         group,
         mean,
-        null_mean=others.value,
+        null_mean=by_chance,
         p_value=p,
         n_spines=int(first.sum()),
         test=f"{mean.test}; against non-clustered new spines of the same age, shuffled within "
@@ -107,7 +107,10 @@ def _of_animals(mine: pd.DataFrame) -> Mean:
 
 
 def _model(group: str, mine: pd.DataFrame) -> Row:
-    """Mixed model: change ~ first + log size before, a random intercept per animal."""
+    """Mixed model: change ~ first + log size before + age and span, a random intercept per animal.
+
+    Young spines change otherwise than old ones, and first members are older than other new spines.
+    """
     name = "strength_change_difference"
     n = {"n_animals": mine["animal"].nunique(), "n_spines": len(mine)}
     few = mine["first"].sum() < 2 or len(mine) < FEWEST_SPINES
@@ -116,11 +119,13 @@ def _model(group: str, mine: pd.DataFrame) -> Row:
         return row(name, group, np.nan, test=why, **n)
     import statsmodels.formula.api as smf
 
-    data = mine.assign(first=mine["first"].astype(float))
+    moment = mine.groupby(["age_days", "span_days"]).ngroup()
+    data = mine.assign(first=mine["first"].astype(float), moment=moment)
+    told = "change ~ first + log_before" + " + C(moment)" * (moment.nunique() > 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a variance of animals at zero is a finding, not a fault
         try:
-            fit = smf.mixedlm("change ~ first + log_before", data, groups=data["animal"]).fit()
+            fit = smf.mixedlm(told, data, groups=data["animal"]).fit()
         except np.linalg.LinAlgError:
             why = "strengths that do not differ settle no model"
             return row(name, group, np.nan, test=why, **n)
@@ -134,6 +139,6 @@ def _model(group: str, mine: pd.DataFrame) -> Row:
         sampling_low=float(low),
         sampling_high=float(high),
         p_value=float(fit.pvalues["first"]),
-        test="mixed model: change ~ first + log strength before, animal random",
+        test="mixed model: change ~ first + log strength before + age and span, animal random",
         **n,
     )

@@ -11,8 +11,9 @@ import pandas as pd
 from spinenet.analyze.animals import UNBOUNDED, pooled, ratios_of_animals
 from spinenet.analyze.branches import Branching, branch_orders, branching
 from spinenet.analyze.chance import chance_rows, chances, segment_row, uniform_row
+from spinenet.analyze.checks import scored
 from spinenet.analyze.clusters import cluster_table
-from spinenet.analyze.errors import doubts
+from spinenet.analyze.errors import doubts, linked
 from spinenet.analyze.groups import (
     FEWEST_FOR_ROBUST,
     compare,
@@ -24,7 +25,7 @@ from spinenet.analyze.machine import Redrawn, difference_with_machine, redraw, w
 from spinenet.analyze.quality import judge_quality
 from spinenet.analyze.rows import Row, difference_row, mean_row, row
 from spinenet.analyze.spacing import flanked, spacing_rows
-from spinenet.analyze.states import Histories, check_coverage, histories
+from spinenet.analyze.states import Histories, histories
 from spinenet.analyze.strength import changes, strength_rows
 from spinenet.analyze.survival import NEW, Cohort, corrected_share, follow, survival
 from spinenet.analyze.turnover import intervals
@@ -35,6 +36,9 @@ from spinenet.types import Analysis, FloatArray, Tracks
 Values = dict[str, FloatArray]
 """(A,) each animal's own value by statistic."""
 BOOTSTRAP_DRAWS = 2000
+NOBODY_FOLLOWED = (
+    "nobody was followed: no session up to day {:g} (analyze.landmark_day) has a later one after it"
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,9 @@ def analyze(
     """
     known = evidence or Evidence()
     if known.coverage is not None:
-        check_coverage(tracks, known.coverage)
+        tracks = scored(tracks, known.coverage)
+    if known.links is not None:
+        tracks = linked(tracks, known.links)
     hs = histories(tracks, config.max_gap) if len(tracks.frame) else []
     branches = branching(known.dendrites)
     cohort = follow(hs, config)
@@ -151,7 +157,10 @@ def _ratio_rows(
             rows.append(_pooled_row(name, group, parts[name], rng) | n)
         if not name.startswith(("clustered_fraction", "spacing_u")):
             highest = np.inf if name in UNBOUNDED else 1.0
-            rows.append(mean_row(name, group, mean_of_animals(of_animals, 0.0, highest), **n))
+            found = mean_row(name, group, mean_of_animals(of_animals, 0.0, highest), **n)
+            if name.startswith("survival_") and not cohort.followed:
+                found |= {"test": NOBODY_FOLLOWED.format(config.landmark_day)}
+            rows.append(found)
     if ground[0] is None:
         rows.append(row("density_per_um", group, np.nan, test="needs coverage.csv"))
     return rows, values
@@ -183,6 +192,8 @@ def _pooled_row(
         why = f"pooled; an interval by bootstrap needs {FEWEST_FOR_ROBUST} animals, with {n} it is "
         return found | {"test": why + "far too narrow"}
     drawn = hierarchical_bootstrap(parts, BOOTSTRAP_DRAWS, rng)
+    if not np.isfinite(drawn).any():
+        return found | {"test": "pooled; nothing to divide by"}
     low, high = np.nanpercentile(drawn, [2.5, 97.5])
     test = "pooled; animals and their dendrites drawn anew"
     spread = {"sampling_low": low, "sampling_high": high, "ci_low": low, "ci_high": high}

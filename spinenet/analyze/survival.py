@@ -8,6 +8,7 @@ gone, would otherwise count as a long-lived clustered one (immortal time).
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,10 @@ class Cohort:
     periods: pd.DataFrame
     """A row per spine and interval at risk: animal, group, class, spine, from_days, to_days,
     lost."""
+    followed: Mapping[str, float]
+    """Days from the landmark to each animal's last session."""
+    looks: Mapping[str, FloatArray]
+    """By group, the days from the landmark to all its sessions, the landmark (0) first."""
     uneven: frozenset[str]
     """Groups whose dendrites were not all looked at on the same days after the landmark."""
 
@@ -47,6 +52,7 @@ def follow(all_histories: list[Histories], config: AnalyzeConfig) -> Cohort:
     lives: list[tuple[object, ...]] = []
     periods: list[tuple[object, ...]] = []
     looks: dict[str, set[tuple[float, ...]]] = {}
+    followed: dict[str, float] = {}
     for h in all_histories:
         early = np.flatnonzero(h.days <= config.landmark_day)
         if not len(early) or early[-1] == len(h.days) - 1:
@@ -54,6 +60,7 @@ def follow(all_histories: list[Histories], config: AnalyzeConfig) -> Cohort:
         landmark = int(early[-1])
         days = h.days[landmark:] - h.days[landmark]
         looks.setdefault(h.group, set()).add(tuple(days.tolist()))
+        followed[h.animal] = max(followed.get(h.animal, 0.0), float(days[-1]))
         for k, kind in _classes(h, landmark, config).items():
             seen = h.seen[k, landmark:]
             known = np.flatnonzero(seen != UNKNOWN)
@@ -79,6 +86,8 @@ def follow(all_histories: list[Histories], config: AnalyzeConfig) -> Cohort:
     return Cohort(
         pd.DataFrame(lives, columns=list(LIFE)),
         pd.DataFrame(periods, columns=list(PERIOD)),
+        followed,
+        {g: np.unique(np.concatenate([*of])) for g, of in looks.items()},
         frozenset(g for g, of in looks.items() if len(of) > 1),
     )
 
@@ -100,21 +109,23 @@ def _classes(h: Histories, landmark: int, config: AnalyzeConfig) -> dict[int, st
 def survival(cohort: Cohort) -> pd.DataFrame:
     """`survival.csv`: curves per group and class, days counted from the landmark session.
 
-    Kaplan-Meier at the sessions, all animals' spines together; the bands are t intervals over the
-    animals' own curves. Where dendrites were looked at on different days, Turnbull's estimate,
-    without bands.
+    Kaplan-Meier at the sessions, all animals' spines together; the bands are as wide as the t
+    intervals over the animals' own curves. Where dendrites were looked at on different days,
+    Turnbull's estimate, without bands.
     """
     lives = cohort.lives
     both = lives[lives["class"].isin(NEW)].assign(**{"class": "all_new"})
     rows: list[dict[str, object]] = []
     for (group, kind), part in pd.concat([lives, both]).groupby(["group", "class"], sort=True):
-        days = np.r_[0.0, np.unique(part["days"])]
+        days = cohort.looks[str(group)]
         uneven = group in cohort.uneven
         curve = turnbull(part, days) if uneven else kaplan_meier(part, days)
         own = np.array([kaplan_meier(p, days) for _, p in part.groupby("animal")])
         for d, day in enumerate(days):
             band = mean_of_animals(own[:, d], 0.0, 1.0)
-            low, high = (np.nan, np.nan) if uneven else (band.low, band.high)
+            low, high = np.clip(curve[d] + np.array([band.low, band.high]) - band.value, 0, 1)
+            if uneven:
+                low = high = np.nan
             rows.append(
                 {
                     "group": group,

@@ -145,8 +145,20 @@ def spans_of(h: Histories, coverage: pd.DataFrame) -> list[FloatArray]:
         & coverage["usable"]
     ]
     return [
-        mine.loc[mine["session"] == s, ["start_um", "end_um"]].to_numpy(float) for s in h.sessions
+        _merged(mine.loc[mine["session"] == s, ["start_um", "end_um"]].to_numpy(float))
+        for s in h.sessions
     ]
+
+
+def _merged(spans: FloatArray) -> FloatArray:
+    """(M, 2) the stretches of (N, 2), those that overlap made one."""
+    out: list[list[float]] = []
+    for low, high in spans[np.argsort(spans[:, 0])]:
+        if out and low <= out[-1][1]:
+            out[-1][1] = max(out[-1][1], high)
+        else:
+            out.append([low, high])
+    return np.array(out).reshape(-1, 2)
 
 
 def _length(spans: FloatArray) -> float:
@@ -157,12 +169,4 @@ def scorable(h: Histories, coverage: pd.DataFrame | None) -> FloatArray:
     """(N, 2) stretches on which spines could be scored in any session; without coverage.csv from
     the first spine to the last."""
     spans = np.concatenate(spans_of(h, coverage)) if coverage is not None else np.zeros((0, 2))
-    if not len(spans):
-        return np.array([[h.arc_um.min(), h.arc_um.max()]])
-    merged: list[list[float]] = []
-    for low, high in spans[np.argsort(spans[:, 0])]:
-        if merged and low <= merged[-1][1]:
-            merged[-1][1] = max(merged[-1][1], high)
-        else:
-            merged.append([low, high])
-    return np.array(merged)
+    return _merged(spans) if len(spans) else np.array([[h.arc_um.min(), h.arc_um.max()]])

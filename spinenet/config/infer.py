@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from spinenet.types import InputError
+
 ExportFormat = Literal["geff", "trackmate", "mapmanager"]
 
 
@@ -121,6 +123,27 @@ class AnalyzeConfig:
     n_shuffles: int = 10_000
     n_draws: int = 50
     max_gap: int = 1
+
+    def __post_init__(self) -> None:
+        least = {
+            "d_um": (self.d_um, 0),
+            "resolution_um": (self.resolution_um, 0),
+            "exclusion_um": (self.exclusion_um, 0),
+            "n_shuffles": (self.n_shuffles, 1),
+            "n_draws": (self.n_draws, 0),
+            "max_gap": (self.max_gap, 0),
+        }
+        for name, (value, lowest) in least.items():
+            if not value >= lowest:
+                raise InputError(
+                    f"analyze.{name} {value}: {lowest} or more was expected. Leave it out for the "
+                    "usual value."
+                )
+        if self.window is not None and not self.window[0] <= self.window[1]:
+            raise InputError(
+                f"analyze.window {list(self.window)}: the first day comes after the last one. "
+                "Exchange them."
+            )
 
 
 @dataclass(frozen=True)

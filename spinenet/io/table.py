@@ -28,9 +28,10 @@ def read_table(
     """
     if not path.is_file():
         raise InputError(f"{path} was not found. Check the name and the folder.")
-    text = {c.name: str for c in table.columns if c.kind == "str"}
+    # as it stands: an animal may be called NA, a group None
+    text = {c.name: str.strip for c in table.columns if c.kind == "str"}
     try:
-        frame = pd.read_csv(path, dtype=text, keep_default_na=True, encoding="utf-8-sig")
+        frame = pd.read_csv(path, converters=text, encoding="utf-8-sig")
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path} cannot be read as a table ({error}). Save it as comma-separated text (CSV, "

@@ -136,7 +136,9 @@ def _note(row: pd.Series) -> str:
     animals = int(row["n_animals"])
     parts = [f"n = {int(row['n_spines'])} spines, {animals} animal{'s' * (animals != 1)}"]
     if pd.notna(row["ci_low"]):
-        parts.append(f"95 %: {100 * row['ci_low']:.0f} to {100 * row['ci_high']:.0f} %")
+        counted = row["ci_low"] <= row["estimate"] <= row["ci_high"]
+        which = "95 %" if counted else "95 %, the machine's likely mistakes put right"
+        parts.append(f"{which}: {100 * row['ci_low']:.0f} to {100 * row['ci_high']:.0f} %")
     if pd.notna(row["null_mean"]):
         parts.append(f"chance {_percent(row['null_mean'])}, P = {row['p_value']:.3g}")
     return "; ".join(parts)

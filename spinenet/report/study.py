@@ -110,21 +110,22 @@ def births(clusters: pd.DataFrame) -> Figure:
 
 
 def spacing(places: pd.DataFrame, seed: int = 0) -> Figure:
-    """Where new spines stand between their stable neighbours: u' of each class, with the band that
-    uniform places of as many spines would give."""
+    """Where new spines stand between their stable neighbours: u' of each class, each with the band
+    that as many uniform places would give."""
     groups = sorted(places["group"].unique())
     figure, axes = panels(0.8 + 2.6 * len(groups), 2.8, len(groups))
     grid = np.linspace(0, 1, 101)
     for axis, group in zip(axes, groups, strict=True):
         mine = places[(places["group"] == group) & places["relative"].notna()]
         rng = np.random.default_rng(seed)
-        null = _ecdf(rng.random((1000, max(len(mine), 1))), grid)
-        low, high = np.percentile(null, [2.5, 97.5], axis=0)
-        axis.fill_between(grid, low, high, color="#dddddd", lw=0, label="uniform")
         for kind, part in mine.groupby("class"):
+            colour = CLASS_COLOURS[str(kind)]
+            null = _ecdf(rng.random((1000, len(part))), grid)
+            low, high = np.percentile(null, [2.5, 97.5], axis=0)
+            axis.fill_between(grid, low, high, color=colour, alpha=0.12, lw=0)
             curve = _ecdf(part["relative"].to_numpy(float)[None], grid)[0]
             label = f"{str(kind).replace('_', '-')} (n = {len(part)})"
-            axis.plot(grid, curve, color=CLASS_COLOURS[str(kind)], label=label)
+            axis.plot(grid, curve, color=colour, label=label)
         axis.set_xlabel("u': 0 at a stable spine, 1 midway")
         axis.set_title(_name(group))
         axis.legend(frameon=False, fontsize=6, loc="upper left")
@@ -205,9 +206,11 @@ def survival(curves: pd.DataFrame) -> Figure:
             if part.empty:
                 continue
             colour = CLASS_COLOURS[kind]
-            axis.step(part["day"], part["survival"], where="post", color=colour)
-            band = part["ci_low"], part["ci_high"]
-            axis.fill_between(part["day"], *band, step="post", color=colour, alpha=0.15, lw=0)
+            # a little beyond the last day, so that what is left there can be read
+            beyond = pd.concat([part, part.tail(1).assign(day=part["day"].max() + 0.06 * days[-1])])
+            x, band = beyond["day"], (beyond["ci_low"], beyond["ci_high"])
+            axis.step(x, beyond["survival"], where="post", color=colour)
+            axis.fill_between(x, *band, step="post", color=colour, alpha=0.15, lw=0)
             for day in days:
                 at = part.loc[part["day"] >= day, "at_risk"]
                 axis.text(

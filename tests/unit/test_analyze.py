@@ -140,6 +140,13 @@ def test_members_must_coexist():
     assert find_clusters(one({1: "0110", 2: "0011", 3: "1111"}), "contiguous", FAST)
 
 
+def test_a_spine_that_came_back_is_new_no_more():
+    h = one({1: "01001", 2: "00001", 3: "11111"}, arcs={1: 4.0, 2: 5.0, 3: 9.0})
+    assert not find_clusters(h, "contiguous", FAST)
+    assert not find_clusters(h, "within_d", FAST)
+    assert clustered(h, FAST) == {"contiguous": 0, "within_d": 0}
+
+
 def test_a_filopodium_neither_joins_nor_breaks_a_contiguous_cluster():
     tracks = tracks_of(row_of("NEN"))
     tracks.frame.loc[tracks.frame["track_id"] == 2, "kind"] = "filopodium"

@@ -14,7 +14,7 @@ from spinenet.analyze.nulls import (
     uniform_counts,
 )
 from spinenet.analyze.spacing import flanked
-from spinenet.analyze.strength import changes
+from spinenet.analyze.strength import COLUMNS, changes, strength_rows
 from spinenet.analyze.summary import Evidence, analyze
 from spinenet.analyze.turnover import scorable
 from spinenet.config import AnalyzeConfig, CohortConfig
@@ -178,6 +178,24 @@ def test_a_stable_spine_at_the_same_place_is_near():
     arcs = {1: 0.0, 2: 4.0, 3: 4.0, 4: 10.0}
     places = flanked([one({1: "11", 2: "11", 3: "01", 4: "11"}, arcs=arcs)], FAST)
     assert places.frame["near_um"].tolist() == [0.0]
+
+
+def test_old_spines_that_rest_are_not_weak_for_being_first():
+    """Young spines grow by half, old ones rest, whatever their class; first members are older."""
+    rng = np.random.default_rng(4)
+    rows = []
+    for animal in "abcd":
+        for first, young, old in ((True, 2, 10), (False, 20, 20)):
+            for age, n, grows in ((0.0, young, 0.5), (4.0, old, 0.0)):
+                for _ in range(n):
+                    change = grows + rng.normal(0, 0.05)
+                    rows.append((animal, "", 0, first, age, 2.0, rng.normal(), change))
+    found = pd.DataFrame(rows, columns=list(COLUMNS))
+    one_, model = strength_rows("", found, FAST, np.random.default_rng(0))
+    assert one_["estimate"] == pytest.approx(one_["null_mean"], abs=0.05)
+    assert one_["p_value"] > 0.05
+    assert model["estimate"] == pytest.approx(0.0, abs=0.03)
+    assert model["p_value"] > 0.05
 
 
 def test_equal_strengths_settle_no_model():

@@ -8,7 +8,7 @@ from lifelines.statistics import logrank_test
 from spinenet.analyze.hazard import cloglog, design_of, log_hazard_ratio
 from spinenet.analyze.states import histories
 from spinenet.analyze.summary import analyze
-from spinenet.analyze.survival import corrected_share, follow, kaplan_meier, turnbull
+from spinenet.analyze.survival import corrected_share, follow, kaplan_meier, survival, turnbull
 from spinenet.config import AnalyzeConfig
 from spinenet.types import Tracks
 from tests.conftest import one, tracks_of
@@ -140,6 +140,23 @@ def test_curves_of_one_animal_have_no_band():
     lives = {1: "01110", 2: "01111", 3: "11111"}
     curves = analyze(tracks_of(lives, days=(0.0, 2, 4, 8, 16)), FAST).survival
     assert curves["ci_low"].isna().all()
+
+
+def test_bands_hold_their_curve_and_the_estimate_is_of_one_day_for_all():
+    """One animal of 12 spines that stay and two of 2 that are lost: all spines together 12 of 16."""
+    many = tracks_of({0: "111"} | dict.fromkeys(range(1, 13), "011"), animal="a")
+    few = [tracks_of({0: "111", 1: "010", 2: "010"}, animal=a) for a in "bc"]
+    frame = pd.concat([t.frame for t in (many, *few)], ignore_index=True)
+    curves = survival(follow(histories(Tracks(frame), 1), AnalyzeConfig(landmark_day=2)))
+    last = curves[curves["class"] == "all_new"].iloc[-1]
+    assert last["survival"] == pytest.approx(12 / 16)
+    assert last["ci_low"] <= last["survival"] <= last["ci_high"]
+    longer = tracks_of({0: "1111", 1: "0110", 2: "1111"}, animal="a", arcs={1: 1.0, 2: 2.0})
+    shorter = tracks_of({0: "111", 1: "011", 2: "111"}, animal="b", arcs={1: 1.0, 2: 2.0})
+    both = Tracks(pd.concat([longer.frame, shorter.frame], ignore_index=True))
+    rows = analyze(both, AnalyzeConfig(landmark_day=2, n_shuffles=50)).statistics
+    # on day 2 after the landmark, to which both were followed, nobody was lost
+    assert rows.set_index("name").loc["survival_non_clustered", "estimate"] == 1.0
 
 
 def test_an_animal_that_lost_everything_was_looked_at_like_the_others():

@@ -82,6 +82,76 @@ def test_a_cohort_with_the_published_counts():
     assert row["p_value"] < 0.05
 
 
+def test_clustered_spines_that_are_protected_persist_longer():
+    """Row 9 of the paper's findings: the direction alone."""
+    config = CohortConfig(animals=8, clustered_share=0.6, protection=4.0, new_loss=0.3)
+    cohort = simulate_cohort(config, "a", np.random.default_rng(8)).true
+    rows = analyze(cohort, FAST).statistics.set_index("name")
+    assert rows.loc["hazard_ratio_clustered", "estimate"] < 1
+    kinds = [rows.loc[f"survival_{k}", "estimate"] for k in ("clustered", "non_clustered")]
+    assert kinds[0] > kinds[1]
+
+
+def test_clusters_come_with_repetition_of_one_task_alone():
+    """Row 10: the group with planted clusters against the one in which new spines are as many."""
+    parts = [
+        simulate_cohort(
+            CohortConfig(animals=6, clustered_share=s), g, np.random.default_rng(9)
+        ).true
+        for g, s in (("same", 0.6), ("other", 0.0))
+    ]
+    both = Tracks(pd.concat([p.frame for p in parts], ignore_index=True))
+    rows = analyze(both, FAST).statistics.set_index(["name", "group", "group_b"])
+    row = rows.loc[("clustered_excess_contiguous", "other", "same")]
+    assert row["estimate"] < 0
+    assert row["p_value"] < 0.05
+
+
+def stretches(*new):
+    """Four animals of five dendrites: stable spines 10 um apart, a pair born one session apart
+    between them at these places."""
+    arcs = (0.0, *new, 10.0)
+    frames = []
+    for animal in "abcd":
+        for d in range(5):
+            lives = dict(
+                zip(range(4 * d, 4 * d + 4), ("1111", "0111", "0011", "1111"), strict=True)
+            )
+            at = dict(zip(lives, arcs, strict=True))
+            frames.append(tracks_of(lives, at, animal=animal, dendrite_id=d).frame)
+    return Tracks(pd.concat(frames, ignore_index=True))
+
+
+def test_new_spines_that_keep_away_and_succedent_ones_that_do_not():
+    """Rows 12 and 13: u' above 1/2 is away from stable spines, succedent ones nearer than chance."""
+    away = analyze(stretches(4.5, 5.5), FAST).statistics.set_index("name")
+    assert away.loc["spacing_u", "estimate"] > 0.5
+    assert away.loc["spacing_u", "p_value"] < 0.05
+    near = analyze(stretches(5.0, 9.2), FAST).statistics.set_index("name")
+    row = near.loc["spacing_near_um_succedent"]
+    assert row["estimate"] < row["null_mean"]
+    assert row["p_value"] < 0.05
+
+
+def test_a_first_spine_grows_as_the_second_arrives():
+    """Row 11: doubled beside others of its age that stay as they are."""
+    lives = {1: "1111", 2: "0111", 3: "0011", 4: "1111", 5: "0111", 6: "1111"}
+    size = {2: (1, 2, 2), 5: (1, 1, 1), 3: (1, 1)}
+    parts, spines = [], []
+    for name in "abcd":
+        parts.append(tracks_of(lives, animal=name).frame)
+        spines += [
+            {"animal": name, "region": "r1", "track_id": k, "session": t, "strength": float(v)}
+            for k, of in size.items()
+            for t, v in zip(range(4 - len(of), 4), of, strict=True)
+        ]
+    tracks = Tracks(pd.concat(parts, ignore_index=True))
+    found = analyze(tracks, FAST, Evidence(spines=SPINES.frame(spines))).statistics
+    row = found.set_index("name").loc["strength_change_first"]
+    assert row["estimate"] == pytest.approx(np.log(2))
+    assert row["estimate"] > row["null_mean"] == pytest.approx(np.log(2) / 2, abs=0.05)
+
+
 @given(st.permutations(range(6)), st.floats(-50, 50))
 @settings(max_examples=4, deadline=None)
 def test_names_and_shifts_change_no_number(order, shift):

@@ -1,0 +1,155 @@
+"""What tables of tracks and coverage must not say, and what coverage says about absences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from spinenet.types import InputError, Presence, Tracks
+
+KINDS = ("spine", "filopodium")
+BESIDE_UM = 1.0
+"""A spine may stand so far beyond the last place at which its shaft was scored."""
+
+
+def check_tracks(frame: pd.DataFrame) -> None:
+    """Raises InputError if the table contradicts itself, or leaves out what nobody can guess."""
+    known = {str(p) for p in Presence}
+    odd = frame[~frame["presence"].isin(known)]
+    if len(odd):
+        raise InputError(
+            f"tracks.csv: presence {odd['presence'].iloc[0]!r} is not one of "
+            f"{', '.join(sorted(known))}. A 1/0 table needs present and absent instead."
+        )
+    odd = frame[~frame["kind"].isin([*KINDS, ""])]
+    if len(odd):
+        raise InputError(
+            f"tracks.csv: kind {odd['kind'].iloc[0]!r} is not one of {', '.join(KINDS)}. Leave it "
+            "blank where it is not known; blank means spine."
+        )
+    for column in ("day", "arc_length_um"):
+        odd = frame[~np.isfinite(frame[column])]
+        if len(odd):
+            raise InputError(
+                f"tracks.csv, line {int(odd.index[0]) + 2}: {column} is blank or not a finite "
+                "number. Every row needs it, absent ones too: without it nobody can tell when or "
+                "where the spine was looked for."
+            )
+    for column in ("p_present", "p_link"):
+        odd = frame[(frame[column] < 0) | (frame[column] > 1)]
+        if len(odd):
+            raise InputError(
+                f"tracks.csv, line {int(odd.index[0]) + 2}: {column} is "
+                f"{odd[column].iloc[0]:g}; a probability from 0 to 1 was expected. Percent in its "
+                "place are the usual cause."
+            )
+    _one_each(frame, ["animal"], "group", "animal {0!r} is in several groups")
+    _one_each(
+        frame,
+        ["animal", "region", "track_id"],
+        "dendrite_id",
+        "track {2} of animal {0!r}, region {1!r} lies on several dendrites",
+    )
+    _one_each(
+        frame,
+        ["animal", "region", "session"],
+        "day",
+        "session {2} of animal {0!r}, region {1!r} has several days",
+    )
+    _one_each(
+        frame,
+        ["animal", "region", "track_id"],
+        "hidden",
+        "track {2} of animal {0!r}, region {1!r} is hidden in some rows only",
+    )
+    _all_told(frame)
+
+
+def _all_told(frame: pd.DataFrame) -> None:
+    """A row that is missing is no absence, and no reason to leave the session out either."""
+    where = ["animal", "region", "dendrite_id"]
+    sessions = frame.groupby(where)["session"].nunique()
+    own = frame.groupby([*where, "track_id"])["session"].nunique()
+    short = own[own < sessions.reindex(own.index.droplevel("track_id")).to_numpy()]
+    if short.empty:
+        return
+    animal, region, dendrite, track = short.index[0]
+    on = frame[(frame[where] == [animal, region, dendrite]).all(axis=1)]
+    told = on.loc[on["track_id"] == track, "session"]
+    missing = sorted(set(on["session"]) - set(told))[0]
+    raise InputError(
+        f"tracks.csv: track {track} of animal {animal!r}, region {region!r} has no row for session "
+        f"{missing}, in which others of its dendrite have one ({len(short)} tracks lack rows). "
+        "Every spine needs a row in every session: absent where it was looked for and not there, "
+        "out_of_view or not_scorable where nobody could tell. Tables of present spines alone are "
+        "the usual cause."
+    )
+
+
+def scored(tracks: Tracks, coverage: pd.DataFrame) -> Tracks:
+    """The tracks with absences called not scorable where `coverage` says that nobody could tell:
+    in sessions that are not usable, and beyond what was scored.
+
+    Raises
+    ------
+    InputError
+        If the coverage is of other animals, a stretch ends before it starts, or a spine is present
+        where its dendrite could not be scored.
+    """
+    keys = ["animal", "region", "session", "dendrite_id"]
+    _check_coverage(tracks, coverage)
+    frame = tracks.frame.copy()
+    lines = frame.loc[frame["presence"] == Presence.ABSENT, [*keys, "arc_length_um"]]
+    fair = coverage.loc[coverage["usable"], [*keys, "start_um", "end_um"]]
+    both = lines.reset_index(names="line").merge(fair, on=keys)
+    arc = both["arc_length_um"]
+    within = (arc >= both["start_um"] - BESIDE_UM) & (arc <= both["end_um"] + BESIDE_UM)
+    told = set(both.loc[within, "line"])
+    frame.loc[[i for i in lines.index if i not in told], "presence"] = str(Presence.NOT_SCORABLE)
+    return Tracks(frame)
+
+
+def _check_coverage(tracks: Tracks, coverage: pd.DataFrame) -> None:
+    keys = ["animal", "region", "session", "dendrite_id"]
+    known = set(zip(coverage["animal"], coverage["region"], strict=True))
+    strangers = sorted(
+        set(zip(tracks.frame["animal"], tracks.frame["region"], strict=True)) - known
+    )
+    if strangers:
+        animal, region = strangers[0]
+        raise InputError(
+            f"coverage.csv has no row of animal {animal!r}, region {region!r}, which tracks.csv "
+            "has. Tables of different runs, or names typed differently, are the usual causes."
+        )
+    odd = coverage[coverage["start_um"] > coverage["end_um"]]
+    if len(odd):
+        raise InputError(
+            f"coverage.csv, line {int(odd.index[0]) + 2}: the stretch starts at "
+            f"{odd['start_um'].iloc[0]:g} um and ends at {odd['end_um'].iloc[0]:g}, before it. "
+            "Exchange the two."
+        )
+    seen = tracks.frame[tracks.frame["presence"] == Presence.PRESENT]
+    both = seen.reset_index(names="line").merge(coverage[[*keys, "start_um", "end_um"]], on=keys)
+    arc = both["arc_length_um"]
+    within = (arc >= both["start_um"] - BESIDE_UM) & (arc <= both["end_um"] + BESIDE_UM)
+    outside = ~within.groupby(both["line"]).any()
+    if outside.any():
+        line = int(outside.index[outside][0])
+        row = seen.loc[line]
+        raise InputError(
+            f"tracks.csv, line {line + 2}: the spine at {row['arc_length_um']:.1f} um is present "
+            f"outside what could be scored of dendrite {row['dendrite_id']} in session "
+            f"{row['session']} (coverage.csv). Tables of different runs are the usual cause."
+        )
+
+
+def _one_each(frame: pd.DataFrame, keys: list[str], column: str, message: str) -> None:
+    several = frame.groupby(keys)[column].nunique()
+    several = several[several > 1]
+    if len(several):
+        which = several.index[0]
+        which = which if isinstance(which, tuple) else (which,)
+        raise InputError(
+            f"tracks.csv: {message.format(*which)}; one was expected. A mistyped identifier is "
+            "the usual cause."
+        )
