@@ -55,8 +55,22 @@ def _run(name: str, arguments: list[str]) -> int:
         return run(parser.instantiate(parser.parse_args(arguments)))
     except SystemExit as stop:
         return DONE if not stop.code else BAD_INPUT
-    except (InputError, PermissionError, FileExistsError, NotADirectoryError) as error:
+    except InputError as error:
         print(f"spinenet {name}: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except (FileExistsError, NotADirectoryError) as error:
+        print(
+            f"spinenet {name}: {error.filename} is a file where a folder was expected. Give a "
+            "folder, or another name.",
+            file=sys.stderr,
+        )
+        return BAD_INPUT
+    except PermissionError as error:
+        print(
+            f"spinenet {name}: {error.filename} may not be read or written. Another owner, a "
+            "read-only disk or a file open in another program are the usual causes.",
+            file=sys.stderr,
+        )
         return BAD_INPUT
     except KeyboardInterrupt:
         print("stopped; the same command goes on where it was", file=sys.stderr)

@@ -273,5 +273,7 @@ class Analysis:
     """New spines between stable ones (`analyze.spacing.Flanked`), with u' as `relative`."""
     strength: pd.DataFrame = field(default_factory=pd.DataFrame)
     """Changes of strength (`analyze.strength.changes`)."""
+    states: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """What became of every spine."""
     verdict: str = ""
     """Whether the data allow a finding of clusters, in words."""

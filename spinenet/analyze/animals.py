@@ -10,16 +10,24 @@ import pandas as pd
 
 from spinenet.analyze.branches import NO_BRANCHES, Branching, Junction, grow
 from spinenet.analyze.clusters import RULES, find_clusters
+from spinenet.analyze.lives import shares
 from spinenet.analyze.network import network_k
 from spinenet.analyze.nulls import candidates, clustered
 from spinenet.analyze.spacing import flanked
 from spinenet.analyze.states import Histories, miss_counts
 from spinenet.analyze.survival import NEW, follow, kaplan_meier
-from spinenet.analyze.turnover import density, flow, scorable
+from spinenet.analyze.turnover import density, flow, lengths, scorable
 from spinenet.config import AnalyzeConfig
 from spinenet.types import FloatArray
 
-UNBOUNDED = ("formation", "turnover_ratio_first", "density_per_um", "network_k_new")
+UNBOUNDED = (
+    "formation",
+    "turnover_ratio_first",
+    "density_per_um",
+    "formation_per_um",
+    "elimination_per_um",
+    "network_k_new",
+)
 """Ratios that may exceed 1."""
 
 
@@ -37,6 +45,9 @@ def counted(
     }
     if coverage is not None:
         out["density_per_um"] = density(h, coverage)
+        um = float(lengths(h, coverage)[0].sum())
+        out |= {"formation_per_um": (new, um), "elimination_per_um": (lost, um)}
+    out |= shares(h, config)
     hits = clustered(h, config)
     for rule in RULES:
         mine = h.is_new(config.window) & candidates(h, rule, config)

@@ -21,6 +21,7 @@ from spinenet.analyze.groups import (
     mean_of_animals,
 )
 from spinenet.analyze.hazard import hazard_rows
+from spinenet.analyze.lives import state_table
 from spinenet.analyze.machine import Redrawn, difference_with_machine, redraw, with_machine
 from spinenet.analyze.quality import judge_quality
 from spinenet.analyze.rows import Row, difference_row, mean_row, row
@@ -128,6 +129,7 @@ def analyze(
         nulls,
         places.frame.assign(relative=places.relative(config.exclusion_um)),
         strength if strength is not None else pd.DataFrame(),
+        state_table(hs, config),
         quality.verdict if hs else "",
     )
 
@@ -176,7 +178,7 @@ def _n_spines(
     out = {}
     for name, of_animals in parts.items():
         above, below = np.sum([np.sum(p, axis=0) for p in of_animals], axis=0)
-        out[name] = int(above if name == "density_per_um" else below)
+        out[name] = int(above if name.endswith("_per_um") else below)
     out["network_k_new"] = sum(int(h.is_new(config.window).sum()) for h in hs)
     lives = cohort.lives[cohort.lives["group"] == hs[0].group]
     return out | {f"survival_{kind}": int((lives["class"] == kind).sum()) for kind in NEW}

@@ -113,6 +113,7 @@ class AnalyzeConfig:
     n_shuffles: shuffles of the null
     n_draws: histories drawn from what the machine is unsure of
     max_gap: absences between two presences that are filled
+    persist_days: a new spine seen over so many days is persistent
     """
 
     window: tuple[float, float] | None = None
@@ -123,6 +124,7 @@ class AnalyzeConfig:
     n_shuffles: int = 10_000
     n_draws: int = 50
     max_gap: int = 1
+    persist_days: float = 4.0
 
     def __post_init__(self) -> None:
         least = {
@@ -132,6 +134,7 @@ class AnalyzeConfig:
             "n_shuffles": (self.n_shuffles, 1),
             "n_draws": (self.n_draws, 0),
             "max_gap": (self.max_gap, 0),
+            "persist_days": (self.persist_days, 0),
         }
         for name, (value, lowest) in least.items():
             if not value >= lowest:

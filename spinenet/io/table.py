@@ -37,5 +37,10 @@ def read_table(
             f"{path} cannot be read as a table ({error}). Save it as comma-separated text (CSV, "
             "UTF-8); a spreadsheet file (.xlsx) renamed to .csv is the usual cause."
         ) from error
+    if len(frame.columns) == 1 and ";" in frame.columns[0]:
+        raise InputError(
+            f"{path} holds semicolons where commas were expected, as spreadsheets of some "
+            "countries write them. Save it with commas, and with decimal points."
+        )
     frame = frame.rename(columns={k: v for k, v in renamed.items() if v not in frame})
     return table.conform(frame, path.name)

@@ -36,6 +36,7 @@ from spinenet.pipeline.results import (
     node_table,
     page_of,
     strips_of,
+    write_maps,
     write_stacks,
     write_tables,
 )
@@ -196,6 +197,7 @@ def _infer(
         maps = [map_of(title, group, key, d, written) for title, group, key, d in strips]
         nets = (f"{weights.name}, {weights.sha256[:12]}", head_mark)
         page = page_of(analysis, written, (drawn, maps), nets, config, log, told.sentences)
+        write_maps(out, maps)
         report = write_text(out / "report.html", page)
     write_json(
         out / "run.json",

@@ -42,6 +42,7 @@ from spinenet.tables import (
     LINKS,
     REVIEW,
     SPINES,
+    STATES,
     STATISTICS,
     SURVIVAL,
     TRACKS,
@@ -144,7 +145,7 @@ def map_of(
     spines = spines[spines["dendrite_id"] == dendrite]
     figure = figures.dendrite_map(strips, tracks, spines, fate)
     n = tracks["track_id"].nunique()
-    return DendriteMap(f"{title}: {n} spines over {len(strips)} sessions", figures.as_svg(figure))
+    return DendriteMap(f"{title}: {n} spines over {len(strips)} sessions", figure)
 
 
 def write_tables(
@@ -168,6 +169,7 @@ def write_tables(
         TRACKS: joined["tracks"],
         INTERVALS: analysis.intervals,
         CLUSTERS: analysis.clusters,
+        STATES: analysis.states,
         SURVIVAL: analysis.survival,
         STATISTICS: analysis.statistics,
     }
@@ -257,6 +259,13 @@ def link_figure(out: Path, links: pd.DataFrame, judge: str) -> dict[str, str]:
         return {}
     figure = link_trust(links, *known_reliability(judge))
     return _written(out, {("links", "How far links can be trusted"): figure})
+
+
+def write_maps(out: Path, maps: list[DendriteMap]) -> None:
+    """Every dendrite over its sessions, a page each."""
+    if maps:
+        pages = figures.as_pages({m.title: m.figure for m in maps})
+        write_bytes(out / "figures" / "dendrites.pdf", pages)
 
 
 def _written(out: Path, drawn: dict[tuple[str, str], Figure]) -> dict[str, str]:

@@ -11,11 +11,10 @@ from spinenet.analyze.summary import Evidence, analyze
 from spinenet.config import InferConfig
 from spinenet.io.write import write_table, write_text
 from spinenet.pipeline.corridor import Outcome
-from spinenet.pipeline.results import analysis_figures
-from spinenet.report.figures import as_svg
+from spinenet.pipeline.results import analysis_figures, write_maps
 from spinenet.report.page import LINKED_BY_PLACE, DendriteMap, five_numbers, make_page, methods_text
 from spinenet.report.study import straight_map
-from spinenet.tables import CLUSTERS, INTERVALS, STATISTICS, SURVIVAL, TRACKS
+from spinenet.tables import CLUSTERS, INTERVALS, STATES, STATISTICS, SURVIVAL, TRACKS
 from spinenet.types import Analysis, Tracks
 
 
@@ -26,6 +25,7 @@ def analyze_tracks(tracks: Tracks, out: Path, config: InferConfig, evidence: Evi
         TRACKS: tracks.frame,
         INTERVALS: analysis.intervals,
         CLUSTERS: analysis.clusters,
+        STATES: analysis.states,
         SURVIVAL: analysis.survival,
         STATISTICS: analysis.statistics,
     }
@@ -33,14 +33,16 @@ def analyze_tracks(tracks: Tracks, out: Path, config: InferConfig, evidence: Evi
         if table is not TRACKS:
             write_table(out, table, frame)
     methods = methods_text(__version__, "none: tracks were given", LINKED_BY_PLACE, config.analyze)
+    maps = _straight_maps(tracks.frame, analysis)
     page = make_page(
         "Dendritic spines over time",
         f"{tracks.frame['animal'].nunique()} animals. spinenet {__version__}.",
         analysis,
         {t.file: f for t, f in tables.items()},
-        (analysis_figures(out, analysis), _straight_maps(tracks.frame, analysis)),
+        (analysis_figures(out, analysis), maps),
         ([], methods[1:]),
     )
+    write_maps(out, maps)
     return Outcome(write_text(out / "report.html", page), five_numbers(analysis), {})
 
 
@@ -53,5 +55,5 @@ def _straight_maps(tracks: pd.DataFrame, analysis: Analysis) -> list[DendriteMap
         for dendrite, part in of_region.groupby("dendrite_id"):
             figure = straight_map(part, mine)
             title = f"{animal}, {region}, dendrite {dendrite}: {part['track_id'].nunique()} spines"
-            maps.append(DendriteMap(title, as_svg(figure)))
+            maps.append(DendriteMap(title, figure))
     return maps

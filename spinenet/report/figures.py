@@ -10,6 +10,7 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
 from spinenet.types import FloatArray, Presence
@@ -49,6 +50,16 @@ def as_bytes(figure: Figure, kind: Literal["svg", "pdf", "png"]) -> bytes:
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": None}
     with mpl.rc_context(STYLE):
         figure.savefig(out, format=kind, metadata=undated[kind], bbox_inches="tight", dpi=200)
+    return out.getvalue()
+
+
+def as_pages(figures: dict[str, Figure]) -> bytes:
+    """A PDF with a page for each figure, under its title."""
+    out = io.BytesIO()
+    with mpl.rc_context(STYLE), PdfPages(out, metadata={"CreationDate": None}) as pages:
+        for title, figure in figures.items():
+            figure.suptitle(title, fontsize=8, y=1.02)
+            pages.savefig(figure, bbox_inches="tight", dpi=200)
     return out.getvalue()
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import jinja2
 import pandas as pd
+from matplotlib.figure import Figure
 
 from spinenet.config import AnalyzeConfig
-from spinenet.report.figures import FATE_COLOURS
+from spinenet.report.figures import FATE_COLOURS, as_svg
 from spinenet.tables import RESULTS
 from spinenet.types import Analysis
 
@@ -21,7 +22,7 @@ class DendriteMap:
     """A dendrite's picture over its sessions."""
 
     title: str
-    svg: str
+    figure: Figure
 
 
 TEMPLATE = """<!doctype html>
@@ -92,7 +93,7 @@ def make_page(
         doubtful=_doubtful(analysis),
         warnings=warnings,
         fates=FATE_COLOURS,
-        maps=maps,
+        maps=[{"title": m.title, "svg": as_svg(m.figure)} for m in maps],
         figures=figures,
         tables=[_shown(t.file, t.row, tables[t.file]) for t in RESULTS if t.file in tables],
         shown=SHOWN_ROWS,

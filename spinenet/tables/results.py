@@ -145,6 +145,20 @@ CLUSTERS = Table(
         col("resolution_limited", "bool", "holds members too close to tell apart"),
     ),
 )
+STATES = Table(
+    "states.csv",
+    "spine over the whole study, gaps filled",
+    (
+        *WHO,
+        col("dendrite_id", "int", "dendrite"),
+        col("track_id", "int", "spine over all sessions"),
+        col("state", "str", "stable, lost, transient, persistent, new (too short) or recurrent"),
+        col("birth_session", "int?", "session in which it was new; blank where it never was"),
+        col("first_session", "int", "first session in which it was seen"),
+        col("last_session", "int", "last session in which it was seen"),
+        col("n_seen", "int", "sessions in which it was there"),
+    ),
+)
 SURVIVAL = Table(
     "survival.csv",
     "curve x time",
@@ -174,7 +188,11 @@ STATISTICS = Table(
         col("machine_low", "float", "95 % interval from the machine's own mistakes"),
         col("machine_high", "float", "95 % interval from the machine's own mistakes"),
         col("null_mean", "float", "mean when the new spines are shuffled"),
-        col("p_value", "float", "share of shuffles at least as large, with the add-one rule"),
+        col(
+            "p_value",
+            "float",
+            "share of shuffles at least as large (for means: as far off), with the add-one rule",
+        ),
         col("test", "str", "how interval and P were computed"),
         col("n_animals", "int", "animals"),
         col("n_spines", "int", "spines the value rests on"),
@@ -199,6 +217,7 @@ RESULTS = (
     TRACKS,
     INTERVALS,
     CLUSTERS,
+    STATES,
     SURVIVAL,
     STATISTICS,
 )

@@ -70,6 +70,8 @@ REFUSED = {
     "two days in a session": (lambda f: at(f, 3, day=0.5), "has several days"),
     "half hidden": (lambda f: f.assign(hidden=f.index == 3), "is hidden in some rows only"),
     "perhaps hidden": (lambda f: f.assign(hidden="perhaps"), "is not yes or no"),
+    "present spines alone": (lambda f: f[f["presence"] == "present"], "has no row for session"),
+    "percent": (lambda f: f.assign(p_present=95.0), "a probability from 0 to 1 was expected"),
     "no file of CSV": (lambda f: pd.DataFrame({"x": [1]}), "lacks the columns"),
 }
 

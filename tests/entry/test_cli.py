@@ -84,6 +84,7 @@ def test_a_file_where_the_results_should_go(tmp_path, capsys):
     tifffile.imwrite(tmp_path / "a.tif", [[1]])
     (tmp_path / "o").write_text("")
     assert main(["infer", str(tmp_path / "a.tif"), "--out", str(tmp_path / "o")]) == BAD_INPUT
+    assert "is a file where a folder was expected" in capsys.readouterr().err
 
 
 def test_our_own_fault_is_code_1(monkeypatch, capsys, tmp_path):

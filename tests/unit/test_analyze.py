@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spinenet.analyze.clusters import count_sites, find_clusters
+from spinenet.analyze.lives import shares, states
 from spinenet.analyze.nulls import clustered, expected_contiguous, shuffled_counts
 from spinenet.analyze.rows import p_value
 from spinenet.analyze.states import births, fill_gaps, histories, miss_counts
@@ -138,6 +139,41 @@ def test_unresolved_neighbours_are_one_site():
 def test_members_must_coexist():
     assert not find_clusters(one({1: "0100", 2: "0001", 3: "1111"}), "contiguous", FAST)
     assert find_clusters(one({1: "0110", 2: "0011", 3: "1111"}), "contiguous", FAST)
+
+
+@pytest.mark.parametrize(
+    ("life", "state"),
+    [
+        ("1111", "stable"),
+        ("?111", "stable"),
+        ("1011", "stable"),
+        ("1100", "lost"),
+        ("0100", "transient"),
+        ("0?10", "transient"),
+        ("0111", "persistent"),
+        ("0110", "new"),
+        ("0001", "new"),
+        ("010?", "transient"),
+        ("01??", "new"),
+        ("1001", "recurrent"),
+    ],
+)
+def test_what_became_of_a_spine(life, state):
+    """Sessions two days apart; persistent is what was there over four days."""
+    assert states(one({1: life, 2: "1111"}), FAST)[0] == state
+
+
+def test_shares_by_hand():
+    """Of four new spines two are transient; of the three whose fate is settled (the last formed too
+    late to tell) one persists; of two at the start, a third out of sight at the end, one is left.
+    """
+    lives = {1: "0100", 2: "0111", 3: "0010", 4: "1111", 5: "1100", 6: "111?", 7: "0011"}
+    found = shares(one(lives), FAST)
+    assert found == {
+        "transient_share": (2, 4),
+        "persistent_share": (1, 3),
+        "survival_fraction": (1, 2),
+    }
 
 
 def test_a_spine_that_came_back_is_new_no_more():

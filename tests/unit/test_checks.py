@@ -114,6 +114,13 @@ def test_names_are_kept_as_they_are_written(tmp_path):
     assert set(found["group"]) == {"None"}
 
 
+def test_semicolons_are_explained(tmp_path):
+    path = tmp_path / "tracks.csv"
+    path.write_text("animal;region;session\nm1;r1;0\n")
+    with pytest.raises(InputError, match="semicolons where commas"):
+        read_table(path, TRACKS)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("n_shuffles", 0), ("d_um", -1.0), ("max_gap", -1), ("n_draws", -3), ("window", (4.0, 2.0))],
