@@ -4,8 +4,8 @@
 
 Each starts from nothing (configs/segment.yaml with patches for two cores, seed 0), with as many
 steps as fit into the minutes of processor time, its patches' simulation counted, as measured on its
-first steps; other work on the machine does not count. Scores are on simulated validation stacks, thresholds
-fitted on them alike.
+first steps; other work on the machine does not count. Scores are on simulated validation stacks,
+thresholds fitted on them alike.
 """
 
 from __future__ import annotations
