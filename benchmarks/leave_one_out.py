@@ -1,13 +1,14 @@
 """One neuron (rr30a, real): a net fine-tuned on three dendrites, scored on the fourth.
 
-    python benchmarks/leave_one_out.py [--seed 0] [--folds 0 1 3 4] [--out FOLDER]
+    python benchmarks/leave_one_out.py [--seed 0] [--folds 0 1 3 4] [--out FOLDER] [--sure P]
         [--train [--KEY VALUE ...]]
 
 `--train` fine-tunes the four nets first, two at a time (configs/finetune.yaml and further settings,
 the spines of the scored dendrite held out of training, threshold and calibration); without it the
 nets in FOLDER are used. A training that was cut off goes on. Each net
 then goes through the whole of `infer.py`, and the acceptance scorer counts the one dendrite that it
-never saw. Figures are of the counts added up over the four folds.
+never saw. With `--sure` a track counts only if it was once seen with that probability: fewer
+spines, surer links. Figures are of the counts added up over the four folds.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from spinenet.evaluate.judge import judge
 from spinenet.evaluate.spines import expected_calibration_error, ratios
 from spinenet.io.annotated import read_truth
 from spinenet.io.table import read_table
+from spinenet.io.weights import load_segment_weights
 from spinenet.tables import SPINES
 
 DENDRITES = (0, 1, 3, 4)
@@ -44,9 +46,12 @@ def train(fold: Path, dendrite: int, seed: int, more: list[str]) -> None:
     subprocess.run(command, check=True, env=one)
 
 
-def infer(fold: Path) -> None:
+def infer(fold: Path, sure: float | None) -> None:
     command = [sys.executable, ROOT / "infer.py", DATA / "sessions.csv", "--out", fold / "results"]
     command += ["--weights.segment", fold / "unet.safetensors", "--quiet"]
+    if sure is not None:
+        centre = load_segment_weights(str(fold / "unet.safetensors")).thresholds["centre"]
+        command += ["--match.sure_share", f"{sure / centre:.3f}"]
     subprocess.run(command, check=True)
 
 
@@ -94,6 +99,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folds", type=int, nargs="+", choices=DENDRITES, default=DENDRITES)
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "leave_one_out")
+    parser.add_argument("--sure", type=float)
     parser.add_argument("--train", action="store_true")
     args, more = parser.parse_known_args()
     if more and not args.train:
@@ -103,7 +109,7 @@ def main() -> None:
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda d: train(folds[d], d, args.seed, more), folds))
     for fold in folds.values():
-        infer(fold)
+        infer(fold, args.sure)
     table: dict[str, dict] = {}
     for name, without in (("six sessions", None), ("without the blurred one", BLURRED)):
         rows = {d: scored(fold / "results", d, without) for d, fold in folds.items()}
@@ -124,7 +130,8 @@ def main() -> None:
         return  # figures of some folds are no result
     path = ROOT / "benchmarks" / "leave_one_out.json"
     content = json.loads(path.read_text()) if path.exists() else {}
-    content[f"seed {args.seed}"] = {**table, "calibration_error": error}
+    name = f"seed {args.seed}" + ("" if args.sure is None else f", sure {args.sure:g}")
+    content[name] = {**table, "calibration_error": error}
     path.write_text(json.dumps(content, indent=1) + "\n")
 
 

@@ -37,8 +37,10 @@ from spinenet.types import Analysis, FloatArray, Tracks
 Values = dict[str, FloatArray]
 """(A,) each animal's own value by statistic."""
 BOOTSTRAP_DRAWS = 2000
+SURVIVALS = tuple(f"survival_{kind}" for kind in NEW)
 NOBODY_FOLLOWED = (
-    "nobody was followed: no session up to day {:g} (analyze.landmark_day) has a later one after it"
+    "no such spine was there at the landmark, the last session up to day {:g} "
+    "(analyze.landmark_day)"
 )
 
 
@@ -160,7 +162,7 @@ def _ratio_rows(
         if not name.startswith(("clustered_fraction", "spacing_u")):
             highest = np.inf if name in UNBOUNDED else 1.0
             found = mean_row(name, group, mean_of_animals(of_animals, 0.0, highest), **n)
-            if name.startswith("survival_") and not cohort.followed:
+            if name in SURVIVALS and not n["n_spines"]:
                 found |= {"test": NOBODY_FOLLOWED.format(config.landmark_day)}
             rows.append(found)
     if ground[0] is None:

@@ -140,7 +140,7 @@ def map_of(
         return frame[(frame["animal"] == key[0]) & (frame["region"] == key[1])]
 
     tracks, spines = of_region(TRACKS.file), of_region(SPINES.file)
-    fate = figures.fates(tracks, of_region(CLUSTERS.file))
+    fate = figures.fates(tracks, of_region(STATES.file), of_region(CLUSTERS.file))
     tracks = tracks[tracks["dendrite_id"] == dendrite]
     spines = spines[spines["dendrite_id"] == dendrite]
     figure = figures.dendrite_map(strips, tracks, spines, fate)

@@ -50,10 +50,12 @@ def _straight_maps(tracks: pd.DataFrame, analysis: Analysis) -> list[DendriteMap
     """Every dendrite over its sessions, without images."""
     maps = []
     for (animal, region), of_region in tracks.groupby(["animal", "region"]):
-        clusters = analysis.clusters
-        mine = clusters[(clusters["animal"] == animal) & (clusters["region"] == region)]
+        states, clusters = (
+            frame[(frame["animal"] == animal) & (frame["region"] == region)]
+            for frame in (analysis.states, analysis.clusters)
+        )
         for dendrite, part in of_region.groupby("dendrite_id"):
-            figure = straight_map(part, mine)
+            figure = straight_map(part, states, clusters)
             title = f"{animal}, {region}, dendrite {dendrite}: {part['track_id'].nunique()} spines"
             maps.append(DendriteMap(title, figure))
     return maps

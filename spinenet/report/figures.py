@@ -20,6 +20,7 @@ FATE_COLOURS = {
     "new": "#3ddc64",
     "new, clustered": "#ff9f1c",
     "lost": "#ff4d4d",
+    "recurrent": "#b07cff",
     "unknown": "#bbbbbb",
 }
 STYLE = {
@@ -69,26 +70,18 @@ def as_svg(figure: Figure) -> str:
     return text[text.index("<svg") :]
 
 
-def fates(tracks: pd.DataFrame, clusters: pd.DataFrame) -> dict[int, str]:
-    """What became of each track of one region: stable, new, new in a cluster, lost, unknown;
-    unknown too what was left out of the analysis, hidden by its shaft."""
+def fates(tracks: pd.DataFrame, states: pd.DataFrame, clusters: pd.DataFrame) -> dict[int, str]:
+    """What became of each track of one region, by `states.csv` and `clusters.csv`: a key of
+    `FATE_COLOURS`; unknown what was left out of the analysis, or never seen."""
     clustered = {
         int(k)
         for ids in clusters.loc[clusters["rule"] == "contiguous", "track_ids"]
         for k in str(ids).split(";")
     }
-    out = {}
-    for k, rows in tracks.sort_values("session").groupby("track_id"):
-        presence = rows["presence"].tolist()
-        seen = [i for i, p in enumerate(presence) if p == Presence.PRESENT]
-        if not seen or rows["hidden"].any():
-            out[int(k)] = "unknown"
-        elif Presence.ABSENT in presence[: seen[0]]:
-            out[int(k)] = "new, clustered" if int(k) in clustered else "new"
-        elif Presence.ABSENT in presence[seen[-1] :]:
-            out[int(k)] = "lost"
-        else:
-            out[int(k)] = "stable"
+    out = {int(k): "unknown" for k in tracks["track_id"]}
+    for k, state in zip(states["track_id"], states["state"], strict=True):
+        fate = str(state) if state in FATE_COLOURS else "new"  # transient and persistent too
+        out[int(k)] = "new, clustered" if fate == "new" and int(k) in clustered else fate
     return out
 
 

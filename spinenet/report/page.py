@@ -134,6 +134,8 @@ def _percent(value: float) -> str:
 
 
 def _note(row: pd.Series) -> str:
+    if pd.isna(row["estimate"]) and row["test"]:
+        return str(row["test"])
     animals = int(row["n_animals"])
     parts = [f"n = {int(row['n_spines'])} spines, {animals} animal{'s' * (animals != 1)}"]
     if pd.notna(row["ci_low"]):

@@ -238,12 +238,13 @@ def survival(curves: pd.DataFrame) -> Figure:
     return figure
 
 
-def straight_map(tracks: pd.DataFrame, clusters: pd.DataFrame) -> Figure:
-    """Every spine of one dendrite over its sessions, where there are no pictures.
+def straight_map(tracks: pd.DataFrame, states: pd.DataFrame, clusters: pd.DataFrame) -> Figure:
+    """Every spine of one dendrite over its sessions, where there are no pictures; `states` and
+    `clusters` of its region.
 
     Filled: seen. Ring: looked for and not there. Cross: could not be scored.
     """
-    fate = fates(tracks, clusters)
+    fate = fates(tracks, states, clusters)
     sessions = tracks.drop_duplicates("session").sort_values("session")
     rows = {int(s): k for k, s in enumerate(sessions["session"])}
     length = float(np.ptp(tracks["arc_length_um"]))
