@@ -56,6 +56,9 @@ def intervals(
 ) -> pd.DataFrame:
     """`intervals.csv`: consecutive sessions per dendrite, and summed per animal and group.
 
+    A group's animals share an interval if its sessions have the same numbers and, to a day, the
+    same times; the mean times are told.
+
     Density needs `coverage`; it is nan without. `orders` are the dendrites' branch orders by
     animal, region and dendrite, blank where they are not known.
     """
@@ -64,14 +67,16 @@ def intervals(
         return INTERVALS.frame()
     parts = [frame]
     for level, keys in (("animal", ["animal", "group", "region"]), ("group", ["group"])):
-        spans = ["session_from", "session_to", "day_from", "day_to"]
-        sums = frame.groupby([*keys, *spans], as_index=False).agg(
+        days = [frame[name].round().rename(f"whole_{name}") for name in ("day_from", "day_to")]
+        spans = frame.groupby([*keys, "session_from", "session_to", *days])
+        sums = spans.agg(
             {
+                **dict.fromkeys(["day_from", "day_to"], "mean"),
                 **dict.fromkeys([*COUNTS, "n_seen"], "sum"),
                 **dict.fromkeys(["scorable_um", "length_um"], _sum_or_nan),
             }
         )
-        parts.append(sums.assign(level=level))
+        parts.append(sums.reset_index().drop(columns=[d.name for d in days]).assign(level=level))
     out = pd.concat(parts, ignore_index=True)
     out["formation"] = _ratio(out["n_new"], out["n_before"])
     out["elimination"] = _ratio(out["n_lost"], out["n_before"])

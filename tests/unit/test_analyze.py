@@ -90,6 +90,15 @@ def test_rates_and_density_by_hand():
     assert (row["scorable_um"], row["density_per_um"]) == (8, 3 / 8)
 
 
+def test_animals_imaged_at_other_hours_share_a_group_row():
+    days = {"a": (0.0, 3.98), "b": (0.0, 4.02)}
+    parts = [tracks_of({1: "11", 2: "01"}, animal=a, days=d).frame for a, d in days.items()]
+    frame = intervals(histories(Tracks(pd.concat(parts, ignore_index=True)), 1), None)
+    (row,) = frame[frame["level"] == "group"].to_dict("records")
+    assert (row["n_before"], row["n_new"]) == (2, 2)
+    assert row["day_to"] == pytest.approx(4.0)
+
+
 def test_no_spines_is_nan_not_zero():
     row = intervals([one({1: "00"})], None).iloc[0]
     assert np.isnan([row["formation"], row["turnover_ratio"], row["density_per_um"]]).all()
