@@ -40,18 +40,34 @@ def find_peaks(
 ) -> tuple[FloatArray, FloatArray]:
     """Centres (K, 3) in um, to a fraction of a voxel, and their heights (K,) in 0..1.
 
-    A peak is the highest voxel of its neighbourhood; of two within `PEAK_GAP_UM` the higher stays.
+    A peak is the highest voxel of its neighbourhood, and that is not flat; of two within
+    `PEAK_GAP_UM` the higher stays.
     """
     size = [max(2 * round(0.5 * g / v) + 1, 3) for g, v in zip(PEAK_GAP_UM, voxel_um, strict=True)]
     low = max(round(threshold * 255), 1)
     top = ndimage.maximum_filter(heat, size, mode="constant")
     where = np.argwhere((heat == top) & (heat >= low))
+    where = where[_stand_out(heat, where, size)]
     if not len(where):
         return np.zeros((0, 3)), np.zeros(0)
     heights = heat[tuple(where.T)] / 255.0
     centres = np.array([_centroid(heat, w) for w in where]) * np.array(voxel_um)
     keep = merge_close(centres, heights, PEAK_GAP_UM)
     return centres[keep], heights[keep]
+
+
+def _stand_out(
+    heat: npt.NDArray[np.uint8], where: npt.NDArray[np.integer], size: list[int]
+) -> npt.NDArray[np.bool_]:
+    """(N,) higher than some voxel at the edge of the neighbourhood: in the flat map of a net that
+    has learned nothing every voxel is as high as its neighbours."""
+    here, out = heat[tuple(where.T)], np.zeros(len(where), bool)
+    for axis, n in enumerate(size):
+        for step in (-(n // 2), n // 2):
+            there = where.copy()
+            there[:, axis] = np.clip(there[:, axis] + step, 0, heat.shape[axis] - 1)
+            out |= heat[tuple(there.T)] < here
+    return out
 
 
 def _centroid(heat: npt.NDArray[np.uint8], peak: npt.NDArray[np.integer]) -> FloatArray:

@@ -38,6 +38,11 @@ def test_centres_are_found_between_voxels():
     assert centres[0] == pytest.approx([4, 3.04, 2.53], abs=0.04)
 
 
+def test_a_flat_map_has_no_peaks():
+    centres, _ = find_peaks(np.full((5, 30, 30), 200, np.uint8), VOXEL, 0.5)
+    assert len(centres) == 0
+
+
 def test_no_heat_no_peak():
     centres, heights = find_peaks(np.zeros((3, 9, 9), np.uint8), VOXEL, 0.5)
     assert centres.shape == (0, 3)
