@@ -96,21 +96,27 @@ def scored(tracks: Tracks, coverage: pd.DataFrame) -> Tracks:
         If the coverage is of other animals, a stretch ends before it starts, or a spine is present
         where its dendrite could not be scored.
     """
-    keys = ["animal", "region", "session", "dendrite_id"]
     _check_coverage(tracks, coverage)
     frame = tracks.frame.copy()
-    lines = frame.loc[frame["presence"] == Presence.ABSENT, [*keys, "arc_length_um"]]
-    fair = coverage.loc[coverage["usable"], [*keys, "start_um", "end_um"]]
-    both = lines.reset_index(names="line").merge(fair, on=keys)
-    arc = both["arc_length_um"]
-    within = (arc >= both["start_um"] - BESIDE_UM) & (arc <= both["end_um"] + BESIDE_UM)
-    told = set(both.loc[within, "line"])
-    frame.loc[[i for i in lines.index if i not in told], "presence"] = str(Presence.NOT_SCORABLE)
+    absent = frame[frame["presence"] == Presence.ABSENT]
+    told = _within(absent, coverage[coverage["usable"]])
+    nobody = absent.index.difference(told.index[told])
+    frame.loc[nobody, "presence"] = str(Presence.NOT_SCORABLE)
     return Tracks(frame)
 
 
-def _check_coverage(tracks: Tracks, coverage: pd.DataFrame) -> None:
+def _within(rows: pd.DataFrame, stretches: pd.DataFrame) -> pd.Series:
+    """By line of those rows of tracks whose dendrite has a stretch in their session: do they stand
+    on one, or beside its end?"""
     keys = ["animal", "region", "session", "dendrite_id"]
+    lines = rows[[*keys, "arc_length_um"]].reset_index(names="line")
+    both = lines.merge(stretches[[*keys, "start_um", "end_um"]], on=keys)
+    arc = both["arc_length_um"]
+    on = (arc >= both["start_um"] - BESIDE_UM) & (arc <= both["end_um"] + BESIDE_UM)
+    return on.groupby(both["line"]).any()
+
+
+def _check_coverage(tracks: Tracks, coverage: pd.DataFrame) -> None:
     known = set(zip(coverage["animal"], coverage["region"], strict=True))
     strangers = sorted(
         set(zip(tracks.frame["animal"], tracks.frame["region"], strict=True)) - known
@@ -129,10 +135,7 @@ def _check_coverage(tracks: Tracks, coverage: pd.DataFrame) -> None:
             "Exchange the two."
         )
     seen = tracks.frame[tracks.frame["presence"] == Presence.PRESENT]
-    both = seen.reset_index(names="line").merge(coverage[[*keys, "start_um", "end_um"]], on=keys)
-    arc = both["arc_length_um"]
-    within = (arc >= both["start_um"] - BESIDE_UM) & (arc <= both["end_um"] + BESIDE_UM)
-    outside = ~within.groupby(both["line"]).any()
+    outside = ~_within(seen, coverage)
     if outside.any():
         line = int(outside.index[outside][0])
         row = seen.loc[line]

@@ -84,8 +84,9 @@ def strength_rows(
     p = by_chance = np.nan
     if mixed_strata(first, strata):
         mixed = shuffle_within(first, strata, config.n_shuffles, rng)
-        by_chance = float((mixed @ change).mean() / first.sum())
-        null = mixed @ change / first.sum() - ~mixed @ change / (~first).sum()
+        called_first = mixed @ change / first.sum()
+        by_chance = float(called_first.mean())
+        null = called_first - ~mixed @ change / (~first).sum()
         observed = float(change[first].mean() - change[~first].mean())
         p = p_two_sided(observed, null)
     found = mean_row(
