@@ -46,6 +46,7 @@ from spinenet.tables import (
     STATISTICS,
     SURVIVAL,
     TRACKS,
+    Table,
 )
 from spinenet.types import (
     Analysis,
@@ -148,6 +149,17 @@ def map_of(
     return DendriteMap(f"{title}: {n} spines over {len(strips)} sessions", figure)
 
 
+def analysis_tables(analysis: Analysis) -> dict[Table, pd.DataFrame]:
+    """The tables that the analysis alone makes."""
+    return {
+        INTERVALS: analysis.intervals,
+        CLUSTERS: analysis.clusters,
+        STATES: analysis.states,
+        SURVIVAL: analysis.survival,
+        STATISTICS: analysis.statistics,
+    }
+
+
 def write_tables(
     out: Path, joined: dict[str, pd.DataFrame], analysis: Analysis, seed: int
 ) -> dict[str, pd.DataFrame]:
@@ -167,11 +179,7 @@ def write_tables(
         COVERAGE: joined["coverage"],
         LINKS: joined["links"],
         TRACKS: joined["tracks"],
-        INTERVALS: analysis.intervals,
-        CLUSTERS: analysis.clusters,
-        STATES: analysis.states,
-        SURVIVAL: analysis.survival,
-        STATISTICS: analysis.statistics,
+        **analysis_tables(analysis),
     }
     for table, frame in tables.items():
         write_table(out, table, frame)

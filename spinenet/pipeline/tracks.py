@@ -11,34 +11,26 @@ from spinenet.analyze.summary import Evidence, analyze
 from spinenet.config import InferConfig
 from spinenet.io.write import write_table, write_text
 from spinenet.pipeline.corridor import Outcome
-from spinenet.pipeline.results import analysis_figures, write_maps
+from spinenet.pipeline.results import analysis_figures, analysis_tables, write_maps
 from spinenet.report.page import LINKED_BY_PLACE, DendriteMap, five_numbers, make_page, methods_text
 from spinenet.report.study import straight_map
-from spinenet.tables import CLUSTERS, INTERVALS, STATES, STATISTICS, SURVIVAL, TRACKS
+from spinenet.tables import TRACKS
 from spinenet.types import Analysis, Tracks
 
 
 def analyze_tracks(tracks: Tracks, out: Path, config: InferConfig, evidence: Evidence) -> Outcome:
     """The analysis alone, of tracks from anywhere: tables and a page without images."""
     analysis = analyze(tracks, config.analyze, evidence, config.seed)
-    tables = {
-        TRACKS: tracks.frame,
-        INTERVALS: analysis.intervals,
-        CLUSTERS: analysis.clusters,
-        STATES: analysis.states,
-        SURVIVAL: analysis.survival,
-        STATISTICS: analysis.statistics,
-    }
+    tables = analysis_tables(analysis)
     for table, frame in tables.items():
-        if table is not TRACKS:
-            write_table(out, table, frame)
+        write_table(out, table, frame)
     methods = methods_text(__version__, "none: tracks were given", LINKED_BY_PLACE, config.analyze)
     maps = _straight_maps(tracks.frame, analysis)
     page = make_page(
         "Dendritic spines over time",
         f"{tracks.frame['animal'].nunique()} animals. spinenet {__version__}.",
         analysis,
-        {t.file: f for t, f in tables.items()},
+        {t.file: f for t, f in ({TRACKS: tracks.frame} | tables).items()},
         (analysis_figures(out, analysis), maps),
         ([], methods[1:]),
     )
