@@ -1,6 +1,6 @@
 """Array to labels: voxels a second, against two other ways of running the same net.
 
-    python benchmarks/speed.py [--repeats 5] [--device cpu] [--quick]
+    python benchmarks/speed.py [--repeats 5] [--device cpu] [--side 1024] [--in_bf16]
 
 - *MONAI's window*: `monai.inferers.sliding_window_inference` at its defaults (overlap 0.25, flat
   blending, float32), windows of the training patch's size.
@@ -11,9 +11,9 @@ count; on a card they are by the clock.
 
 All start from the same array and end with the same labelling. Also: agreement with one float32 run
 of the whole volume, the net's share of the time, and how time grows with the volume. On CUDA
-besides: peak memory, and the share of the card's measured rate and bandwidth. `--quick` uses a
-stack of a sixteenth of the size, and times the other ways in bf16 too, where their own defaults are
-float32.
+besides: peak memory, and the share of the card's measured rate and bandwidth. `--side` is
+that of the stack in the plane; `--in_bf16` times the other ways in bf16 too, where their own
+defaults are float32.
 """
 
 from __future__ import annotations
@@ -181,7 +181,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--side", type=int, default=1024)
+    parser.add_argument("--in_bf16", action="store_true")
     args = parser.parse_args()
     keep_freed_memory()
     device = pick_device(args.device)
@@ -189,8 +190,8 @@ def main() -> None:
     torch.set_num_threads(1)
     weights = load_segment_weights("default")
     net, t = weights.net, weights.thresholds
-    big = stack((64, 256, 256) if args.quick else (64, 1024, 1024))
-    small = stack((32, 128, 256) if args.quick else (32, 512, 512))
+    big = stack((64, args.side, args.side))
+    small = stack((32, args.side // 2, args.side // 2))
 
     def ours(volume: Volume) -> Prediction:
         return predict(volume, net, tile_mvox=SegmentConfig().tile_mvox, device=device)
@@ -200,7 +201,7 @@ def main() -> None:
         "MONAI's window": lambda: window_run(net, big, device),
         "nnU-Net's way": lambda: window_run(net, big, device, overlap=0.5, mode="gaussian"),
     }
-    if args.quick:
+    if args.in_bf16:
         ways |= {
             "MONAI's window in bf16": lambda: window_run(net, big, device, half=True),
             "nnU-Net's way in bf16": lambda: window_run(

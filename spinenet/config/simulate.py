@@ -25,6 +25,8 @@ class OpticsConfig:
     background_photons: photons from tissue everywhere
     read_noise: standard deviation of the detector, photons
     line_noise: correlation of the noise of neighbours along a line, up to 0.7
+    smoothing_px: standard deviation of a smoothing in the plane after detection, as motion
+        correction or averaging leaves it
     shading: relative standard deviation of slow brightness changes (depth, vessels)
     shadow_chance: chance of one vessel shadow in a stack
     jitter_um: standard deviation of the shift of a slice by motion
@@ -38,6 +40,7 @@ class OpticsConfig:
     background_photons: tuple[float, float] = (0.02, 0.6)
     read_noise: tuple[float, float] = (0.1, 1.0)
     line_noise: tuple[float, float] = (0.0, 0.68)
+    smoothing_px: tuple[float, float] = (0.0, 0.0)
     shading: float = 0.25
     shadow_chance: float = 0.15
     jitter_um: tuple[float, float] = (0.0, 0.12)
@@ -63,6 +66,7 @@ class MorphologyConfig:
     head_volume_log_sd: its standard deviation in log (log-normal sizes: Loewenstein 2011)
     filopodia_share: share of long protrusions without a head
     stubby_share: share without a neck
+    brightness_log_sd: standard deviation, over spines, of the log of their brightness
     axons: axons with boutons per 1000 um2 of field
     puncta: stray bright puncta per 1000 um2 of field
     clouds: loose heaps of dim puncta (out-of-focus neuropil, debris) per 1000 um2 of field
@@ -75,6 +79,7 @@ class MorphologyConfig:
     head_volume_log_sd: float = 0.7
     filopodia_share: float = 0.04
     stubby_share: float = 0.15
+    brightness_log_sd: float = 0.15
     axons: tuple[float, float] = (0.0, 3.0)
     puncta: tuple[float, float] = (0.0, 8.0)
     clouds: tuple[float, float] = (0.0, 5.0)

@@ -160,7 +160,7 @@ def draw_branch(rng: np.random.Generator, parent: Dendrite, length_um: float) ->
 
 def draw_spine(rng: np.random.Generator, config: MorphologyConfig, arc_um: float) -> SpineShape:
     """One spine of any kind: thin, mushroom, stubby or filopodium, at any azimuth."""
-    brightness = float(np.exp(rng.normal(0, 0.15)))
+    brightness = float(np.exp(rng.normal(0, config.brightness_log_sd)))
     azimuth, lean = rng.uniform(0, 360), float(np.clip(rng.normal(0, 18), -50, 50))
     if rng.random() < config.filopodia_share:
         r = rng.uniform(0.08, 0.13)

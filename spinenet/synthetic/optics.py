@@ -35,6 +35,7 @@ class Microscope:
     background_photons: float
     read_noise: float
     line_noise: float
+    smoothing_px: float
     shading: float
     shadow: bool
     jitter_um: float
@@ -58,6 +59,7 @@ def draw_microscope(rng: np.random.Generator, config: OpticsConfig) -> Microscop
         background_photons=rng.uniform(*config.background_photons),
         read_noise=rng.uniform(*config.read_noise),
         line_noise=rng.uniform(*config.line_noise),
+        smoothing_px=rng.uniform(*config.smoothing_px) if max(config.smoothing_px) else 0.0,
         shading=config.shading * rng.random(),
         shadow=rng.random() < config.shadow_chance,
         jitter_um=rng.uniform(*config.jitter_um),
@@ -198,6 +200,8 @@ def _detect(
     seen += rng.standard_normal(mean.shape, dtype=np.float32) * np.float32(scope.read_noise)
     if scope.line_noise:
         seen = mean + _along_lines(seen - mean, scope.line_noise)
+    if scope.smoothing_px:
+        seen = ndimage.gaussian_filter(seen, scope.smoothing_px, axes=(1, 2), mode="nearest")
     counts = np.rint(seen * scope.gain + scope.offset)
     if scope.bits == 8:
         return np.clip(counts, 0, 255).astype(np.uint8)

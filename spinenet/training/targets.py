@@ -67,7 +67,7 @@ def make_patch(crop: Labelled) -> Patch:
     target[SHAFT] = labels == 1
     target[SPINE] = labels > 1
     crowded = _crowded(crop)
-    for k in np.flatnonzero(crop.wanted):
+    for k in np.flatnonzero(crop.wanted & _in_reach(crop)):
         slack = (0.0, 0.0, 0.0) if crowded[k] else crop.slack_um
         window, heat = heat_at(crop.centres_vox[k], crop.voxel_um, labels.shape, slack)
         if heat.size:
@@ -76,6 +76,14 @@ def make_patch(crop: Labelled) -> Patch:
     bits = np.array([KNOWN_SHAFT, KNOWN_SPINE, KNOWN_CENTRE], np.uint8)[:, None, None, None]
     known = ((crop.known[None] & bits) > 0).astype(np.float32)
     return torch.from_numpy(crop.image[None]), torch.from_numpy(target), torch.from_numpy(known)
+
+
+def _in_reach(crop: Labelled) -> npt.NDArray[np.bool_]:
+    """(K,) centres whose heat can reach into the crop: of a whole stack's few do."""
+    reach = 1 + (3 * np.array(HEAT_SIGMA_UM) + crop.slack_um) / np.array(crop.voxel_um)
+    beyond = np.maximum(-crop.centres_vox, crop.centres_vox - np.array(crop.shape) + 1)
+    near: npt.NDArray[np.bool_] = np.all(beyond <= reach, axis=1)
+    return near
 
 
 def _crowded(crop: Labelled) -> npt.NDArray[np.bool_]:

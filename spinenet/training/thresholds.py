@@ -23,7 +23,7 @@ from spinenet.geometry import nearest_voxels
 from spinenet.models.inputs import denormalise
 from spinenet.models.unet3d import CENTRE, SpineUNet, folded
 from spinenet.segment.label import find_peaks
-from spinenet.segment.predict import Prediction, predict
+from spinenet.segment.predict import Prediction, pick_device, predict
 from spinenet.synthetic.patches import draw_example
 from spinenet.training.segment_data import as_labelled
 from spinenet.training.targets import KNOWN_CENTRE, KNOWN_SHAFT, KNOWN_SPINE, Labelled
@@ -83,14 +83,15 @@ def fit_thresholds(
     Thresholds of shaft and spine by Dice and of the centre by F1, and the scores they reach on what
     they were fitted on.
     """
-    simulated = _see(net, validation_stacks(config))
+    device = pick_device(config.device)
+    simulated = _see(net, validation_stacks(config), device)
     shaft, shaft_dice = _best_mask(
         [(s.prediction.shaft, s.labelled.labels == 1, _known(s, KNOWN_SHAFT)) for s in simulated]
     )
     spine, spine_dice = _best_mask(
         [(s.prediction.spine, s.labelled.labels > 1, _known(s, KNOWN_SPINE)) for s in simulated]
     )
-    seen = _see(net, annotated) if annotated else simulated
+    seen = _see(net, annotated, device) if annotated else simulated
     places = [_places(s, shaft) for s in seen]
     slope, offset = calibration([_peaks(p, FAINTEST) for p in places])
     calibrate(net, slope, offset)
@@ -148,13 +149,13 @@ def calibrate(net: SpineUNet, slope: float, offset: float) -> None:
         bias[CENTRE] = bias[CENTRE] * slope + offset
 
 
-def _see(net: SpineUNet, stacks: Sequence[Labelled]) -> list[_Seen]:
+def _see(net: SpineUNet, stacks: Sequence[Labelled], device: torch.device) -> list[_Seen]:
     ready = folded(net)
     out = []
     for i, labelled in enumerate(stacks):
         session = Session("validation", str(i), 0)
         volume = Volume(denormalise(labelled.image), labelled.voxel_um, session)
-        seen = predict(volume, ready, tile_mvox=5.0, device=torch.device("cpu"))
+        seen = predict(volume, ready, tile_mvox=5.0, device=device)
         out.append(_Seen(labelled, seen))
     return out
 

@@ -15,7 +15,7 @@ from spinenet.types import Dendrites, Segment, Segmentation, Session, Volume
 
 VOXEL, SHAPE = (0.5, 0.1, 0.1), (14, 100, 240)
 SCOPE = Microscope(
-    0.4, 2.0, 0.0, (3.0, 2.0), 200.0, 0.1, 0.1, 0.0, 0.0, False, 0.0, 50.0, 100.0, 16
+    0.4, 2.0, 0.0, (3.0, 2.0), 200.0, 0.1, 0.1, 0.0, 0.0, 0.0, False, 0.0, 50.0, 100.0, 16
 )
 
 

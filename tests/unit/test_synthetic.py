@@ -22,7 +22,9 @@ STRAIGHT = Dendrite(
     1.0,
     (SPINE,),
 )
-SCOPE = Microscope(0.4, 2.0, 0.1, (3.0, 2.0), 60.0, 0.1, 0.1, 0.0, 0.0, False, 0.0, 50.0, 100.0, 16)
+SCOPE = Microscope(
+    0.4, 2.0, 0.1, (3.0, 2.0), 60.0, 0.1, 0.1, 0.0, 0.0, 0.0, False, 0.0, 50.0, 100.0, 16
+)
 
 
 def test_a_spine_stands_where_it_was_put():
@@ -100,6 +102,20 @@ def test_photon_noise_is_poisson():
     shots = np.array([image(rng, painted, VOXEL, SCOPE)[6, 40, 60] for _ in range(200)], float)
     photons = (shots - SCOPE.offset) / SCOPE.gain
     assert photons.var() == pytest.approx(photons.mean(), rel=0.35)
+
+
+def test_a_smoothed_stack_has_less_noise_alike_in_all_directions_of_the_plane():
+    bright = paint(Scene(()), (4, 200, 200), VOXEL)
+    scope = replace(SCOPE, background_photons=50.0)
+    rough, smooth = (
+        image(np.random.default_rng(0), bright, VOXEL, replace(scope, smoothing_px=s)).astype(float)
+        for s in (0.0, 0.7)
+    )
+    assert smooth.mean() == pytest.approx(rough.mean(), rel=0.01)
+    assert smooth.std() < 0.6 * rough.std()
+    for axis, alike in ((0, False), (1, True), (2, True)):
+        a, b = (np.take(smooth, range(k, smooth.shape[axis] - 1 + k), axis) for k in (0, 1))
+        assert (np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.3) == alike
 
 
 def test_eight_bit_detectors_clip_at_both_ends():
