@@ -6,12 +6,15 @@ normalised per stack, never per tile, by statistics that a few bright cell bodie
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy import ndimage
+from torch import Tensor
 
 from spinenet.types import FloatArray, Um3
 
@@ -49,8 +52,13 @@ def measure_brightness(stack: npt.NDArray[Any], voxel_um: Um3) -> Brightness:
 
 def normalise(stack: npt.NDArray[Any], brightness: Brightness) -> npt.NDArray[np.float32]:
     """0 at the background, 1 at the brightness of structures; far brighter is compressed."""
-    relative = (stack.astype(np.float32) - brightness.background) / brightness.scale
-    return np.arcsinh(np.float32(5) * relative) / np.float32(np.arcsinh(5.0))
+    return normalised(torch.from_numpy(stack.astype(np.float32)), brightness).numpy()
+
+
+def normalised(stack: Tensor, brightness: Brightness) -> Tensor:
+    """The same of float32, where it lies."""
+    relative = (stack - brightness.background) / brightness.scale
+    return torch.asinh(5 * relative) / math.asinh(5)
 
 
 def denormalise(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

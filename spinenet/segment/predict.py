@@ -18,6 +18,7 @@ from spinenet.models.inputs import (
     canonical_voxel_um,
     measure_brightness,
     normalise,
+    normalised,
     resample_xy,
 )
 from spinenet.models.unet3d import (
@@ -153,8 +154,8 @@ def predict(
         box = boxes.pop(0)
         try:
             outer, crop = _crop(source, box)
-            tile = normalise(crop, brightness) if native else crop.astype(np.float32)
-            out = _run(net, tile, device)
+            tile = torch.from_numpy(crop.astype(np.float32)).to(device)
+            out = _run(net, normalised(tile, brightness) if native else tile)
         except torch.OutOfMemoryError:
             if not box.splittable:
                 raise
@@ -196,15 +197,14 @@ def _crop(source: npt.NDArray[np.generic], box: Box) -> tuple[Box, npt.NDArray[n
     return outer, source[:, outer.y0 : outer.y1, outer.x0 : outer.x1]
 
 
-def _run(net: SpineUNet, tile: npt.NDArray[np.float32], device: torch.device) -> torch.Tensor:
-    """(6, Z, Y, X) logits of a tile, padded to the net's multiples and cut back."""
+def _run(net: SpineUNet, tile: torch.Tensor) -> torch.Tensor:
+    """(6, Z, Y, X) logits of a normalised tile, padded to the net's multiples and cut back."""
     pad = [
         n for size, m in zip(tile.shape[::-1], MULTIPLE[::-1], strict=True) for n in (0, -size % m)
     ]
-    x = torch.from_numpy(tile)[None, None].to(device)
-    x = torch.nn.functional.pad(x, pad)
-    dtype = autocast_dtype(device)
-    with torch.inference_mode(), torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+    x = torch.nn.functional.pad(tile[None, None], pad)
+    kind, dtype = tile.device.type, autocast_dtype(tile.device)
+    with torch.inference_mode(), torch.autocast(kind, dtype, enabled=dtype != torch.float32):
         out = net(x)[0].float()
     return out[:, : tile.shape[0], : tile.shape[1], : tile.shape[2]]
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from spinenet.config import MorphologyConfig, OpticsConfig
 from spinenet.io.weights import load_segment_weights
 from spinenet.models.inputs import (
     Brightness,
@@ -14,6 +15,7 @@ from spinenet.models.losses import heat_loss, segment_loss
 from spinenet.models.unet3d import HALO_PX, MULTIPLE, SpineUNet, folded
 from spinenet.segment.label import find_peaks, group_votes, label, peak_near
 from spinenet.segment.predict import Prediction, pick_device, plan_tiles, predict
+from spinenet.synthetic.patches import draw_example
 from spinenet.training.targets import heat_at
 from spinenet.types import Session, Volume
 
@@ -124,18 +126,16 @@ def test_the_answer_does_not_depend_on_the_tiles(net, stack):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA card here")
-def test_a_card_and_the_processor_agree(stack):
-    weights = load_segment_weights("default")
-    volume = Volume(stack, VOXEL, S)
+def test_a_card_and_the_processor_agree():
+    rng = np.random.default_rng(5)
+    drawn = draw_example(rng, (16, 160, 160), OpticsConfig(), MorphologyConfig(), VOXEL)
+    net, volume = load_segment_weights("default").net, Volume(drawn.image, VOXEL, S)
     on_cpu, on_card = (
-        label(
-            predict(volume, weights.net, tile_mvox=5, device=torch.device(d)), **weights.thresholds
-        )
-        for d in ("cpu", "cuda")
+        predict(volume, net, tile_mvox=5, device=torch.device(d)) for d in ("cpu", "cuda")
     )
-    a, b = (s.shaft | (s.spines > 0) for s in (on_cpu, on_card))
-    assert 2 * (a & b).sum() >= 0.999 * (a.sum() + b.sum())
-    assert len(on_cpu.centres_um) == len(on_card.centres_um)
+    for name in ("shaft", "spine", "centre"):
+        off = np.abs(getattr(on_cpu, name).astype(int) - getattr(on_card, name))
+        assert (off > 8).mean() < 0.001
 
 
 @pytest.mark.parametrize("xy", [0.06, 0.2])
