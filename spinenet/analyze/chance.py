@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from spinenet.analyze.nulls import (
 )
 from spinenet.analyze.rows import Row, mean_row, p_value, row
 from spinenet.analyze.states import SEEN, Histories
+from spinenet.analyze.tested import Tested
 from spinenet.analyze.turnover import scorable
 from spinenet.config import AnalyzeConfig
 from spinenet.types import FloatArray
@@ -56,40 +58,66 @@ def chances(
 ) -> dict[str, Chance]:
     """By rule, each dendrite with a random stream of its own."""
     streams = np.random.SeedSequence(seed).spawn(len(hs))
-    hits = {rule: np.zeros(len(animals)) for rule in RULES}
+    share = shares_by_rule(hs, animals, config)
     n_new = {rule: np.zeros(len(animals)) for rule in RULES}
     shuffled = {rule: np.zeros((len(animals), config.n_shuffles)) for rule in RULES}
     for h, stream in zip(hs, streams, strict=True):
         a = animals.index(h.animal)
-        found = clustered(h, config)
         counts = shuffled_counts(h, config, np.random.default_rng(stream))
         for rule in RULES:
             n_new[rule][a] += (h.is_new(config.window) & candidates(h, rule, config)).sum()
-            hits[rule][a] += found[rule]
             shuffled[rule][a] += counts[rule]
     out = {}
     for rule in RULES:
         n = np.where(n_new[rule] > 0, n_new[rule], np.nan)
-        out[rule] = Chance(hits[rule] / n, shuffled[rule] / n[:, None], int(n_new[rule].sum()))
+        out[rule] = Chance(share[rule], shuffled[rule] / n[:, None], int(n_new[rule].sum()))
     return out
 
 
-def chance_rows(group: str, by_rule: dict[str, Chance], config: AnalyzeConfig) -> list[Row]:
-    """`clustered_fraction_*` and `clustered_excess_*`, and the P of the larger of both rules."""
+def shares_by_rule(
+    hs: list[Histories], animals: list[str], config: AnalyzeConfig
+) -> dict[str, FloatArray]:
+    """(A,) clustered share of each animal's new spines by each rule; nan without new ones."""
+    hits, n_new = np.zeros((2, len(RULES), len(animals)))
+    for h in hs:
+        a, found = animals.index(h.animal), clustered(h, config)
+        for i, rule in enumerate(RULES):
+            hits[i, a] += found[rule]
+            n_new[i, a] += (h.is_new(config.window) & candidates(h, rule, config)).sum()
+    share = hits / np.where(n_new > 0, n_new, np.nan)
+    return dict(zip(RULES, share, strict=True))
+
+
+def chance_rows(
+    group: str,
+    by_rule: dict[str, Chance],
+    values: Mapping[str, FloatArray],
+    told: str,
+    config: AnalyzeConfig,
+) -> list[Row]:
+    """`clustered_fraction_*` and `clustered_excess_*`, and the P of the larger of both rules.
+
+    Parameters
+    ----------
+    values: (A,) by statistic, on all dendrites: what is estimated
+    told: which dendrites chance was judged on
+    """
     rows, above = [], []
     for rule, c in by_rule.items():
         name, excess = f"clustered_fraction_{rule}", f"clustered_excess_{rule}"
+        mean = mean_of_animals(values[name], 0.0, 1.0)
         if not c.scored.any():
-            rows += [row(n, group, np.nan, test="no new spines") for n in (name, excess)]
+            why = f"no new spines{told}"
+            rows += [_not_judged(name, group, mean, why), row(excess, group, np.nan, test=why)]
             continue
-        how = f"places of spines shuffled within dendrites, {config.n_shuffles} times"
-        share = _beside(name, group, mean_of_animals(c.share, 0.0, 1.0), c.null, how)
+        how = f"places of spines shuffled within dendrites, {config.n_shuffles} times{told}"
+        share = _beside(name, group, mean, c, c.null, how)
         over = mean_of_animals(c.excess, -1.0, 1.0)
         same = {"p_value": share["p_value"], "n_spines": c.n_new}
         test = f"{over.test}; {how}"
         rows.append(share | {"n_spines": c.n_new})
         rows.append(mean_row(excess, group, over, null_mean=0.0, test=test, **same))
-        above.append((float(share["estimate"]), c.null))
+        above.append((float(np.nanmean(c.share)), c.null))
     name = "clustered_fraction_either_rule"
     if len(above) < len(RULES):
         return [*rows, row(name, group, np.nan, test="no new spines")]
@@ -111,17 +139,24 @@ def chance_rows(group: str, by_rule: dict[str, Chance], config: AnalyzeConfig) -
 
 def uniform_row(
     group: str,
-    hs: list[Histories],
+    ground: Tested,
     within_d: Chance,
+    of_animals: FloatArray,
     coverage: pd.DataFrame | None,
     config: AnalyzeConfig,
     seed: list[int],
 ) -> Row:
-    """New spines within d of another against places dealt out along the dendrite."""
+    """New spines within d of another against places dealt out along the dendrite.
+
+    Parameters
+    ----------
+    of_animals: (A,) `clustered_fraction_within_d` on all dendrites
+    """
     name = "clustered_fraction_within_d_uniform"
+    mean = mean_of_animals(of_animals, 0.0, 1.0)
     if not within_d.scored.any():
-        return row(name, group, np.nan, test="no new spines")
-    animals = sorted({h.animal for h in hs})
+        return _not_judged(name, group, mean, f"no new spines{ground.told}")
+    animals, hs = sorted({h.animal for h in ground.whole}), ground.histories
     n_new = np.zeros(len(animals))
     shuffled = np.zeros((len(animals), config.n_shuffles))
     for h, stream in zip(hs, np.random.SeedSequence(seed).spawn(len(hs)), strict=True):
@@ -133,31 +168,32 @@ def uniform_row(
     null = (shuffled[scored] / n_new[scored, None]).mean(axis=0)
     how = (
         f"new spines anywhere on the dendrite but within {config.exclusion_um:g} um of another "
-        "spine"
+        f"spine{ground.told}"
     )
-    return _beside(name, group, mean_of_animals(within_d.share, 0.0, 1.0), null, how) | {
-        "n_spines": within_d.n_new
-    }
+    return _beside(name, group, mean, within_d, null, how) | {"n_spines": within_d.n_new}
 
 
-def _beside(name: str, group: str, mean: Mean, null: FloatArray, how: str) -> Row:
-    """A mean over animals beside B shuffles of it."""
+def _beside(name: str, group: str, mean: Mean, judged: Chance, null: FloatArray, how: str) -> Row:
+    """A mean over animals; what was judged of it beside B shuffles."""
     return mean_row(
         name,
         group,
         mean,
         null_mean=float(null.mean()),
-        p_value=p_value(mean.value, null),
+        p_value=p_value(float(np.nanmean(judged.share)), null),
         test=f"{mean.test}; {how}",
     )
 
 
-def segment_row(
-    group: str, hs: list[Histories], config: AnalyzeConfig, rng: np.random.Generator
-) -> Row:
+def _not_judged(name: str, group: str, mean: Mean, why: str) -> Row:
+    """A mean over animals of which chance says nothing."""
+    return mean_row(name, group, mean, test=why)
+
+
+def segment_row(group: str, ground: Tested, config: AnalyzeConfig, rng: np.random.Generator) -> Row:
     """Do new spines gather on some of an animal's dendrites?"""
     name = "new_per_dendrite_dispersion"
-    found, nulls = [], []
+    found, nulls, hs = [], [], ground.histories
     for animal in sorted({h.animal for h in hs}):
         mine = [h for h in hs if h.animal == animal]
         new = np.array([int(h.is_new(config.window).sum()) for h in mine])
@@ -168,10 +204,18 @@ def segment_row(
             found.append(value)
             nulls.append(null)
     if not found:
-        return row(name, group, np.nan, test="no animal has new spines and two dendrites")
-    mean = mean_of_animals(np.array(found), 0.0, np.inf)
+        why = f"no animal has new spines and two dendrites{ground.told}"
+        return row(name, group, np.nan, test=why)
+    mean, null = mean_of_animals(np.array(found), 0.0, np.inf), np.mean(nulls, axis=0)
     how = (
         "variance over mean of new spines per dendrite; which of the animal's spines are new "
-        "dealt out"
+        f"dealt out{ground.told}"
     )
-    return _beside(name, group, mean, np.mean(nulls, axis=0), how)
+    return mean_row(
+        name,
+        group,
+        mean,
+        null_mean=float(null.mean()),
+        p_value=p_value(mean.value, null),
+        test=f"{mean.test}; {how}",
+    )

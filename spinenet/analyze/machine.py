@@ -11,12 +11,14 @@ from scipy import stats
 
 from spinenet.analyze.animals import UNBOUNDED, pooled, ratios_of_animals
 from spinenet.analyze.branches import Branching
+from spinenet.analyze.chance import shares_by_rule
 from spinenet.analyze.errors import Doubt, combine, draw
 from spinenet.analyze.groups import LEVEL, mean_of_animals
 from spinenet.analyze.hazard import log_hazard_ratio
 from spinenet.analyze.rows import Row
 from spinenet.analyze.states import Histories
 from spinenet.analyze.survival import NEW, follow
+from spinenet.analyze.tested import Tested
 from spinenet.config import AnalyzeConfig
 from spinenet.types import FloatArray
 
@@ -34,7 +36,7 @@ class Redrawn:
 
 
 def redraw(
-    hs: list[Histories],
+    ground: Tested,
     doubt: list[Doubt],
     chance: Mapping[str, FloatArray],
     coverage: pd.DataFrame | None,
@@ -49,6 +51,7 @@ def redraw(
     chance: by rule, (A,) each animal's clustered share by chance, as it is: shuffles of every draw
         would take hours
     """
+    hs, animals = ground.whole, sorted({h.animal for h in ground.whole})
     unsure = any(np.isfinite(p).any() for h in hs for p in (h.p_present, h.p_link))
     if not unsure or config.n_draws < 2:
         return Redrawn()
@@ -59,8 +62,8 @@ def redraw(
         values, parts = ratios_of_animals(drawn, config, coverage, branches)
         del values["miss_rate_q"], parts["miss_rate_q"]  # counted on what was seen, not redrawn
         values |= {
-            f"clustered_excess_{rule}": values[f"clustered_fraction_{rule}"] - of
-            for rule, of in chance.items()
+            f"clustered_excess_{rule}": share - chance[rule]
+            for rule, share in shares_by_rule(ground.among(drawn), animals, config).items()
         }
         for name, of_animals in values.items():
             mean = mean_of_animals(of_animals, -np.inf, np.inf)

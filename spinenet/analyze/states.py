@@ -80,6 +80,21 @@ class Histories:
             between=self.between[:, : t + 1],
         )
 
+    def only(self, keep: BoolArray) -> Histories:
+        """Some of the spines (S,), as if there were no others."""
+        return replace(
+            self,
+            track_ids=self.track_ids[keep],
+            arc_um=self.arc_um[keep],
+            filopodium=self.filopodium[keep],
+            told=self.told[keep],
+            seen=self.seen[keep],
+            birth=self.birth[keep],
+            p_present=self.p_present[keep],
+            p_link=self.p_link[keep],
+            between=self.between[keep],
+        )
+
     def retold(self, told: npt.NDArray[np.int8], max_gap: int) -> Histories:
         """The same spines with other sightings."""
         seen = fill_gaps(told, max_gap)

@@ -29,6 +29,7 @@ from spinenet.analyze.spacing import flanked, spacing_rows
 from spinenet.analyze.states import Histories, histories
 from spinenet.analyze.strength import changes, strength_rows
 from spinenet.analyze.survival import NEW, Cohort, corrected_share, follow, survival
+from spinenet.analyze.tested import tested
 from spinenet.analyze.turnover import intervals
 from spinenet.config import AnalyzeConfig
 from spinenet.tables import STATISTICS
@@ -97,18 +98,26 @@ def analyze(
         at = [i for i, h in enumerate(hs) if h.group == group]
         mine = [hs[i] for i in at]
         streams = [np.random.default_rng([seed, number, k]) for k in range(6)]
-        by_rule = chances(mine, sorted({h.animal for h in mine}), config, [seed, number, 10])
+        ground = tested(mine, known.coverage, config)
+        animals = sorted({h.animal for h in mine})
+        by_rule = chances(ground.histories, animals, config, [seed, number, 10])
         found, values[group] = _ratio_rows(
             mine, (known.coverage, branches), cohort, config, streams[0]
         )
         values[group] |= {f"clustered_excess_{rule}": c.excess for rule, c in by_rule.items()}
-        found += chance_rows(group, by_rule, config)
+        found += chance_rows(group, by_rule, values[group], ground.told, config)
         found.append(
             uniform_row(
-                group, mine, by_rule["within_d"], known.coverage, config, [seed, number, 11]
+                group,
+                ground,
+                by_rule["within_d"],
+                values[group]["clustered_fraction_within_d"],
+                known.coverage,
+                config,
+                [seed, number, 11],
             )
         )
-        found.append(segment_row(group, mine, config, streams[1]))
+        found.append(segment_row(group, ground, config, streams[1]))
         found += _cluster_counts(group, mine, clusters)
         found += hazard_rows(group, cohort, config, streams[2])
         found += _corrected(group, cohort, found)
@@ -116,7 +125,7 @@ def analyze(
         found += strength_rows(group, strength, config, streams[4])
         chance = {rule: c.shuffled.mean(axis=1) for rule, c in by_rule.items()}
         machine[group] = redraw(
-            mine, [doubt[i] for i in at], chance, known.coverage, branches, config, streams[5]
+            ground, [doubt[i] for i in at], chance, known.coverage, branches, config, streams[5]
         )
         rows += [with_machine(r, machine[group]) for r in found]
         nulls |= {f"clustered_fraction_{rule}|{group}": c.null for rule, c in by_rule.items()}

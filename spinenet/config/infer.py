@@ -109,6 +109,9 @@ class AnalyzeConfig:
     d_um: distance of the rule within_d
     resolution_um: closer new spines are one unresolved site
     exclusion_um: two spines closer than this cannot be told apart, so no new one is seen there
+    min_spines_per_segment, min_seg_um: a dendrite with fewer spines, or shorter, is left out of
+        nulls and tests
+    edge_um: and so are spines this near to the end of what could be scored
     landmark_day: new spines alive at the last session up to this day are followed from there
     n_shuffles: shuffles of the null
     n_draws: histories drawn from what the machine is unsure of
@@ -120,6 +123,9 @@ class AnalyzeConfig:
     d_um: float = 5.0
     resolution_um: float = 0.5
     exclusion_um: float = 0.3
+    min_spines_per_segment: int = 10
+    min_seg_um: float = 10.0
+    edge_um: float = 1.0
     landmark_day: float = 4.0
     n_shuffles: int = 10_000
     n_draws: int = 50
@@ -131,6 +137,9 @@ class AnalyzeConfig:
             "d_um": (self.d_um, 0),
             "resolution_um": (self.resolution_um, 0),
             "exclusion_um": (self.exclusion_um, 0),
+            "min_spines_per_segment": (self.min_spines_per_segment, 0),
+            "min_seg_um": (self.min_seg_um, 0),
+            "edge_um": (self.edge_um, 0),
             "n_shuffles": (self.n_shuffles, 1),
             "n_draws": (self.n_draws, 0),
             "max_gap": (self.max_gap, 0),
