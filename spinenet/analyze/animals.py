@@ -20,7 +20,9 @@ from spinenet.analyze.turnover import density, flow, lengths, scorable
 from spinenet.config import AnalyzeConfig
 from spinenet.types import FloatArray
 
+PAIRS, CLUSTERS = "cluster_pairs_share", "cluster_count_contiguous"
 UNBOUNDED = (
+    CLUSTERS,
     "formation",
     "turnover_ratio_first",
     "density_per_um",
@@ -55,6 +57,7 @@ def counted(
     found = find_clusters(h, "contiguous", config)
     staggered = sum(len({int(b) for b in h.birth[list(c.members)]}) > 1 for c in found)
     out["succedent_share"] = (staggered, len(found))
+    out[PAIRS] = (sum(c.n_sites == 2 for c in found), len(found))
     gaps, full = miss_counts(h)
     out["miss_rate_q"] = (gaps, gaps + full)
     return out
@@ -116,8 +119,14 @@ def ratios_of_animals(
 
 def pooled(parts: list[list[FloatArray]]) -> float:
     """The ratio of the sums over all animals."""
-    total = np.sum([np.sum(p, axis=0) for p in parts], axis=0)
-    return float(total[0] / total[1]) if total[1] > 0 else float("nan")
+    above, below = totals(parts)
+    return above / below if below > 0 else float("nan")
+
+
+def totals(parts: list[list[FloatArray]]) -> tuple[float, float]:
+    """Numerator and denominator over all animals."""
+    above, below = np.sum([np.sum(p, axis=0) for p in parts], axis=0)
+    return float(above), float(below)
 
 
 def _survival(

@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 
 from spinenet.analyze.clusters import RULES
+from spinenet.analyze.ground import Ground
 from spinenet.analyze.groups import Mean, mean_of_animals
 from spinenet.analyze.nulls import (
     candidates,
     clustered,
+    members,
     segment_dispersion,
-    shuffled_counts,
     uniform_counts,
 )
 from spinenet.analyze.rows import Row, mean_row, p_value, row
 from spinenet.analyze.states import SEEN, Histories
-from spinenet.analyze.tested import Tested
 from spinenet.analyze.turnover import scorable
 from spinenet.config import AnalyzeConfig
 from spinenet.types import FloatArray
@@ -57,21 +57,49 @@ def chances(
     hs: list[Histories], animals: list[str], config: AnalyzeConfig, seed: list[int]
 ) -> dict[str, Chance]:
     """By rule, each dendrite with a random stream of its own."""
+    return _chances(hs, animals, config, seed, each_session=False)[0]
+
+
+def chances_by_window(
+    hs: list[Histories], animals: list[str], config: AnalyzeConfig, seed: list[int]
+) -> list[dict[str, Chance]]:
+    """The same over the whole window, and then in each of its sessions alone; in an animal whose
+    dendrites have fewer sessions, its first ones."""
+    return _chances(hs, animals, config, seed, each_session=True)
+
+
+def _chances(
+    hs: list[Histories],
+    animals: list[str],
+    config: AnalyzeConfig,
+    seed: list[int],
+    *,
+    each_session: bool,
+) -> list[dict[str, Chance]]:
     streams = np.random.SeedSequence(seed).spawn(len(hs))
-    share = shares_by_rule(hs, animals, config)
-    n_new = {rule: np.zeros(len(animals)) for rule in RULES}
-    shuffled = {rule: np.zeros((len(animals), config.n_shuffles)) for rule in RULES}
+    most = max((len(h.window(config.window)) for h in hs), default=0)
+    n_windows = 1 + most if each_session and most > 1 else 1
+    shape = (len(RULES), n_windows, len(animals))
+    hits, n_new, shuffled = np.zeros(shape), np.zeros(shape), np.zeros((*shape, config.n_shuffles))
     for h, stream in zip(hs, streams, strict=True):
-        a = animals.index(h.animal)
-        counts = shuffled_counts(h, config, np.random.default_rng(stream))
-        for rule in RULES:
-            n_new[rule][a] += (h.is_new(config.window) & candidates(h, rule, config)).sum()
-            shuffled[rule][a] += counts[rule]
-    out = {}
-    for rule in RULES:
-        n = np.where(n_new[rule] > 0, n_new[rule], np.nan)
-        out[rule] = Chance(share[rule], shuffled[rule] / n[:, None], int(n_new[rule].sum()))
-    return out
+        a, rng = animals.index(h.animal), np.random.default_rng(stream)
+        found = members(h, config, rng, each_session=each_session)
+        there = slice(found.n_new.shape[1])
+        hits[:, there, a] += found.observed
+        n_new[:, there, a] += found.n_new
+        shuffled[:, there, a] += found.shuffled
+    n = np.where(n_new > 0, n_new, np.nan)
+    return [
+        {
+            rule: Chance(
+                hits[r, w] / n[r, w],
+                shuffled[r, w] / n[r, w][:, None],
+                int(n_new[r, w].sum()),
+            )
+            for r, rule in enumerate(RULES)
+        }
+        for w in range(n_windows)
+    ]
 
 
 def shares_by_rule(
@@ -90,7 +118,7 @@ def shares_by_rule(
 
 def chance_rows(
     group: str,
-    by_rule: dict[str, Chance],
+    by_window: list[dict[str, Chance]],
     values: Mapping[str, FloatArray],
     told: str,
     config: AnalyzeConfig,
@@ -99,11 +127,12 @@ def chance_rows(
 
     Parameters
     ----------
+    by_window: as from `chances_by_window`
     values: (A,) by statistic, on all dendrites: what is estimated
     told: which dendrites chance was judged on
     """
-    rows, above = [], []
-    for rule, c in by_rule.items():
+    rows = []
+    for rule, c in by_window[0].items():
         name, excess = f"clustered_fraction_{rule}", f"clustered_excess_{rule}"
         mean = mean_of_animals(values[name], 0.0, 1.0)
         if not c.scored.any():
@@ -117,29 +146,37 @@ def chance_rows(
         test = f"{over.test}; {how}"
         rows.append(share | {"n_spines": c.n_new})
         rows.append(mean_row(excess, group, over, null_mean=0.0, test=test, **same))
-        above.append((float(np.nanmean(c.share)), c.null))
-    name = "clustered_fraction_either_rule"
-    if len(above) < len(RULES):
-        return [*rows, row(name, group, np.nan, test="no new spines")]
-    scale = [max(float(null.std()), 1e-12) for _, null in above]
-    null = np.max([(n - n.mean()) / s for (_, n), s in zip(above, scale, strict=True)], axis=0)
-    most = max((e - n.mean()) / s for (e, n), s in zip(above, scale, strict=True))
-    rows.append(
-        row(
-            name,
+    either = list(by_window[0].values())
+    every = [c for by_rule in by_window for c in by_rule.values()]
+    return [
+        *rows,
+        _largest("clustered_fraction_either_rule", group, either, "of both rules"),
+        _largest(
+            "clustered_fraction_any_rule_or_window",
             group,
-            most,
-            null_mean=float(null.mean()),
-            p_value=p_value(most, null),
-            test="the larger excess of both rules in standard deviations of its null",
-        )
-    )
-    return rows
+            every,
+            "of both rules, over the whole window and in each of its sessions,",
+        ),
+    ]
+
+
+def _largest(name: str, group: str, family: list[Chance], which: str) -> Row:
+    """The largest excess of several in standard deviations of their nulls, beside that of the same
+    shuffles: one P for all that were looked at. What never varies says nothing."""
+    judged = [c for c in family if c.scored.any() and c.null.std() > 0]
+    if not judged:
+        return row(name, group, np.nan, test="no new spines that could cluster")
+
+    null = np.max([(c.null - c.null.mean()) / c.null.std() for c in judged], axis=0)
+    most = max(float((np.nanmean(c.share) - c.null.mean()) / c.null.std()) for c in judged)
+    test = f"the larger excess {which} in standard deviations of its null"
+    p = p_value(most, null)
+    return row(name, group, most, null_mean=float(null.mean()), p_value=p, test=test)
 
 
 def uniform_row(
     group: str,
-    ground: Tested,
+    ground: Ground,
     within_d: Chance,
     of_animals: FloatArray,
     coverage: pd.DataFrame | None,
@@ -190,7 +227,7 @@ def _not_judged(name: str, group: str, mean: Mean, why: str) -> Row:
     return mean_row(name, group, mean, test=why)
 
 
-def segment_row(group: str, ground: Tested, config: AnalyzeConfig, rng: np.random.Generator) -> Row:
+def segment_row(group: str, ground: Ground, config: AnalyzeConfig, rng: np.random.Generator) -> Row:
     """Do new spines gather on some of an animal's dendrites?"""
     name = "new_per_dendrite_dispersion"
     found, nulls, hs = [], [], ground.histories

@@ -69,6 +69,31 @@ def mean_of_animals(values: FloatArray, lowest: float, highest: float) -> Mean:
     return Mean(mean, max(mean - half, lowest), min(mean + half, highest), n, variance)
 
 
+def jackknife(whole: float, without: FloatArray) -> Mean:
+    """What all animals together give, and its t interval from the pseudo-values of leaving out one
+    animal after another: (A,) what the others give. nan where that is not settled."""
+    n = len(without)
+    pseudo = n * whole - (n - 1) * without
+    if n < 2 or not np.isfinite(pseudo).all():
+        return Mean(whole, np.nan, np.nan, n, np.nan)
+    variance = float(pseudo.var(ddof=1) / n)
+    half = float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * variance**0.5
+    return Mean(whole, whole - half, whole + half, n, variance)
+
+
+def welch(a: Mean, b: Mean) -> Difference:
+    """The difference of two groups' figures by Welch's t test, from their variances."""
+    total = a.variance + b.variance
+    value, n = a.value - b.value, a.n + b.n
+    if not total > 0:
+        why = "too few animals, or animals that do not differ, to tell how much the groups do"
+        return Difference(value, np.nan, np.nan, np.nan, why, n)
+    freedom = total**2 / (a.variance**2 / (a.n - 1) + b.variance**2 / (b.n - 1))
+    half = float(stats.t.ppf(1 - LEVEL / 2, freedom)) * total**0.5
+    p = 2 * float(stats.t.sf(abs(value) / total**0.5, freedom))
+    return Difference(value, value - half, value + half, p, "Welch's t test", n)
+
+
 def compare(a: FloatArray, b: FloatArray, rng: np.random.Generator) -> Difference:
     """Two-sided permutation of the animals' labels, exact where feasible; nan left out.
 

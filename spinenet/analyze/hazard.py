@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from spinenet.analyze.groups import LEVEL
+from spinenet.analyze.groups import Mean, jackknife, welch
 from spinenet.analyze.nulls import mixed_strata, shuffle_within
 from spinenet.analyze.rows import Row, p_two_sided, row
 from spinenet.analyze.survival import NEW, Cohort
 from spinenet.config import AnalyzeConfig
 from spinenet.types import FloatArray
+
+HAZARD = "hazard_ratio_clustered"
 
 
 def cloglog(design: FloatArray, lost: FloatArray) -> FloatArray:
@@ -56,11 +59,11 @@ def log_hazard_ratio(periods: pd.DataFrame, exposed: FloatArray) -> float:
     return float(cloglog(design, lost)[-1])
 
 
-def hazard_rows(
+def hazard_row(
     group: str, cohort: Cohort, config: AnalyzeConfig, rng: np.random.Generator
-) -> list[Row]:
-    """`hazard_ratio_clustered`: of loss, clustered new spines over the other new ones."""
-    name = "hazard_ratio_clustered"
+) -> tuple[Row, Mean]:
+    """`hazard_ratio_clustered`: of loss, clustered new spines over the other new ones; and its
+    logarithm."""
     periods = cohort.periods
     periods = periods[(periods["group"] == group) & periods["class"].isin(NEW)]
     exposed = (periods["class"] == "clustered").to_numpy(float)
@@ -68,41 +71,43 @@ def hazard_rows(
     n = {"n_animals": periods["animal"].nunique(), "n_spines": periods["spine"].nunique()}
     if not np.isfinite(beta):
         why = "a class is empty, or nobody or everybody of it was lost: the ratio is not settled"
-        return [row(name, group, np.nan, test=why, **n)]
-    low, high = _jackknife(periods, exposed)
-    p = _permuted(periods, exposed, config, rng)
-    return [
-        row(
-            name,
-            group,
-            float(np.exp(beta)),
-            ci_low=low,
-            ci_high=high,
-            sampling_low=low,
-            sampling_high=high,
-            p_value=p,
-            test="complementary log-log hazard, intervals between sessions; interval by leaving "
-            "out animals; P by shuffling the class within animals",
-            **n,
-        )
-    ]
+        return row(HAZARD, group, np.nan, test=why, **n), Mean(np.nan, np.nan, np.nan, 0, np.nan)
+    keep = [(periods["animal"] != a).to_numpy() for a in periods["animal"].unique()]
+    without = np.array([log_hazard_ratio(periods[k], exposed[k]) for k in keep])
+    log = jackknife(beta, without)
+    found = row(
+        HAZARD,
+        group,
+        float(np.exp(beta)),
+        **_bounds(log.low, log.high),
+        p_value=_permuted(periods, exposed, config, rng),
+        test="complementary log-log hazard, intervals between sessions; interval by leaving "
+        "out animals; P by shuffling the class within animals",
+        **n,
+    )
+    return found, log
 
 
-def _jackknife(periods: pd.DataFrame, exposed: FloatArray) -> tuple[float, float]:
-    """95 % interval of the ratio from the pseudo-values of leaving out one animal after another."""
-    animals = periods["animal"].unique()
-    n = len(animals)
-    if n < 2:
-        return np.nan, np.nan
-    whole = log_hazard_ratio(periods, exposed)
-    keep = [(periods["animal"] != a).to_numpy() for a in animals]
-    left = np.array([log_hazard_ratio(periods[k], exposed[k]) for k in keep])
-    pseudo = n * whole - (n - 1) * left
-    if not np.isfinite(pseudo).all():
-        return np.nan, np.nan
-    half = stats.t.ppf(1 - LEVEL / 2, n - 1) * pseudo.std(ddof=1) / np.sqrt(n)
+def hazard_difference(a: str, b: str, logs: Mapping[str, Mean]) -> Row:
+    """One group's hazard ratio over another's."""
+    between = welch(logs[a], logs[b])
+    return row(
+        HAZARD,
+        a,
+        float(np.exp(between.value)),
+        group_b=b,
+        **_bounds(between.low, between.high),
+        p_value=between.p,
+        n_animals=between.n,
+        test=f"ratio of the two hazard ratios; {between.test} of their logarithms, variances by "
+        "leaving out animals",
+    )
+
+
+def _bounds(low: float, high: float) -> dict[str, float]:
     with np.errstate(over="ignore"):  # so few that the interval has no end
-        return float(np.exp(whole - half)), float(np.exp(whole + half))
+        first, last = float(np.exp(low)), float(np.exp(high))
+    return {"ci_low": first, "ci_high": last, "sampling_low": first, "sampling_high": last}
 
 
 def _permuted(

@@ -9,20 +9,25 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from spinenet.analyze.animals import UNBOUNDED, pooled, ratios_of_animals
+from spinenet.analyze.animals import (
+    CLUSTERS,
+    PAIRS,
+    UNBOUNDED,
+    pooled,
+    ratios_of_animals,
+    totals,
+)
 from spinenet.analyze.branches import Branching
 from spinenet.analyze.chance import shares_by_rule
 from spinenet.analyze.errors import Doubt, combine, draw
+from spinenet.analyze.ground import Ground
 from spinenet.analyze.groups import LEVEL, mean_of_animals
-from spinenet.analyze.hazard import log_hazard_ratio
+from spinenet.analyze.hazard import HAZARD, log_hazard_ratio
 from spinenet.analyze.rows import Row
 from spinenet.analyze.states import Histories
 from spinenet.analyze.survival import NEW, follow
-from spinenet.analyze.tested import Tested
 from spinenet.config import AnalyzeConfig
 from spinenet.types import FloatArray
-
-HAZARD = "hazard_ratio_clustered"
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Redrawn:
 
 
 def redraw(
-    ground: Tested,
+    ground: Ground,
     doubt: list[Doubt],
     chance: Mapping[str, FloatArray],
     coverage: pd.DataFrame | None,
@@ -61,6 +66,10 @@ def redraw(
         drawn = [draw(h, d, config.max_gap, rng) for h, d in zip(hs, doubt, strict=True)]
         values, parts = ratios_of_animals(drawn, config, coverage, branches)
         del values["miss_rate_q"], parts["miss_rate_q"]  # counted on what was seen, not redrawn
+        pairs, clusters = totals(parts[PAIRS])
+        means.setdefault(CLUSTERS, []).append(clusters)
+        means.setdefault(PAIRS, []).append(pairs / clusters if clusters else np.nan)
+        del values[PAIRS], parts[PAIRS]
         values |= {
             f"clustered_excess_{rule}": share - chance[rule]
             for rule, share in shares_by_rule(ground.among(drawn), animals, config).items()

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from spinenet.analyze.clusters import RULES
-from spinenet.analyze.states import SEEN, Histories
+from spinenet.analyze.states import NEVER, SEEN, Histories
 from spinenet.config import AnalyzeConfig
 from spinenet.types import BoolArray, FloatArray, IntArray
 
@@ -30,42 +30,77 @@ def candidates(h: Histories, rule: str, config: AnalyzeConfig) -> BoolArray:
     return seen & (~h.filopodium if rule == "contiguous" else True)
 
 
+@dataclass(frozen=True)
+class Members:
+    """Clustered new spines of one dendrite, by rule and window; of new spines there are `n_new`.
+
+    Windows are the whole one and then, where it has several sessions, each of these alone.
+    """
+
+    n_new: IntArray
+    """(R, W)"""
+    observed: IntArray
+    """(R, W)"""
+    shuffled: FloatArray
+    """(R, W, B)"""
+
+
+def members(
+    h: Histories, config: AnalyzeConfig, rng: np.random.Generator, *, each_session: bool = False
+) -> Members:
+    """Lives dealt out anew to the places, `config.n_shuffles` times, and as they are.
+
+    A life keeps its sessions: new spines are often short-lived, and a label given to a spine that
+    stays would meet others more often than it should. The shuffles are the same for all rules and
+    windows. Without `each_session`, the whole window alone.
+    """
+    whole = _lives(h, config)
+    windows = [whole]
+    if each_session and whole.there.shape[1] > 1:
+        windows += [whole.in_session(t) for t in range(whole.there.shape[1])]
+    shuffled = np.zeros((len(RULES), len(windows), config.n_shuffles))
+    observed = np.zeros((len(RULES), len(windows)), int)
+    for w, lives in enumerate(windows):
+        observed[:, w] = [n[0] for n in _members(lives, lives.own_place[:, None], config)]
+    worth = [w for w, lives in enumerate(windows) if lives.n_new > 1]
+    for start in range(0, config.n_shuffles, BATCH) if worth else ():
+        n = min(BATCH, config.n_shuffles - start)
+        place = permutations(len(whole.arc_um), n, rng)
+        for w in worth:
+            found = _members(windows[w], place[windows[w].order], config)
+            shuffled[:, w, start : start + n] = found
+    spines = [(~lives.filopodium[: lives.n_new]).sum() for lives in windows]
+    return Members(np.array([spines, [lives.n_new for lives in windows]]), observed, shuffled)
+
+
 def shuffled_counts(
     h: Histories, config: AnalyzeConfig, rng: np.random.Generator
 ) -> dict[str, FloatArray]:
-    """(B,) clustered new spines of one dendrite by each rule, lives dealt out anew to the places.
-
-    A life keeps its sessions: new spines are often short-lived, and a label given to a spine that
-    stays would meet others more often than it should. The shuffles are the same for all rules.
-    """
-    lives = _lives(h, config)
-    counts: dict[str, FloatArray] = {rule: np.zeros(config.n_shuffles) for rule in RULES}
-    if lives.n_new < 2:
-        return counts
-    for start in range(0, config.n_shuffles, BATCH):
-        n = min(BATCH, config.n_shuffles - start)
-        place = permutations(len(lives.arc_um), n, rng)
-        for rule, found in zip(RULES, _members(lives, place, config), strict=True):
-            counts[rule][start : start + n] = found
-    return counts
+    """(B,) clustered new spines of one dendrite by each rule, over the whole window."""
+    return dict(zip(RULES, members(h, config, rng).shuffled[:, 0], strict=True))
 
 
 def clustered(h: Histories, config: AnalyzeConfig) -> dict[str, int]:
     """New spines of one dendrite that are members of a cluster, by each rule, as they are."""
     lives = _lives(h, config)
-    if lives.n_new < 2:
-        return dict.fromkeys(RULES, 0)
-    place = lives.own_place[:, None].astype(np.int16)
-    found = _members(lives, place, config)
+    found = _members(lives, lives.own_place[:, None], config)
     return {rule: int(n[0]) for rule, n in zip(RULES, found, strict=True)}
 
 
 def _lives(h: Histories, config: AnalyzeConfig) -> _Lives:
-    pool = candidates(h, "within_d", config)
-    new = h.is_new(config.window)[pool]
-    order = np.argsort(~new, kind="stable")
-    there = h.first_life[pool][order][:, h.window(config.window)]
-    return _Lives(int(new.sum()), there, h.filopodium[pool][order], h.arc_um[pool], order)
+    pool, window = candidates(h, "within_d", config), h.window(config.window)
+    there = h.first_life[pool][:, window]
+    born = np.where(h.is_new(config.window), np.searchsorted(window, h.birth), NEVER)[pool]
+    order = np.argsort(born == NEVER, kind="stable")
+    return _Lives(
+        int((born != NEVER).sum()),
+        there[order],
+        born[order],
+        h.filopodium[pool][order],
+        h.arc_um[pool],
+        order,
+        np.arange(len(order)),
+    )
 
 
 @dataclass(frozen=True)
@@ -75,11 +110,28 @@ class _Lives:
     n_new: int
     there: BoolArray
     """(S, T)"""
+    born: IntArray
+    """(S,) session of the window; NEVER of those that are not new."""
     filopodium: BoolArray
     arc_um: FloatArray
     """(S,) of the places, in order: of no life in particular."""
     own_place: IntArray
     """(S,) where each life is truly led."""
+    order: IntArray
+    """(S,) which of the whole window's lives each one is."""
+
+    def in_session(self, t: int) -> _Lives:
+        """The same in one session of the window: only those born in it are new."""
+        order = np.argsort(self.born != t, kind="stable")
+        return _Lives(
+            int((self.born == t).sum()),
+            self.there[order][:, [t]],
+            self.born[order],
+            self.filopodium[order],
+            self.arc_um,
+            self.own_place[order],
+            order,
+        )
 
 
 def permutations(size: int, n: int, rng: np.random.Generator) -> IntArray:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from spinenet.analyze.clusters import find_roles
-from spinenet.analyze.groups import Mean, mean_of_animals
+from spinenet.analyze.groups import mean_of_animals
 from spinenet.analyze.nulls import mixed_strata, shuffle_within
 from spinenet.analyze.rows import Row, mean_row, p_two_sided, row
 from spinenet.analyze.states import SEEN, Histories
@@ -22,6 +22,7 @@ from spinenet.types import FloatArray
 
 COLUMNS = ("animal", "group", "track_id", "first", "age_days", "span_days", "log_before", "change")
 FEWEST_ANIMALS, FEWEST_SPINES = 3, 10
+FIRST = "strength_change_first"
 
 
 def sizes(h: Histories, spines: pd.DataFrame) -> FloatArray:
@@ -70,16 +71,15 @@ def strength_rows(
     group: str, all_changes: pd.DataFrame | None, config: AnalyzeConfig, rng: np.random.Generator
 ) -> list[Row]:
     """`strength_change_first`, and its difference to other new spines by a mixed model."""
-    name = "strength_change_first"
     if all_changes is None:
-        return [row(name, group, np.nan, test="needs spines.csv")]
+        return [row(FIRST, group, np.nan, test="needs spines.csv")]
     mine = all_changes[all_changes["group"] == group].reset_index(drop=True)
     first = mine["first"].to_numpy(bool)
     if not first.any():
         why = "no first spine of a cluster was measured before and after a succedent one arrived"
-        return [row(name, group, np.nan, test=why), _model(group, mine)]
+        return [row(FIRST, group, np.nan, test=why), _model(group, mine)]
     change = mine["change"].to_numpy(float)
-    mean = _of_animals(mine[first])
+    mean = mean_of_animals(first_changes(mine, group), -np.inf, np.inf)
     strata = mine.groupby(["animal", "age_days", "span_days"]).ngroup().to_numpy()
     p = by_chance = np.nan
     if mixed_strata(first, strata):
@@ -90,7 +90,7 @@ def strength_rows(
         observed = float(change[first].mean() - change[~first].mean())
         p = p_two_sided(observed, null)
     found = mean_row(
-        name,
+        FIRST,
         group,
         mean,
         null_mean=by_chance,
@@ -102,9 +102,10 @@ def strength_rows(
     return [found, _model(group, mine)]
 
 
-def _of_animals(mine: pd.DataFrame) -> Mean:
-    means = mine.groupby("animal")["change"].mean().to_numpy(float)
-    return mean_of_animals(means, -np.inf, np.inf)
+def first_changes(all_changes: pd.DataFrame, group: str) -> FloatArray:
+    """(A,) each animal's mean change of its first members; animals without are left out."""
+    first = all_changes["first"].astype(bool) & (all_changes["group"] == group)
+    return all_changes[first].groupby("animal")["change"].mean().to_numpy(float)
 
 
 def _model(group: str, mine: pd.DataFrame) -> Row:

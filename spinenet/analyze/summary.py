@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
-from spinenet.analyze.animals import UNBOUNDED, pooled, ratios_of_animals
+from spinenet.analyze.animals import CLUSTERS, PAIRS, UNBOUNDED, pooled, ratios_of_animals
 from spinenet.analyze.branches import Branching, branch_orders, branching
-from spinenet.analyze.chance import chance_rows, chances, segment_row, uniform_row
+from spinenet.analyze.chance import chance_rows, chances_by_window, segment_row, uniform_row
 from spinenet.analyze.checks import scored
 from spinenet.analyze.clusters import cluster_table
 from spinenet.analyze.errors import doubts, linked
+from spinenet.analyze.ground import ground_of
 from spinenet.analyze.groups import (
     FEWEST_FOR_ROBUST,
+    Mean,
     compare,
     hierarchical_bootstrap,
+    jackknife,
     mean_of_animals,
 )
-from spinenet.analyze.hazard import hazard_rows
+from spinenet.analyze.hazard import hazard_difference, hazard_row
 from spinenet.analyze.lives import state_table
 from spinenet.analyze.machine import Redrawn, difference_with_machine, redraw, with_machine
+from spinenet.analyze.mixed import Parts, mixed_rows
 from spinenet.analyze.quality import judge_quality
 from spinenet.analyze.rows import Row, difference_row, mean_row, row
 from spinenet.analyze.spacing import flanked, spacing_rows
 from spinenet.analyze.states import Histories, histories
-from spinenet.analyze.strength import changes, strength_rows
+from spinenet.analyze.strength import FIRST, changes, first_changes, strength_rows
 from spinenet.analyze.survival import NEW, Cohort, corrected_share, follow, survival
-from spinenet.analyze.tested import tested
 from spinenet.analyze.turnover import intervals
 from spinenet.config import AnalyzeConfig
 from spinenet.tables import STATISTICS
@@ -94,18 +97,21 @@ def analyze(
     values: dict[str, Values] = {}
     nulls: dict[str, FloatArray] = {}
     machine: dict[str, Redrawn] = {}
+    hazards: dict[str, Mean] = {}
+    parts: dict[str, Parts] = {}
     for number, group in enumerate(sorted({h.group for h in hs})):
         at = [i for i, h in enumerate(hs) if h.group == group]
         mine = [hs[i] for i in at]
         streams = [np.random.default_rng([seed, number, k]) for k in range(6)]
-        ground = tested(mine, known.coverage, config)
+        ground = ground_of(mine, known.coverage, config)
         animals = sorted({h.animal for h in mine})
-        by_rule = chances(ground.histories, animals, config, [seed, number, 10])
-        found, values[group] = _ratio_rows(
+        by_window = chances_by_window(ground.histories, animals, config, [seed, number, 10])
+        by_rule = by_window[0]
+        found, values[group], parts[group] = _ratio_rows(
             mine, (known.coverage, branches), cohort, config, streams[0]
         )
         values[group] |= {f"clustered_excess_{rule}": c.excess for rule, c in by_rule.items()}
-        found += chance_rows(group, by_rule, values[group], ground.told, config)
+        found += chance_rows(group, by_window, values[group], ground.told, config)
         found.append(
             uniform_row(
                 group,
@@ -118,11 +124,13 @@ def analyze(
             )
         )
         found.append(segment_row(group, ground, config, streams[1]))
-        found += _cluster_counts(group, mine, clusters)
-        found += hazard_rows(group, cohort, config, streams[2])
+        hazard, hazards[group] = hazard_row(group, cohort, config, streams[2])
+        found.append(hazard)
         found += _corrected(group, cohort, found)
         found += spacing_rows(group, places, config, streams[3])
         found += strength_rows(group, strength, config, streams[4])
+        if strength is not None:
+            values[group][FIRST] = first_changes(strength, group)
         chance = {rule: c.shuffled.mean(axis=1) for rule, c in by_rule.items()}
         machine[group] = redraw(
             ground, [doubt[i] for i in at], chance, known.coverage, branches, config, streams[5]
@@ -130,6 +138,8 @@ def analyze(
         rows += [with_machine(r, machine[group]) for r in found]
         nulls |= {f"clustered_fraction_{rule}|{group}": c.null for rule, c in by_rule.items()}
     rows += _comparisons(values, machine, np.random.default_rng([seed, 7]))
+    rows += mixed_rows(parts)
+    rows += [hazard_difference(a, b, hazards) for a, b in combinations(sorted(hazards), 2)]
     if hs:
         rows.append(row("quality_reasons", "", len(quality.reasons), test=quality.verdict))
     return Analysis(
@@ -151,7 +161,7 @@ def _ratio_rows(
     cohort: Cohort,
     config: AnalyzeConfig,
     rng: np.random.Generator,
-) -> tuple[list[Row], Values]:
+) -> tuple[list[Row], Values, Parts]:
     """Means over animals of what is a ratio, and the ratios of the sums over all animals.
 
     The means of clustered fractions and of u', which have a chance level, get their rows elsewhere.
@@ -162,8 +172,10 @@ def _ratio_rows(
     """
     group = hs[0].group
     values, parts = ratios_of_animals(hs, config, *ground)
-    rows = []
+    rows: list[Row] = []
     spines = _n_spines(hs, parts, cohort, config)
+    rows += _cluster_counts(group, parts.pop(PAIRS))
+    del values[PAIRS]
     for name, of_animals in values.items():
         n = {"n_spines": spines.get(name, 0)}
         if name in parts:
@@ -176,7 +188,7 @@ def _ratio_rows(
             rows.append(found)
     if ground[0] is None:
         rows.append(row("density_per_um", group, np.nan, test="needs coverage.csv"))
-    return rows, values
+    return rows, values, parts
 
 
 def _n_spines(
@@ -213,14 +225,30 @@ def _pooled_row(
     return found | spread | {"test": test}
 
 
-def _cluster_counts(group: str, hs: list[Histories], clusters: pd.DataFrame) -> list[Row]:
-    mine = clusters[(clusters["group"] == group) & (clusters["rule"] == "contiguous")]
-    pairs = float((mine["size"] == 2).mean()) if len(mine) else np.nan
-    n = {"n_animals": len({h.animal for h in hs}), "n_spines": int(mine["size"].sum())}
+def _cluster_counts(group: str, parts: list[list[FloatArray]]) -> list[Row]:
+    """How many clusters, and how many of them are pairs.
+
+    Parameters
+    ----------
+    parts: per animal and dendrite, pairs and clusters
+    """
+    of_animals = np.array([np.sum(p, axis=0) for p in parts])
+    pairs, clusters = of_animals.sum(axis=0)
+    n = len(of_animals)
+    mean = mean_of_animals(of_animals[:, 1], 0.0, np.inf)
+    count = Mean(float(clusters), n * mean.low, n * mean.high, n, np.nan)
+    without = np.array([_share(*(of_animals.sum(axis=0) - mine)) for mine in of_animals])
+    share = jackknife(_share(pairs, clusters), without)
+    share = replace(share, low=max(share.low, 0.0), high=min(share.high, 1.0))
+    told = {"n_spines": int(clusters)}
     return [
-        row("cluster_count_contiguous", group, float(len(mine)), test="count", **n),
-        row("cluster_pairs_share", group, pairs, test="of all clusters", **n),
+        mean_row(CLUSTERS, group, count, test="count; t interval over animals"),
+        mean_row(PAIRS, group, share, test="of all clusters; by leaving out animals", **told),
     ]
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else np.nan
 
 
 def _corrected(group: str, cohort: Cohort, found: list[Row]) -> list[Row]:
@@ -230,10 +258,16 @@ def _corrected(group: str, cohort: Cohort, found: list[Row]) -> list[Row]:
     for kind in NEW:
         lives = cohort.lives
         mine = lives[(lives["group"] == group) & (lives["class"] == kind)]
-        value = corrected_share(mine, q)
-        n = {"n_animals": mine["animal"].nunique(), "n_spines": len(mine)}
-        test = "share of the landmark cohort seen at the last session over 1 - miss_rate_q; pooled"
-        rows.append(row(f"survival_{kind}_corrected", group, value, test=test, **n))
+        animals = mine["animal"].unique()
+        without = np.array([corrected_share(mine[mine["animal"] != a], q) for a in animals])
+        share = jackknife(corrected_share(mine, q), without)
+        share = replace(share, low=max(share.low, 0.0), high=min(share.high, 1.0))
+        test = (
+            "share of the landmark cohort seen at the last session over 1 - miss_rate_q; pooled; "
+            "interval by leaving out animals"
+        )
+        name = f"survival_{kind}_corrected"
+        rows.append(mean_row(name, group, share, test=test, n_spines=len(mine)))
     return rows
 
 

@@ -18,7 +18,7 @@ from spinenet.types import BoolArray
 
 
 @dataclass(frozen=True)
-class Tested:
+class Ground:
     """A group's dendrites, and which of their spines the nulls and tests are about."""
 
     whole: list[Histories]
@@ -44,14 +44,14 @@ class Tested:
         return f"; on {left} of {len(self.kept)} dendrites: {self.bounds}"
 
 
-def tested(hs: list[Histories], coverage: pd.DataFrame | None, config: AnalyzeConfig) -> Tested:
+def ground_of(hs: list[Histories], coverage: pd.DataFrame | None, config: AnalyzeConfig) -> Ground:
     """`config.min_spines_per_segment` spines on `config.min_seg_um`, those within `config.edge_um`
     of the end of what could be scored left out; without coverage.csv nobody knows those ends."""
     bounds = (
-        f"{config.min_spines_per_segment} spines or more on at least {config.min_seg_um:g} um, none "
+        f"{config.min_spines_per_segment} spines or more on {config.min_seg_um:g} um or more, none "
         f"within {config.edge_um:g} um of the end of what could be scored"
     )
-    return Tested(hs, [_kept(h, coverage, config) for h in hs], bounds)
+    return Ground(hs, [_kept(h, coverage, config) for h in hs], bounds)
 
 
 def _kept(h: Histories, coverage: pd.DataFrame | None, config: AnalyzeConfig) -> BoolArray:

@@ -1,0 +1,183 @@
+"""What nulls and tests look at, several rules and windows at once, and groups by other models."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from spinenet.analyze.clusters import find_clusters
+from spinenet.analyze.ground import ground_of
+from spinenet.analyze.groups import Mean, jackknife, welch
+from spinenet.analyze.hazard import hazard_difference
+from spinenet.analyze.mixed import mixed_rows
+from spinenet.analyze.nulls import members
+from spinenet.analyze.summary import Evidence, analyze
+from spinenet.config import AnalyzeConfig
+from spinenet.tables import COVERAGE
+from spinenet.types import Tracks
+from tests.conftest import one, tracks_of
+
+FAST = AnalyzeConfig(n_shuffles=200, n_draws=0)
+
+
+def old_and_new(n_old, pitch_um):
+    """Old spines in a row and two new neighbours at its end."""
+    lives = dict.fromkeys(range(n_old), "11") | {n_old: "01", n_old + 1: "01"}
+    return tracks_of(lives, arcs={i: 2 + pitch_um * i for i in lives})
+
+
+def ends_at(start_um, end_um):
+    who = {"animal": "m", "group": "g", "region": "r", "dendrite_id": 0}
+    rows = [
+        {
+            **who,
+            "session": t,
+            "day": 4.0 * t,
+            "start_um": start_um,
+            "end_um": end_um,
+            "snr": 20.0,
+            "usable": True,
+        }
+        for t in (0, 1)
+    ]
+    return COVERAGE.frame(rows)
+
+
+@pytest.mark.parametrize(("n_old", "pitch_um"), [(7, 3.0), (30, 0.3)])
+def test_few_spines_or_a_short_stretch_are_counted_but_not_tested(n_old, pitch_um):
+    found = analyze(old_and_new(n_old, pitch_um), replace(FAST, resolution_um=0.1))
+    row = found.statistics.set_index("name").loc["clustered_fraction_contiguous"]
+    assert row["estimate"] == 1.0
+    assert np.isnan(row["p_value"])
+    assert np.isnan(row["null_mean"])
+    assert "10 spines or more on 10 um or more" in row["test"]
+    assert len(found.clusters[found.clusters["rule"] == "contiguous"]) == 1
+
+
+def test_what_is_asked_of_a_dendrite_can_be_lowered():
+    config = replace(FAST, min_spines_per_segment=0, min_seg_um=0.0)
+    row = analyze(old_and_new(7, 3.0), config).statistics.set_index("name")
+    assert 0 < row.loc["clustered_fraction_contiguous", "p_value"] < 1
+
+
+def test_spines_at_the_end_of_what_could_be_scored_are_not_tested():
+    h = one(dict.fromkeys(range(12), "11"), arcs={i: 0.5 + 2.0 * i for i in range(12)})
+    who = {"animal": h.animal, "region": h.region, "dendrite_id": h.dendrite_id}
+    (kept,) = ground_of([h], ends_at(0.0, 24.0).assign(**who), FAST).kept
+    assert kept.tolist() == [False] + [True] * 11
+    assert ground_of([h], None, FAST).kept[0].all()
+
+
+@given(
+    st.lists(st.sampled_from(["1111", "0111", "0010", "0100", "1101", "0011"]), min_size=2),
+    st.lists(st.sampled_from([0.2, 0.3, 0.6, 2.0, 6.0]), min_size=12, max_size=12),
+)
+@settings(max_examples=80, deadline=None)
+def test_the_window_of_one_session_holds_what_was_born_in_it(lives, steps):
+    lives = lives[:12]
+    h = one(dict(enumerate(lives, 1)), arcs=dict(enumerate(np.cumsum(steps), 1)))
+    found = members(h, replace(FAST, n_shuffles=2), np.random.default_rng(0), each_session=True)
+    days = [None, *((h.days[t], h.days[t]) for t in h.window(None))]
+    for w, window in enumerate(days):
+        config = replace(FAST, window=window)
+        for r, rule in enumerate(("contiguous", "within_d")):
+            inside = {i for c in find_clusters(h, rule, config) for i in c.members}
+            assert found.observed[r, w] == len(inside)
+
+
+def test_a_burst_in_one_session_is_found_among_all_rules_and_windows():
+    """Ten dendrites: in the second session a pair of neighbours, later new ones apart."""
+    frames = []
+    for d in range(10):
+        lives = {i + 20 * d: "1111" for i in range(12)}
+        lives |= {12 + 20 * d: "0111", 13 + 20 * d: "0111", 14 + 20 * d: "0001"}
+        arcs = {k: 2.0 * (k - 20 * d) for k in lives}
+        arcs |= {12 + 20 * d: 5.1, 13 + 20 * d: 5.8, 14 + 20 * d: 20.9}
+        frames.append(tracks_of(lives, arcs, animal=f"m{d % 5}", dendrite_id=d).frame)
+    tracks = Tracks(pd.concat(frames, ignore_index=True))
+    rows = analyze(tracks, FAST).statistics.set_index("name")
+    row = rows.loc["clustered_fraction_any_rule_or_window"]
+    assert row["p_value"] == pytest.approx(1 / 201)
+    assert row["estimate"] >= rows.loc["clustered_fraction_either_rule", "estimate"]
+
+
+def test_leaving_out_animals_of_a_mean_gives_its_t_interval():
+    values = np.array([0.2, 0.4, 0.9])
+    found = jackknife(values.mean(), np.array([np.delete(values, i).mean() for i in range(3)]))
+    low, high = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    assert np.isnan(jackknife(0.5, np.array([0.5, np.nan])).low)
+
+
+def test_two_hazard_ratios_are_compared_on_the_log_scale():
+    a, b = np.array([0.1, 0.3, 0.2, 0.4]), np.array([1.0, 1.4, 0.9])
+    means = {
+        g: jackknife(v.mean(), np.array([np.delete(v, i).mean() for i in range(len(v))]))
+        for g, v in (("a", a), ("b", b))
+    }
+    row = hazard_difference("a", "b", means)
+    assert row["estimate"] == pytest.approx(np.exp(a.mean() - b.mean()))
+    assert row["p_value"] == pytest.approx(stats.ttest_ind(a, b, equal_var=False).pvalue)
+    unsettled = Mean(np.nan, np.nan, np.nan, 0, np.nan)
+    assert np.isnan(welch(means["a"], unsettled).p)
+
+
+def dendrites(*ratios):
+    """Per animal its dendrites, each with 100 spines."""
+    return {
+        name: [[np.array([100 * r, 100.0]) for r in animal] for animal in ratios]
+        for name in ("formation", "elimination", "turnover_ratio")
+    }
+
+
+def test_a_mixed_model_finds_the_difference_of_two_groups():
+    low = dendrites((0.05, 0.06), (0.04, 0.05), (0.06, 0.07))
+    high = dendrites((0.15, 0.16), (0.14, 0.15), (0.16, 0.17))
+    (row, *_) = mixed_rows({"high": high, "low": low})
+    assert (row["name"], row["group"], row["group_b"]) == ("formation_mixed", "high", "low")
+    assert row["estimate"] == pytest.approx(0.1)
+    # animals' own means differ from one another by 0.01: a t test of them
+    means = [[np.mean(a) for a in g] for g in (((0.155, 0.145, 0.165)), ((0.055, 0.045, 0.065)))]
+    assert row["p_value"] == pytest.approx(stats.ttest_ind(*means).pvalue, rel=0.01)
+
+
+def test_many_dendrites_of_few_animals_are_few():
+    few = dendrites((0.1,) * 20, (0.2,) * 20)
+    (row, *_) = mixed_rows({"a": few, "b": few})
+    assert np.isnan(row["estimate"])
+    assert "3 animals a group" in row["test"]
+
+
+def test_animals_with_one_dendrite_each_have_no_mixed_model():
+    single = dendrites((0.1,), (0.2,), (0.3,))
+    (row, *_) = mixed_rows({"a": single, "b": single})
+    assert "some with two dendrites" in row["test"]
+
+
+def test_counts_of_clusters_have_intervals_over_animals():
+    """Four animals with one pair each, one with two: 6, and all are pairs."""
+    frames = []
+    for a, n in enumerate((1, 1, 1, 1, 2)):
+        for d in range(n):
+            k = 10 * (3 * a + d)
+            lives = {k: "111", k + 1: "011", k + 2: "011", k + 3: "111"}
+            frames.append(tracks_of(lives, animal=f"m{a}", dendrite_id=d).frame)
+    rows = analyze(Tracks(pd.concat(frames, ignore_index=True)), FAST).statistics
+    rows = rows.set_index("name")
+    count = rows.loc["cluster_count_contiguous"]
+    assert count["estimate"] == 6
+    low, high = stats.t.interval(0.95, 4, 1.2, stats.sem([1, 1, 1, 1, 2]))
+    assert (count["ci_low"], count["ci_high"]) == (pytest.approx(5 * low), pytest.approx(5 * high))
+    assert rows.loc["cluster_pairs_share", ["estimate", "ci_low", "ci_high"]].tolist() == [1, 1, 1]
+
+
+def test_evidence_of_ends_reaches_the_statistics():
+    tracks = old_and_new(12, 2.0)
+    who = tracks.frame[["animal", "group", "region", "dendrite_id"]].iloc[0]
+    coverage = ends_at(0.0, 40.0).assign(**who)
+    rows = analyze(tracks, FAST, Evidence(coverage)).statistics.set_index("name")
+    assert 0 < rows.loc["clustered_fraction_contiguous", "p_value"] <= 1
