@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from spinenet.analyze.network import Tree
-from spinenet.types import FloatArray, IntArray
+from spinenet.types import BoolArray, FloatArray, IntArray
 
 REACH_UM = np.array([5.0, 3.2, 3.2])
 """A dendrite that ends so near (scaled, z y x) to another one branches off it: centrelines of
@@ -135,6 +135,13 @@ class Grown:
 
     tree: Tree
     stretches: tuple[Stretch, ...]
+
+    def holds(self, dendrite: IntArray, arc_um: FloatArray) -> BoolArray:
+        """(N,) which places lie on the tree."""
+        on = np.zeros(len(arc_um), bool)
+        for s in self.stretches:
+            on |= (dendrite == s.dendrite) & (arc_um >= s.low_um) & (arc_um <= s.high_um)
+        return on
 
     def place(self, dendrite: IntArray, arc_um: FloatArray) -> tuple[IntArray, FloatArray]:
         """Edge (P,) and offset (P,) of those of the places (N,) that lie on the tree."""

@@ -53,18 +53,30 @@ def network_k(
         node
     """
     n = len(edge)
-    pairs = n * (n - 1) / tree.total_um if tree.total_um > 0 else 0.0
     out = np.zeros((len(radii_um), 2))
-    out[:, 1] = pairs
-    if n < 2:
-        return out
-    to_node = _to_nodes(tree, edge, offset_um)
-    for i in range(n):
-        far = _distances(tree, to_node, edge, offset_um, i)
-        others = np.delete(far, i)
-        weight = 1 / _places_at(tree, to_node[i], int(edge[i]), float(offset_um[i]), others)
-        out[:, 0] += [float(weight[others <= r].sum()) for r in radii_um]
+    out[:, 1] = n * (n - 1) / tree.total_um if tree.total_um > 0 else 0.0
+    if n > 1:
+        far, weight = pair_weights(tree, edge, offset_um)
+        out[:, 0] = [float(weight[far <= r].sum()) for r in radii_um]
     return out
+
+
+def pair_weights(
+    tree: Tree, edge: IntArray, offset_um: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """(K, K) distances along the tree, and weights of the ordered pairs; 0 of a point with itself.
+
+    Points as in `network_k`.
+    """
+    n = len(edge)
+    to_node = _to_nodes(tree, edge, offset_um)
+    far, weight = np.zeros((2, n, n))
+    for i in range(n):
+        others = np.arange(n) != i
+        far[i] = _distances(tree, to_node, edge, offset_um, i)
+        places = _places_at(tree, to_node[i], int(edge[i]), float(offset_um[i]), far[i, others])
+        weight[i, others] = 1 / places
+    return far, weight
 
 
 def _to_nodes(tree: Tree, edge: IntArray, offset_um: FloatArray) -> FloatArray:

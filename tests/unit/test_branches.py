@@ -15,7 +15,7 @@ from spinenet.types import Tracks
 from tests.conftest import tracks_of
 
 KEY = "m1", "r1"
-FAST = AnalyzeConfig(n_shuffles=50)
+FAST = AnalyzeConfig(n_shuffles=200)
 
 
 def nodes(*lines):
@@ -141,3 +141,36 @@ def test_new_spines_across_a_branch_point_are_near_each_other():
     assert rows["branch_order"].tolist() == [0, 1]
     alone = analyze(tracks, FAST, Evidence(cover)).intervals
     assert alone["branch_order"].isna().all()
+
+
+def in_a_row(new_at, n=24, pitch_um=2.0):
+    """An unbranched dendrite of old spines, those at the given places new."""
+    lives = {i: "01" if i in new_at else "11" for i in range(n)}
+    return analyze(
+        tracks_of(lives, arcs={i: pitch_um * i for i in lives}), FAST
+    ).statistics.set_index("name")
+
+
+def test_new_neighbours_depart_from_shuffled_labels_at_short_distance():
+    rows = in_a_row({3, 4, 5, 6, 7, 20})
+    curve = rows.loc["network_k_curve"]
+    assert curve["estimate"] > 0
+    assert curve["p_value"] < 0.05
+    near, far = (rows.loc[f"network_k_at_{r}"] for r in (2, 10))
+    assert near["estimate"] > 2 * near["null_mean"]
+    assert far["estimate"] < 2 * far["null_mean"]
+    assert rows.loc["network_k_at_5", "estimate"] == pytest.approx(
+        rows.loc["network_k_new", "estimate"]
+    )
+
+
+def test_new_spines_far_from_each_other_depart_downward():
+    rows = in_a_row({0, 6, 12, 18, 23})
+    assert rows.loc["network_k_curve", "estimate"] < 0
+    assert rows.loc["network_k_at_3", "estimate"] == 0
+
+
+def test_one_new_spine_has_no_curve():
+    rows = in_a_row({5})
+    assert np.isnan(rows.loc["network_k_curve", "p_value"])
+    assert "no two new spines" in rows.loc["network_k_curve", "test"]
