@@ -15,7 +15,7 @@ import pandas as pd
 from spinenet.analyze.states import Histories
 from spinenet.config import AnalyzeConfig
 from spinenet.tables import CLUSTERS
-from spinenet.types import FloatArray
+from spinenet.types import BoolArray, FloatArray
 
 RULES = ("contiguous", "within_d")
 
@@ -30,17 +30,34 @@ class Cluster:
     n_sites: int
 
 
+def takes_part(h: Histories, rule: str, config: AnalyzeConfig) -> BoolArray:
+    """(S,) spines that a rule looks at: filopodia only where they count."""
+    return np.ones(len(h.arc_um), bool) if rule in config.filopodia_in else ~h.filopodium
+
+
+def standing(h: Histories, config: AnalyzeConfig) -> BoolArray:
+    """(S, E) which spines stand together each time that clusters are looked for: in every session
+    of the window, or once over all of it where members need not coexist."""
+    there = h.first_life[:, h.window(config.window)]
+    if not config.require_coexistence:
+        there = np.asarray(there.any(axis=1))[:, None]
+    if config.existing_rule == "ever":
+        old: BoolArray = ~h.is_new(config.window) & h.first_life.any(axis=1)
+        there = np.logical_or(there, old[:, None])
+    return there
+
+
 def find_clusters(h: Histories, rule: str, config: AnalyzeConfig) -> list[Cluster]:
-    """Clusters of one dendrite; members coexist in at least one session of the window.
+    """Clusters of one dendrite; members stand together at least once (`standing`).
 
     Of sets found in several sessions those inside a larger one are dropped. Members within
     `resolution_um` of each other are one site: they form no cluster alone.
     """
-    new, alive = h.is_new(config.window), h.first_life
+    new, part = h.is_new(config.window), takes_part(h, rule, config)
     found: dict[frozenset[int], int] = {}
-    for t in h.window(config.window):
-        here = np.flatnonzero(alive[:, t])
-        for run in _runs(h, here, new, rule, config.d_um):
+    for there in standing(h, config).T:
+        here = np.flatnonzero(there)
+        for run in _runs(h, here[part[here]], new, rule, config.d_um):
             if count_sites(h.arc_um[run], config.resolution_um) >= 2:
                 inside = here[(here > min(run)) & (here < max(run))]
                 between = int((~new[inside] & ~h.filopodium[inside]).sum())
@@ -60,7 +77,6 @@ def _runs(
     """Sets of new spines that belong together in one session."""
     runs: list[list[int]] = []
     if rule == "contiguous":
-        here = here[~h.filopodium[here]]
         joined = [bool(new[a] and new[b]) for a, b in zip(here[:-1], here[1:], strict=True)]
     else:
         here = here[new[here]]
@@ -95,7 +111,7 @@ class Roles:
 def find_roles(h: Histories, config: AnalyzeConfig) -> Roles:
     """The earliest member of a cluster is first and later ones are succedent; where several are
     earliest nobody can tell which was first: they are simultaneous."""
-    new = h.is_new(config.window) & ~h.filopodium
+    new = h.is_new(config.window) & takes_part(h, "contiguous", config)
     names = ["non_clustered" if n else "" for n in new]
     arrivals: dict[int, frozenset[int]] = {}
     for cluster in find_clusters(h, "contiguous", config):

@@ -16,7 +16,7 @@ from math import comb
 import numpy as np
 import pandas as pd
 
-from spinenet.analyze.clusters import RULES
+from spinenet.analyze.clusters import RULES, standing, takes_part
 from spinenet.analyze.states import NEVER, SEEN, Histories
 from spinenet.config import AnalyzeConfig
 from spinenet.types import BoolArray, FloatArray, IntArray
@@ -25,9 +25,15 @@ BATCH = 10_000
 
 
 def candidates(h: Histories, rule: str, config: AnalyzeConfig) -> BoolArray:
-    """(S,) spines whose label is shuffled: seen in the window; filopodia only by `within_d`."""
-    seen = (h.seen[:, h.window(config.window)] == SEEN).any(axis=1)
-    return seen & (~h.filopodium if rule == "contiguous" else True)
+    """(S,) spines whose label is shuffled: seen in the window, and looked at by the rule."""
+    return _seen(h, config) & takes_part(h, rule, config)
+
+
+def _seen(h: Histories, config: AnalyzeConfig) -> BoolArray:
+    """(S,) in the window; where existing spines always count, in any session."""
+    at = slice(None) if config.existing_rule == "ever" else h.window(config.window)
+    seen: BoolArray = (h.seen[:, at] == SEEN).any(axis=1)
+    return seen
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,9 @@ def members(
     """
     whole = _lives(h, config)
     windows = [whole]
-    if each_session and whole.there.shape[1] > 1:
-        windows += [whole.in_session(t) for t in range(whole.there.shape[1])]
+    n_sessions = whole.in_sessions.shape[1]
+    if each_session and n_sessions > 1:
+        windows += [whole.in_session(t) for t in range(n_sessions)]
     shuffled = np.zeros((len(RULES), len(windows), config.n_shuffles))
     observed = np.zeros((len(RULES), len(windows)), int)
     for w, lives in enumerate(windows):
@@ -69,8 +76,8 @@ def members(
         for w in worth:
             found = _members(windows[w], place[windows[w].order], config)
             shuffled[:, w, start : start + n] = found
-    spines = [(~lives.filopodium[: lives.n_new]).sum() for lives in windows]
-    return Members(np.array([spines, [lives.n_new for lives in windows]]), observed, shuffled)
+    n_new = [lives.part[:, : lives.n_new].sum(axis=1) for lives in windows]
+    return Members(np.array(n_new).T, observed, shuffled)
 
 
 def shuffled_counts(
@@ -88,18 +95,19 @@ def clustered(h: Histories, config: AnalyzeConfig) -> dict[str, int]:
 
 
 def _lives(h: Histories, config: AnalyzeConfig) -> _Lives:
-    pool, window = candidates(h, "within_d", config), h.window(config.window)
-    there = h.first_life[pool][:, window]
+    pool, window = _seen(h, config), h.window(config.window)
     born = np.where(h.is_new(config.window), np.searchsorted(window, h.birth), NEVER)[pool]
     order = np.argsort(born == NEVER, kind="stable")
     return _Lives(
         int((born != NEVER).sum()),
-        there[order],
+        standing(h, config)[pool][order],
+        h.first_life[pool][order][:, window],
         born[order],
-        h.filopodium[pool][order],
+        np.array([takes_part(h, rule, config)[pool][order] for rule in RULES]),
         h.arc_um[pool],
         order,
         np.arange(len(order)),
+        config.existing_rule == "ever",
     )
 
 
@@ -109,28 +117,37 @@ class _Lives:
 
     n_new: int
     there: BoolArray
+    """(S, E) as from `clusters.standing`."""
+    in_sessions: BoolArray
     """(S, T)"""
     born: IntArray
     """(S,) session of the window; NEVER of those that are not new."""
-    filopodium: BoolArray
+    part: BoolArray
+    """(R, S) whether they take part by each rule."""
     arc_um: FloatArray
     """(S,) of the places, in order: of no life in particular."""
     own_place: IntArray
     """(S,) where each life is truly led."""
     order: IntArray
     """(S,) which of the whole window's lives each one is."""
+    ever: bool
+    """Existing spines count in every session."""
 
     def in_session(self, t: int) -> _Lives:
         """The same in one session of the window: only those born in it are new."""
-        order = np.argsort(self.born != t, kind="stable")
+        order, n_new = np.argsort(self.born != t, kind="stable"), int((self.born == t).sum())
+        there = self.in_sessions[order][:, [t]]
+        there[n_new:] |= self.ever
         return _Lives(
-            int((self.born == t).sum()),
-            self.there[order][:, [t]],
+            n_new,
+            there,
+            self.in_sessions[order],
             self.born[order],
-            self.filopodium[order],
+            self.part[:, order],
             self.arc_um,
             self.own_place[order],
             order,
+            self.ever,
         )
 
 
@@ -152,6 +169,7 @@ def _members(lives: _Lives, place: IntArray, config: AnalyzeConfig) -> tuple[Int
     """
     new = place[: lives.n_new]
     arc, before = lives.arc_um[new], _others_before(lives, place)
+    in_runs, in_chains = lives.part
     crowded = bool((np.diff(lives.arc_um) < config.resolution_um).any())
     runs, chains = np.zeros(new.shape, bool), np.zeros(new.shape, bool)
     for t, there in enumerate(lives.there[: lives.n_new].T):
@@ -160,8 +178,9 @@ def _members(lives: _Lives, place: IntArray, config: AnalyzeConfig) -> tuple[Int
         for i, j in combinations(np.flatnonzero(there).tolist(), 2):
             gap = np.abs(arc[i] - arc[j])
             apart = gap >= config.resolution_um
-            in_chain.append((i, j, gap <= config.d_um, apart))
-            if not lives.filopodium[i] and not lives.filopodium[j]:
+            if in_chains[i] and in_chains[j]:
+                in_chain.append((i, j, gap <= config.d_um, apart))
+            if in_runs[i] and in_runs[j]:
                 in_run.append((i, j, before[t, i] == before[t, j], apart))
         runs |= _joined(in_run, new.shape, crowded)
         chains |= _joined(in_chain, new.shape, crowded)
@@ -176,7 +195,7 @@ def _others_before(lives: _Lives, place: IntArray) -> IntArray:
     """(T, K, B) existing spines that stand before each new one: two new ones are neighbours if as
     many stand before the one as before the other."""
     new = place[: lives.n_new]
-    others = np.flatnonzero(~lives.filopodium[lives.n_new :]) + lives.n_new
+    others = np.flatnonzero(lives.part[0, lives.n_new :]) + lives.n_new
     always = lives.there[others].all(axis=1)
     before = np.zeros((lives.there.shape[1], *new.shape), np.int16)
     for e in others[always]:
@@ -244,7 +263,7 @@ def uniform_counts(
     if len(new) < 2 or not widths.sum() > 0:
         return counts
     there = h.first_life[new][:, h.window(config.window)]
-    together = (there[:, None] & there[None]).any(axis=2)
+    together = (there[:, None] & there[None]).any(axis=2) | (not config.require_coexistence)
     ends = np.cumsum(widths)
     for first in range(0, config.n_shuffles, BATCH):
         n = min(BATCH, config.n_shuffles - first)

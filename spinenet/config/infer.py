@@ -8,6 +8,8 @@ from typing import Literal
 from spinenet.types import InputError
 
 ExportFormat = Literal["geff", "trackmate", "mapmanager"]
+ClusterRule = Literal["contiguous", "within_d"]
+ExistingRule = Literal["present", "ever"]
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,11 @@ class AnalyzeConfig:
     ----------
     window: first and last day in which new spines may appear; None takes all after the first
     d_um: distance of the rule within_d
+    filopodia_in: rules by which filopodia take part, as new spines and as existing ones
+    require_coexistence: members of a cluster were there in one session together; else it is enough
+        that they were there in the window
+    existing_rule: an existing spine parts new ones of a session if it was there in it (present), or
+        in any session at all (ever)
     resolution_um: closer new spines are one unresolved site
     exclusion_um: two spines closer than this cannot be told apart, so no new one is seen there
     min_spines_per_segment, min_seg_um: a dendrite with fewer spines, or shorter, is left out of
@@ -121,6 +128,9 @@ class AnalyzeConfig:
 
     window: tuple[float, float] | None = None
     d_um: float = 5.0
+    filopodia_in: tuple[ClusterRule, ...] = ("within_d",)
+    require_coexistence: bool = True
+    existing_rule: ExistingRule = "present"
     resolution_um: float = 0.5
     exclusion_um: float = 0.3
     min_spines_per_segment: int = 10

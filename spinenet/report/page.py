@@ -172,6 +172,17 @@ LINKED_BY_HEAD = (
 )
 
 
+def _readings(config: AnalyzeConfig) -> str:
+    """How the rules were read, for the methods."""
+    rules = " and ".join(config.filopodia_in)
+    filopodia = f"filopodia take part by {rules}" if rules else "filopodia take no part"
+    met = "coexist in at least one session" if config.require_coexistence else "need not coexist"
+    old = (
+        "" if config.existing_rule == "present" else "; existing spines part others in any session"
+    )
+    return f"{filopodia}; members {met}{old}"
+
+
 def methods_text(version: str, weights: str, links: str, config: AnalyzeConfig) -> list[str]:
     """The methods paragraph, with the readings that were chosen.
 
@@ -196,14 +207,17 @@ def methods_text(version: str, weights: str, links: str, config: AnalyzeConfig) 
         f"Up to {config.max_gap} absence between two sightings was filled. New spines: those "
         f"absent before, born in {window}. Clusters: two or more neighbouring new spines with no "
         f"existing spine between (contiguous; primary), or new spines within {config.d_um:g} um of "
-        "the next (within_d, filopodia included); members coexist in at least one session, and "
-        f"those closer than {config.resolution_um:g} um are one site (definitions: Fu, Yu, Lu & "
+        f"the next (within_d); {_readings(config)}; members "
+        f"closer than {config.resolution_um:g} um are one site (definitions: Fu, Yu, Lu & "
         "Zuo, Nature 483:92, 2012). Chance: the spines, each with its sessions, were dealt out anew to the places of their dendrite "
         f"{config.n_shuffles} times; P has the add-one rule. Persistence: new spines alive at "
         f"the last session up to day {config.landmark_day:g} were followed from there, their class "
         "fixed there (no immortal time), by Kaplan-Meier curves and by a complementary "
         "log-log hazard. Spacing: u' between stable neighbours with an exclusion zone of "
-        f"{config.exclusion_um:g} um. Groups: the animals' labels were permuted.",
+        f"{config.exclusion_um:g} um. Chance was judged on dendrites with "
+        f"{config.min_spines_per_segment} spines or more on {config.min_seg_um:g} um or more, "
+        f"without those within {config.edge_um:g} um of the end of what could be scored. Groups: "
+        "the animals' labels were permuted.",
         "The unit is the animal: estimates are means over animals of their own ratios, sampling "
         "intervals are t intervals over them, and none is given from one animal. Where sightings "
         f"and links carry probabilities, {config.n_draws} histories were drawn from them, links "

@@ -72,21 +72,57 @@ def test_spines_at_the_end_of_what_could_be_scored_are_not_tested():
     assert ground_of([h], None, FAST).kept[0].all()
 
 
-@given(
-    st.lists(st.sampled_from(["1111", "0111", "0010", "0100", "1101", "0011"]), min_size=2),
-    st.lists(st.sampled_from([0.2, 0.3, 0.6, 2.0, 6.0]), min_size=12, max_size=12),
+READINGS = (
+    FAST,
+    replace(FAST, require_coexistence=False),
+    replace(FAST, existing_rule="ever"),
+    replace(FAST, require_coexistence=False, existing_rule="ever", filopodia_in=()),
+    replace(FAST, filopodia_in=("contiguous", "within_d")),
 )
-@settings(max_examples=80, deadline=None)
-def test_the_window_of_one_session_holds_what_was_born_in_it(lives, steps):
-    lives = lives[:12]
-    h = one(dict(enumerate(lives, 1)), arcs=dict(enumerate(np.cumsum(steps), 1)))
-    found = members(h, replace(FAST, n_shuffles=2), np.random.default_rng(0), each_session=True)
+
+
+@given(
+    st.lists(st.sampled_from(["1111", "0111", "0010", "0100", "1101", "0011", "1000"]), min_size=2),
+    st.lists(st.sampled_from([0.2, 0.3, 0.6, 2.0, 6.0]), min_size=12, max_size=12),
+    st.lists(st.booleans(), min_size=12, max_size=12),
+    st.sampled_from(READINGS),
+)
+@settings(max_examples=150, deadline=None)
+def test_each_window_holds_what_was_born_in_it_by_every_reading(lives, steps, thin, reading):
+    lives = dict(enumerate(lives[:12], 1))
+    kinds = {k: "filopodium" if thin[k - 1] else "spine" for k in lives}
+    h = one(lives, arcs=dict(enumerate(np.cumsum(steps), 1)))
+    h = replace(h, filopodium=np.array([kinds[k] == "filopodium" for k in h.track_ids]))
+    found = members(h, replace(reading, n_shuffles=2), np.random.default_rng(0), each_session=True)
     days = [None, *((h.days[t], h.days[t]) for t in h.window(None))]
     for w, window in enumerate(days):
-        config = replace(FAST, window=window)
+        config = replace(reading, window=window)
         for r, rule in enumerate(("contiguous", "within_d")):
             inside = {i for c in find_clusters(h, rule, config) for i in c.members}
             assert found.observed[r, w] == len(inside)
+
+
+def pairs_of(lives, reading, thin=()):
+    h = one(dict(enumerate(lives, 1)))
+    h = replace(h, filopodium=np.isin(h.track_ids, thin))
+    return [len(find_clusters(h, rule, reading)) for rule in ("contiguous", "within_d")]
+
+
+def test_members_that_never_met_are_a_cluster_only_if_they_need_not():
+    assert pairs_of(["111", "010", "001", "111"], FAST) == [0, 0]
+    assert pairs_of(["111", "010", "001", "111"], READINGS[1]) == [1, 1]
+
+
+def test_a_lost_spine_parts_new_ones_only_if_it_always_does():
+    assert pairs_of(["111", "011", "100", "011", "111"], FAST) == [1, 1]
+    assert pairs_of(["111", "011", "100", "011", "111"], READINGS[2]) == [0, 1]
+
+
+def test_filopodia_take_part_by_the_rules_that_name_them():
+    lives = ["111", "011", "011", "111"]
+    assert pairs_of(lives, FAST, thin=[3]) == [0, 1]
+    assert pairs_of(lives, READINGS[3], thin=[3]) == [0, 0]
+    assert pairs_of(lives, READINGS[4], thin=[3]) == [1, 1]
 
 
 def test_a_burst_in_one_session_is_found_among_all_rules_and_windows():
