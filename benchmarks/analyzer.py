@@ -32,7 +32,7 @@ from real import DATA, ROOT
 from spinenet.analyze.nulls import shuffled_counts
 from spinenet.analyze.power import plan
 from spinenet.analyze.states import SEEN, Histories, histories
-from spinenet.analyze.summary import analyze
+from spinenet.analyze.summary import Evidence, analyze
 from spinenet.analyze.survival import NEW
 from spinenet.config import AnalyzeConfig, CohortConfig, PowerConfig
 from spinenet.geometry import arc_length, project
@@ -45,13 +45,27 @@ PLANTED = replace(PLAIN, clustered_share=0.35, protection=2.0, miss_rate=0.05, l
 COVERED = ("formation", "elimination", "turnover_ratio", "clustered_fraction_contiguous")
 
 
+def strengths(tracks: Tracks, rng: np.random.Generator) -> pd.DataFrame:
+    """`spines.csv` of the sightings: every spine has a strength of its own, animals and sessions
+    differ, and nothing grows."""
+    seen = tracks.frame[tracks.frame["presence"] == "present"]
+    rows = seen[["animal", "group", "region", "session", "day", "track_id", "dendrite_id"]]
+    log = rng.normal(0, 0.3, len(rows))
+    for keys, spread in ((["track_id"], 0.5), (["session"], 0.2)):
+        part = rows.groupby(["animal", "region", *keys]).ngroup().to_numpy()
+        log += rng.normal(0, spread, part.max() + 1)[part]
+    return rows.assign(strength=np.exp(log))
+
+
 def null_cohort(seed: int) -> tuple[dict[str, float], bool]:
     """P of every test, by statistic, comparisons of groups under their own name; and whether the
     verdict found a reason for doubt, where nothing was missed."""
     rng = np.random.default_rng([seed, 1])
     groups = [simulate_cohort(PLAIN, name, rng).observed.frame for name in ("a", "b")]
     tracks = Tracks(pd.concat(groups, ignore_index=True))
-    rows = analyze(tracks, AnalyzeConfig(n_shuffles=400, n_draws=0), seed=seed).statistics
+    evidence = Evidence(spines=strengths(tracks, rng))
+    config = AnalyzeConfig(n_shuffles=400, n_draws=0)
+    rows = analyze(tracks, config, evidence, seed).statistics
     doubted = bool(rows.loc[rows["name"] == "quality_reasons", "estimate"].iloc[0])
     rows = rows[np.isfinite(rows["p_value"]) & (rows["group"] != "b")]
     names = rows["name"].where(rows["group_b"] == "", "between groups: " + rows["name"])
