@@ -24,11 +24,13 @@ from spinenet.analyze.groups import (
     mean_of_animals,
 )
 from spinenet.analyze.hazard import hazard_difference, hazard_row
+from spinenet.analyze.kinetics import kinetics_rows
 from spinenet.analyze.lives import state_table
 from spinenet.analyze.machine import Redrawn, difference_with_machine, redraw, with_machine
 from spinenet.analyze.mixed import Parts, mixed_rows
 from spinenet.analyze.network_curve import curve_rows
 from spinenet.analyze.quality import judge_quality
+from spinenet.analyze.replacement import replacement_row
 from spinenet.analyze.rows import Row, difference_row, mean_row, row
 from spinenet.analyze.spacing import flanked, spacing_rows
 from spinenet.analyze.states import Histories, histories
@@ -103,7 +105,7 @@ def analyze(
     for number, group in enumerate(sorted({h.group for h in hs})):
         at = [i for i, h in enumerate(hs) if h.group == group]
         mine = [hs[i] for i in at]
-        streams = [np.random.default_rng([seed, number, k]) for k in range(7)]
+        streams = [np.random.default_rng([seed, number, k]) for k in range(8)]
         ground = ground_of(mine, known.coverage, config)
         animals = sorted({h.animal for h in mine})
         by_window = chances_by_window(ground.histories, animals, config, [seed, number, 10])
@@ -126,6 +128,8 @@ def analyze(
         )
         found.append(segment_row(group, ground, config, streams[1]))
         found += curve_rows(group, ground, known.coverage, branches, config, streams[6])
+        found.append(replacement_row(group, ground, config, streams[7]))
+        found += kinetics_rows(group, cohort)
         hazard, hazards[group] = hazard_row(group, cohort, config, streams[2])
         found.append(hazard)
         found += _corrected(group, cohort, found)

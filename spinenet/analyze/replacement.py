@@ -1,0 +1,71 @@
+"""Do new spines form where others were lost before? (Lai, Franke & Gan, Nature 483:87, 2012)"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spinenet.analyze.ground import Ground
+from spinenet.analyze.groups import mean_of_animals
+from spinenet.analyze.nulls import BATCH, permutations
+from spinenet.analyze.rows import Row, mean_row, p_value, row
+from spinenet.analyze.states import GONE, NEVER, SEEN, Histories
+from spinenet.config import AnalyzeConfig
+from spinenet.types import FloatArray, IntArray
+
+REPLACE_UM = 2.0
+
+
+def losses(h: Histories) -> IntArray:
+    """(S,) position of the session in which a spine was first missing after its last sighting;
+    NEVER for those that stayed, or of which nobody knows."""
+    seen = h.seen == SEEN
+    last = h.seen.shape[1] - 1 - seen[:, ::-1].argmax(axis=1)
+    gone = (h.seen == GONE) & (np.arange(h.seen.shape[1]) > last[:, None]) & seen.any(axis=1)[:, None]
+    out: IntArray = np.where(gone.any(axis=1), gone.argmax(axis=1), NEVER)
+    return out
+
+
+def replacing(h: Histories, place: IntArray, config: AnalyzeConfig) -> IntArray:
+    """(B,) new spines that form within `REPLACE_UM` of one lost by then, in B deals of the lives to
+    the places (S, B). Nearer than the resolution it may be the same spine under another name."""
+    lost = losses(h)
+    hits = np.zeros(place.shape[1], int)
+    for i in np.flatnonzero(h.is_new(config.window)):
+        before = np.flatnonzero((lost != NEVER) & (lost <= h.birth[i]))
+        gap = np.abs(h.arc_um[place[before]] - h.arc_um[place[i]])
+        hits += ((gap <= REPLACE_UM) & (gap >= config.resolution_um)).any(axis=0)
+    return hits
+
+
+def replacement_row(
+    group: str, ground: Ground, config: AnalyzeConfig, rng: np.random.Generator
+) -> Row:
+    """`replacement_share`: of the new spines, beside lives dealt out anew to their places."""
+    name = "replacement_share"
+    hs = ground.histories
+    animals = sorted({h.animal for h in hs})
+    hits, n_new = np.zeros((2, len(animals)))
+    dealt = np.zeros((len(animals), config.n_shuffles))
+    for h in hs:
+        a, n = animals.index(h.animal), len(h.arc_um)
+        n_new[a] += h.is_new(config.window).sum()
+        hits[a] += replacing(h, np.arange(n)[:, None], config)[0]
+        for start in range(0, config.n_shuffles, BATCH):
+            b = min(BATCH, config.n_shuffles - start)
+            dealt[a, start : start + b] += replacing(h, permutations(n, b, rng), config)
+    scored = n_new > 0
+    if not scored.any():
+        return row(name, group, np.nan, test=f"no new spines{ground.told}")
+    share: FloatArray = hits[scored] / n_new[scored]
+    null = (dealt[scored] / n_new[scored, None]).mean(axis=0)
+    mean = mean_of_animals(share, 0.0, 1.0)
+    how = f"within {REPLACE_UM:g} um of a spine lost by then; spines dealt out to their places"
+    return mean_row(
+        name,
+        group,
+        mean,
+        null_mean=float(null.mean()),
+        p_value=p_value(mean.value, null),
+        n_spines=int(n_new.sum()),
+        test=f"{mean.test}; {how}{ground.told}",
+    )

@@ -1,0 +1,85 @@
+"""How fast new spines go, and whether they come where others went."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spinenet.analyze.kinetics import decay, kinetics_rows
+from spinenet.analyze.replacement import losses, replacing
+from spinenet.analyze.states import NEVER, histories
+from spinenet.analyze.summary import analyze
+from spinenet.analyze.survival import follow
+from spinenet.config import AnalyzeConfig, CohortConfig
+from spinenet.synthetic.cohort import simulate_cohort
+from spinenet.types import Tracks
+from tests.conftest import one, tracks_of
+
+FAST = AnalyzeConfig(n_shuffles=300, n_draws=0)
+
+
+def test_a_drawn_decay_is_read_back():
+    days = np.array([0.0, 2, 4, 8, 16, 32])
+    share, tau = decay(days, 0.4 * np.exp(-days / 5) + 0.6, np.full(6, 30.0))
+    assert (share, tau) == (pytest.approx(0.4, abs=1e-3), pytest.approx(5, abs=0.02))
+
+
+def test_where_nobody_left_there_is_no_decay():
+    assert np.isnan(decay(np.arange(5.0), np.ones(5), np.full(5, 9.0))).all()
+    assert np.isnan(decay(np.arange(3.0), np.array([1, 0.5, 0.4]), np.full(3, 9.0))).all()
+
+
+def test_doubling_the_days_doubles_the_time_constant():
+    config = CohortConfig(animals=4, new_loss=0.4, days=(0.0, 2.0, 4.0, 6.0, 8.0, 10.0))
+    frame = simulate_cohort(config, "a", np.random.default_rng(3)).true.frame
+    slow = frame.assign(day=2 * frame["day"])
+    found = []
+    for tracks, landmark in ((frame, 4.0), (slow, 8.0)):
+        reading = replace(FAST, landmark_day=landmark)
+        rows = kinetics_rows("a", follow(histories(Tracks(tracks), 1), reading))
+        found.append([r["estimate"] for r in rows])
+    assert found[1][0] == pytest.approx(found[0][0], abs=0.01)
+    assert found[1][1] == pytest.approx(2 * found[0][1], rel=0.02)
+
+
+def test_few_new_spines_have_no_kinetics():
+    rows = analyze(tracks_of({1: "11111", 2: "01110"}), FAST).statistics.set_index("name")
+    assert np.isnan(rows.loc["decay_days_new", "estimate"])
+    assert "10 new spines" in rows.loc["decay_days_new", "test"]
+
+
+def test_a_loss_is_the_first_absence_after_the_last_sighting():
+    h = one({1: "1100", 2: "1111", 3: "0110", 4: "1?00"})
+    assert losses(h).tolist() == [2, NEVER, 3, 2]
+
+
+@pytest.mark.parametrize(
+    ("new_at", "new", "count"),
+    [(11.5, "001", 1), (13.0, "001", 0), (10.2, "001", 0), (11.5, "011", 1)],
+)
+def test_a_spine_replaces_one_that_was_lost_near_by_and_by_then(new_at, new, count):
+    """The lost one stood at 10 um and was missing from the second session on."""
+    h = one({1: "100", 2: new, 3: "111"}, arcs={1: 10.0, 2: new_at, 3: 30.0})
+    own = np.arange(3)[:, None]
+    assert replacing(h, own, FAST)[0] == count
+
+
+def test_a_spine_born_before_the_other_was_lost_replaces_nothing():
+    h = one({1: "110", 2: "011", 3: "111"}, arcs={1: 10.0, 2: 11.0, 3: 30.0})
+    assert replacing(h, np.arange(3)[:, None], FAST)[0] == 0
+
+
+def test_replaced_sites_stand_out_from_chance():
+    frames = []
+    for a in range(3):
+        for d in range(4):
+            k = 100 * (4 * a + d)
+            lives = {k + i: "111" for i in range(14)} | {k + 20: "100", k + 21: "001"}
+            arcs = {k + i: 4.0 * i for i in range(14)} | {k + 20: 21.5, k + 21: 22.5}
+            frames.append(tracks_of(lives, arcs, animal=f"m{a}", dendrite_id=d).frame)
+    rows = analyze(Tracks(pd.concat(frames, ignore_index=True)), FAST).statistics
+    row = rows.set_index("name").loc["replacement_share"]
+    assert row["estimate"] == 1.0
+    assert row["null_mean"] < 0.2
+    assert row["p_value"] == pytest.approx(1 / 301)
