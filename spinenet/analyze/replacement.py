@@ -20,7 +20,8 @@ def losses(h: Histories) -> IntArray:
     NEVER for those that stayed, or of which nobody knows."""
     seen = h.seen == SEEN
     last = h.seen.shape[1] - 1 - seen[:, ::-1].argmax(axis=1)
-    gone = (h.seen == GONE) & (np.arange(h.seen.shape[1]) > last[:, None]) & seen.any(axis=1)[:, None]
+    later = np.arange(h.seen.shape[1]) > last[:, None]
+    gone = (h.seen == GONE) & later & seen.any(axis=1)[:, None]
     out: IntArray = np.where(gone.any(axis=1), gone.argmax(axis=1), NEVER)
     return out
 
