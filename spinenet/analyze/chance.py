@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from spinenet.analyze.clusters import RULES
 from spinenet.analyze.ground import Ground
@@ -20,7 +19,6 @@ from spinenet.analyze.nulls import (
 )
 from spinenet.analyze.rows import Row, mean_row, p_value, row
 from spinenet.analyze.states import SEEN, Histories
-from spinenet.analyze.turnover import scorable
 from spinenet.config import AnalyzeConfig
 from spinenet.types import FloatArray
 
@@ -63,8 +61,7 @@ def chances(
 def chances_by_window(
     hs: list[Histories], animals: list[str], config: AnalyzeConfig, seed: list[int]
 ) -> list[dict[str, Chance]]:
-    """The same over the whole window, and then in each of its sessions alone; in an animal whose
-    dendrites have fewer sessions, its first ones."""
+    """The same over the whole window, and then in each of its sessions alone."""
     return _chances(hs, animals, config, seed, each_session=True)
 
 
@@ -77,14 +74,14 @@ def _chances(
     each_session: bool,
 ) -> list[dict[str, Chance]]:
     streams = np.random.SeedSequence(seed).spawn(len(hs))
-    most = max((len(h.window(config.window)) for h in hs), default=0)
-    n_windows = 1 + most if each_session and most > 1 else 1
-    shape = (len(RULES), n_windows, len(animals))
+    numbers = sorted({int(h.sessions[t]) for h in hs for t in h.window(config.window)})
+    column = {n: 1 + k for k, n in enumerate(numbers if each_session else ())}
+    shape = (len(RULES), 1 + len(column), len(animals))
     hits, n_new, shuffled = np.zeros(shape), np.zeros(shape), np.zeros((*shape, config.n_shuffles))
     for h, stream in zip(hs, streams, strict=True):
         a, rng = animals.index(h.animal), np.random.default_rng(stream)
         found = members(h, config, rng, each_session=each_session)
-        there = slice(found.n_new.shape[1])
+        there = [0, *(column[n] for n in found.sessions.tolist())]
         hits[:, there, a] += found.observed
         n_new[:, there, a] += found.n_new
         shuffled[:, there, a] += found.shuffled
@@ -98,7 +95,7 @@ def _chances(
             )
             for r, rule in enumerate(RULES)
         }
-        for w in range(n_windows)
+        for w in range(1 + len(column))
     ]
 
 
@@ -120,6 +117,7 @@ def chance_rows(
     group: str,
     by_window: list[dict[str, Chance]],
     values: Mapping[str, FloatArray],
+    n_new: Mapping[str, int],
     told: str,
     config: AnalyzeConfig,
 ) -> list[Row]:
@@ -129,6 +127,7 @@ def chance_rows(
     ----------
     by_window: as from `chances_by_window`
     values: (A,) by statistic, on all dendrites: what is estimated
+    n_new: by statistic, new spines on all dendrites
     told: which dendrites chance was judged on
     """
     rows = []
@@ -136,22 +135,23 @@ def chance_rows(
         name, excess = f"clustered_fraction_{rule}", f"clustered_excess_{rule}"
         mean = mean_of_animals(values[name], 0.0, 1.0)
         if not c.scored.any():
-            why = f"no new spines{told}"
-            rows += [_not_judged(name, group, mean, why), row(excess, group, np.nan, test=why)]
+            why = f"no new spines to judge chance by{told}"
+            bare = _not_judged(name, group, mean, why) | {"n_spines": n_new[name]}
+            rows += [bare, row(excess, group, np.nan, test=why)]
             continue
         how = f"places of spines shuffled within dendrites, {config.n_shuffles} times{told}"
         share = _beside(name, group, mean, c, c.null, how)
         over = mean_of_animals(c.excess, -1.0, 1.0)
         same = {"p_value": share["p_value"], "n_spines": c.n_new}
         test = f"{over.test}; {how}"
-        rows.append(share | {"n_spines": c.n_new})
+        rows.append(share | {"n_spines": n_new[name]})
         rows.append(mean_row(excess, group, over, null_mean=0.0, test=test, **same))
     either = list(by_window[0].values())
     every = [c for by_rule in by_window for c in by_rule.values()]
     return [
         *rows,
-        _largest("clustered_fraction_either_rule", group, either, "of both rules"),
-        _largest(
+        largest_excess("clustered_fraction_either_rule", group, either, "of both rules"),
+        largest_excess(
             "clustered_fraction_any_rule_or_window",
             group,
             every,
@@ -160,15 +160,20 @@ def chance_rows(
     ]
 
 
-def _largest(name: str, group: str, family: list[Chance], which: str) -> Row:
+def largest_excess(name: str, group: str, family: list[Chance], which: str) -> Row:
     """The largest excess of several in standard deviations of their nulls, beside that of the same
-    shuffles: one P for all that were looked at. What never varies says nothing."""
-    judged = [c for c in family if c.scored.any() and c.null.std() > 0]
+    shuffles: one P for all that were looked at."""
+    judged = [c for c in family if c.scored.any()]
     if not judged:
-        return row(name, group, np.nan, test="no new spines that could cluster")
-
-    null = np.max([(c.null - c.null.mean()) / c.null.std() for c in judged], axis=0)
-    most = max(float((np.nanmean(c.share) - c.null.mean()) / c.null.std()) for c in judged)
+        return row(name, group, np.nan, test="no new spines to judge chance by")
+    # of shuffles that all agree the deviation is at most that of one with one spine more
+    scale = [max(float(c.null.std()), 1 / (c.n_new * len(c.null) ** 0.5)) for c in judged]
+    null = np.max(
+        [(c.null - c.null.mean()) / s for c, s in zip(judged, scale, strict=True)], axis=0
+    )
+    most = max(
+        float(np.nanmean(c.share) - c.null.mean()) / s for c, s in zip(judged, scale, strict=True)
+    )
     test = f"the larger excess {which} in standard deviations of its null"
     p = p_value(most, null)
     return row(name, group, most, null_mean=float(null.mean()), p_value=p, test=test)
@@ -179,7 +184,6 @@ def uniform_row(
     ground: Ground,
     within_d: Chance,
     of_animals: FloatArray,
-    coverage: pd.DataFrame | None,
     config: AnalyzeConfig,
     seed: list[int],
 ) -> Row:
@@ -192,15 +196,16 @@ def uniform_row(
     name = "clustered_fraction_within_d_uniform"
     mean = mean_of_animals(of_animals, 0.0, 1.0)
     if not within_d.scored.any():
-        return _not_judged(name, group, mean, f"no new spines{ground.told}")
-    animals, hs = sorted({h.animal for h in ground.whole}), ground.histories
+        return _not_judged(name, group, mean, f"no new spines to judge chance by{ground.told}")
+    animals, left = sorted({h.animal for h in ground.whole}), ground.stretches
     n_new = np.zeros(len(animals))
     shuffled = np.zeros((len(animals), config.n_shuffles))
-    for h, stream in zip(hs, np.random.SeedSequence(seed).spawn(len(hs)), strict=True):
+    streams = np.random.SeedSequence(seed).spawn(len(left))
+    for (h, spans), stream in zip(left, streams, strict=True):
         a = animals.index(h.animal)
         n_new[a] += (h.is_new(config.window) & candidates(h, "within_d", config)).sum()
         rng = np.random.default_rng(stream)
-        shuffled[a] += uniform_counts(h, scorable(h, coverage), config, rng)
+        shuffled[a] += uniform_counts(h, spans, config, rng)
     scored = within_d.scored
     null = (shuffled[scored] / n_new[scored, None]).mean(axis=0)
     how = (

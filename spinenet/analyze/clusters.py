@@ -54,13 +54,14 @@ def find_clusters(h: Histories, rule: str, config: AnalyzeConfig) -> list[Cluste
     `resolution_um` of each other are one site: they form no cluster alone.
     """
     new, part = h.is_new(config.window), takes_part(h, rule, config)
+    parting = takes_part(h, "contiguous", config)
     found: dict[frozenset[int], int] = {}
     for there in standing(h, config).T:
         here = np.flatnonzero(there)
         for run in _runs(h, here[part[here]], new, rule, config.d_um):
             if count_sites(h.arc_um[run], config.resolution_um) >= 2:
                 inside = here[(here > min(run)) & (here < max(run))]
-                between = int((~new[inside] & ~h.filopodium[inside]).sum())
+                between = int((~new & parting)[inside].sum())
                 found[frozenset(run)] = between
     largest = [s for s in found if not any(s < other for other in found)]
     out = []

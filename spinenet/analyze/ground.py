@@ -6,24 +6,25 @@ could be scored has a neighbour that nobody saw. Clusters themselves are counted
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from spinenet.analyze.states import SEEN, Histories
-from spinenet.analyze.turnover import scorable
+from spinenet.analyze.turnover import scorable, spans_of
 from spinenet.config import AnalyzeConfig
-from spinenet.types import BoolArray
+from spinenet.types import FloatArray
 
 
 @dataclass(frozen=True)
 class Ground:
-    """A group's dendrites, and which of their spines the nulls and tests are about."""
+    """A group's dendrites, and the stretches of them that nulls and tests are about."""
 
     whole: list[Histories]
-    kept: list[BoolArray]
-    """(S,) of each dendrite; none where it is too short or holds too few."""
+    spans_um: list[FloatArray]
+    """(N, 2) of each dendrite; none where it is too short or holds too few spines."""
     bounds: str
 
     @property
@@ -32,35 +33,52 @@ class Ground:
         return self.among(self.whole)
 
     def among(self, drawn: list[Histories]) -> list[Histories]:
-        """The same of other histories of the same spines."""
-        return [h.only(k) for h, k in zip(drawn, self.kept, strict=True) if k.any()]
+        """The same of other histories of these dendrites."""
+        return [h for h, _ in self._left(drawn)]
+
+    @property
+    def stretches(self) -> list[tuple[Histories, FloatArray]]:
+        """Each dendrite of `histories` with its stretches."""
+        return list(self._left(self.whole))
+
+    def _left(self, hs: list[Histories]) -> Iterator[tuple[Histories, FloatArray]]:
+        for h, spans in zip(hs, self.spans_um, strict=True):
+            if len(spans):
+                yield h.only((h.arc_um >= spans.min()) & (h.arc_um <= spans.max())), spans
 
     @property
     def told(self) -> str:
         """For the column `test`; blank where nothing was left out."""
-        left = sum(k.any() for k in self.kept)
-        if all(k.all() for k in self.kept):
+        left = self.histories
+        if sum(len(h.arc_um) for h in left) == sum(len(h.arc_um) for h in self.whole):
             return ""
-        return f"; on {left} of {len(self.kept)} dendrites: {self.bounds}"
+        return f"; on {len(left)} of {len(self.whole)} dendrites: {self.bounds}"
 
 
 def ground_of(hs: list[Histories], coverage: pd.DataFrame | None, config: AnalyzeConfig) -> Ground:
     """`config.min_spines_per_segment` spines on `config.min_seg_um`, those within `config.edge_um`
-    of the end of what could be scored left out; without coverage.csv nobody knows those ends."""
+    of either end of what could be scored left out; without coverage.csv nobody knows those ends.
+
+    Spines beside a gap in between stay: without them those on its sides would be neighbours.
+    """
     bounds = (
         f"{config.min_spines_per_segment} spines or more on {config.min_seg_um:g} um or more, none "
         f"within {config.edge_um:g} um of the end of what could be scored"
     )
-    return Ground(hs, [_kept(h, coverage, config) for h in hs], bounds)
+    return Ground(hs, [_stretches(h, coverage, config) for h in hs], bounds)
 
 
-def _kept(h: Histories, coverage: pd.DataFrame | None, config: AnalyzeConfig) -> BoolArray:
+def _stretches(h: Histories, coverage: pd.DataFrame | None, config: AnalyzeConfig) -> FloatArray:
+    nowhere = np.zeros((0, 2))
+    if coverage is not None and not any(len(s) for s in spans_of(h, coverage)):
+        return nowhere
     spans = scorable(h, coverage)
-    keep = np.ones(len(h.arc_um), bool)
-    if coverage is not None:
-        low, high = spans.T + np.array([[config.edge_um], [-config.edge_um]])
-        keep = ((h.arc_um[:, None] >= low) & (h.arc_um[:, None] <= high)).any(axis=1)
-    there = keep & (h.seen == SEEN).any(axis=1)
-    enough = there.sum() >= config.min_spines_per_segment
     long = float(np.diff(spans, axis=1).sum()) >= config.min_seg_um
-    return keep & bool(enough and long)
+    if coverage is not None:
+        spans = np.clip(spans, spans.min() + config.edge_um, spans.max() - config.edge_um)
+        spans = spans[spans[:, 1] > spans[:, 0]]
+    if not long or not len(spans):
+        return nowhere
+    here = (h.arc_um >= spans.min()) & (h.arc_um <= spans.max())
+    n = int((here & (h.seen == SEEN).any(axis=1)).sum())
+    return spans if n >= max(config.min_spines_per_segment, 1) else nowhere

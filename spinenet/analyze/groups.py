@@ -6,7 +6,7 @@ false positives in up to half of the comparisons (Saravanan, Berman & Sober 2020
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import comb
 
@@ -32,6 +32,10 @@ class Mean:
     n: int
     variance: float
     """Of the mean."""
+
+    def within(self, lowest: float, highest: float) -> Mean:
+        """The interval cut at the lowest and highest possible value."""
+        return replace(self, low=max(self.low, lowest), high=min(self.high, highest))
 
     @property
     def test(self) -> str:

@@ -6,8 +6,6 @@ S(t) = a exp(-t / tau) + 1 - a: a share `a` leaves with the time constant tau, t
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 from scipy.optimize import least_squares
@@ -62,8 +60,7 @@ def kinetics_rows(group: str, cohort: Cohort) -> list[Row]:
     test = "S(t) = a exp(-t / tau) + 1 - a by least squares; interval by leaving out animals"
     rows = []
     for k, (name, highest) in enumerate(zip(names, (1.0, np.inf), strict=True)):
-        mean = jackknife(whole[k], without[:, k])
-        mean = replace(mean, low=max(mean.low, 0.0), high=min(mean.high, highest))
+        mean = jackknife(whole[k], without[:, k]).within(0.0, highest)
         rows.append(mean_row(name, group, mean, test=test, n_spines=len(mine)))
     return rows
 

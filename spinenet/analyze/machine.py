@@ -15,10 +15,10 @@ from spinenet.analyze.animals import (
     UNBOUNDED,
     pooled,
     ratios_of_animals,
-    totals,
 )
 from spinenet.analyze.branches import Branching
 from spinenet.analyze.chance import shares_by_rule
+from spinenet.analyze.cluster_counts import cluster_counts
 from spinenet.analyze.errors import Doubt, combine, draw
 from spinenet.analyze.ground import Ground
 from spinenet.analyze.groups import LEVEL, mean_of_animals
@@ -66,10 +66,10 @@ def redraw(
         drawn = [draw(h, d, config.max_gap, rng) for h, d in zip(hs, doubt, strict=True)]
         values, parts = ratios_of_animals(drawn, config, coverage, branches)
         del values["miss_rate_q"], parts["miss_rate_q"]  # counted on what was seen, not redrawn
-        pairs, clusters = totals(parts[PAIRS])
-        means.setdefault(CLUSTERS, []).append(clusters)
-        means.setdefault(PAIRS, []).append(pairs / clusters if clusters else np.nan)
-        del values[PAIRS], parts[PAIRS]
+        del values[PAIRS]
+        for name, of_all in zip((CLUSTERS, PAIRS), cluster_counts(parts.pop(PAIRS)), strict=True):
+            means.setdefault(name, []).append(of_all.value)
+            variances.setdefault(name, []).append(of_all.variance)
         values |= {
             f"clustered_excess_{rule}": share - chance[rule]
             for rule, share in shares_by_rule(ground.among(drawn), animals, config).items()

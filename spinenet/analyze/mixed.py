@@ -54,10 +54,12 @@ def _difference(
         warnings.simplefilter("ignore")  # a variance of animals at zero is a finding, not a fault
         try:
             fit = smf.mixedlm("ratio ~ first", frame, groups=frame["animal"]).fit()
+            value, error = float(fit.params["first"]), float(fit.bse["first"])
         except np.linalg.LinAlgError:
-            why = "dendrites that do not differ settle no model"
-            return row(f"{name}_mixed", a, np.nan, test=why, **n)
-    value, error = float(fit.params["first"]), float(fit.bse["first"])
+            value = error = np.nan
+    if not error > 0:
+        why = "dendrites or animals that hardly differ settle no model"
+        return row(f"{name}_mixed", a, value, test=why, **n)
     freedom = n["n_animals"] - 2
     half = float(stats.t.ppf(1 - LEVEL / 2, freedom)) * error
     spread = {"sampling_low": value - half, "sampling_high": value + half}
@@ -65,7 +67,7 @@ def _difference(
         f"{name}_mixed",
         a,
         value,
-        p_value=2 * float(stats.t.sf(abs(value) / error, freedom)) if error > 0 else np.nan,
+        p_value=2 * float(stats.t.sf(abs(value) / error, freedom)),
         test=f"mixed model: ratio of each dendrite ~ group, animal random; t, {freedom} degrees of "
         "freedom",
         ci_low=value - half,

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
-import pandas as pd
 
 from spinenet.analyze.branches import Branching, grow
 from spinenet.analyze.ground import Ground
@@ -18,7 +17,6 @@ from spinenet.analyze.network import pair_weights
 from spinenet.analyze.nulls import candidates, shuffle_within
 from spinenet.analyze.rows import Row, p_value, row
 from spinenet.analyze.states import Histories
-from spinenet.analyze.turnover import scorable
 from spinenet.config import AnalyzeConfig
 from spinenet.types import BoolArray, FloatArray, IntArray
 
@@ -49,7 +47,6 @@ def _spines(hs: list[Histories], config: AnalyzeConfig) -> _Spines:
 def curve_rows(
     group: str,
     ground: Ground,
-    coverage: pd.DataFrame | None,
     branches: Branching,
     config: AnalyzeConfig,
     rng: np.random.Generator,
@@ -58,10 +55,10 @@ def curve_rows(
     out within dendrites; and `network_k_curve`, the largest departure and its P."""
     seen = np.zeros((len(RADII_UM), 2))
     shuffled = np.zeros((len(RADII_UM), config.n_shuffles))
-    for key, of in groupby(ground.histories, key=lambda h: (h.animal, h.region)):
+    for key, of in groupby(ground.stretches, key=lambda s: (s[0].animal, s[0].region)):
         mine = list(of)
-        spines = _spines(mine, config)
-        spans = {h.dendrite_id: scorable(h, coverage) for h in mine}
+        spines = _spines([h for h, _ in mine], config)
+        spans = {h.dendrite_id: stretch for h, stretch in mine}
         for tree in grow(spans, branches.get(key, ())):
             on = tree.holds(spines.dendrite, spines.arc_um)
             new, whose = spines.new[on], spines.dendrite[on]
@@ -90,7 +87,7 @@ def _rows(group: str, seen: FloatArray, shuffled: FloatArray, told: str) -> list
         for i, r in enumerate(RADII_UM)
     ]
     spread = null.std(axis=1)
-    told_of = np.isfinite(k) & (spread > 0)
+    told_of = np.isfinite(k) & (spread > 1e-9)
     if not told_of.any():
         why = f"no two new spines on one tree whose labels could be dealt out{told}"
         return [*rows, row("network_k_curve", group, np.nan, test=why)]

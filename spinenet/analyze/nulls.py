@@ -38,11 +38,11 @@ def _seen(h: Histories, config: AnalyzeConfig) -> BoolArray:
 
 @dataclass(frozen=True)
 class Members:
-    """Clustered new spines of one dendrite, by rule and window; of new spines there are `n_new`.
+    """Clustered new spines of one dendrite, by rule and window: the whole one, and each of its
+    sessions alone."""
 
-    Windows are the whole one and then, where it has several sessions, each of these alone.
-    """
-
+    sessions: IntArray
+    """(W - 1,) their numbers."""
     n_new: IntArray
     """(R, W)"""
     observed: IntArray
@@ -62,9 +62,8 @@ def members(
     """
     whole = _lives(h, config)
     windows = [whole]
-    n_sessions = whole.in_sessions.shape[1]
-    if each_session and n_sessions > 1:
-        windows += [whole.in_session(t) for t in range(n_sessions)]
+    sessions = h.sessions[h.window(config.window)] if each_session else np.zeros(0, int)
+    windows += [whole.in_session(t) for t in range(len(sessions))]
     shuffled = np.zeros((len(RULES), len(windows), config.n_shuffles))
     observed = np.zeros((len(RULES), len(windows)), int)
     for w, lives in enumerate(windows):
@@ -77,7 +76,7 @@ def members(
             found = _members(windows[w], place[windows[w].order], config)
             shuffled[:, w, start : start + n] = found
     n_new = [lives.part[:, : lives.n_new].sum(axis=1) for lives in windows]
-    return Members(np.array(n_new).T, observed, shuffled)
+    return Members(sessions, np.array(n_new).T, observed, shuffled)
 
 
 def shuffled_counts(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spinenet.analyze.chance import chances
+from spinenet.analyze.ground import ground_of
 from spinenet.analyze.groups import LEVEL, relabellings
 from spinenet.analyze.states import histories
 from spinenet.config import FEWEST_ANIMALS, AnalyzeConfig, CohortConfig, PowerConfig
@@ -72,7 +73,8 @@ def excess_of_animals(cohort: CohortConfig, rng: np.random.Generator) -> FloatAr
     config = AnalyzeConfig(n_shuffles=SHUFFLES)
     hs = histories(tracks, config.max_gap)
     seed = [int(rng.integers(2**31))]
-    found = chances(hs, sorted({h.animal for h in hs}), config, seed)["contiguous"].excess
+    ground, animals = ground_of(hs, None, config), sorted({h.animal for h in hs})
+    found = chances(ground.histories, animals, config, seed)["contiguous"].excess
     return found[np.isfinite(found)]
 
 

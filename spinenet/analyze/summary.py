@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
-from spinenet.analyze.animals import CLUSTERS, PAIRS, UNBOUNDED, pooled, ratios_of_animals
+from spinenet.analyze.animals import PAIRS, UNBOUNDED, pooled, ratios_of_animals, totals
 from spinenet.analyze.branches import Branching, branch_orders, branching
 from spinenet.analyze.chance import chance_rows, chances_by_window, segment_row, uniform_row
 from spinenet.analyze.checks import scored
+from spinenet.analyze.cluster_counts import count_rows
 from spinenet.analyze.clusters import cluster_table
 from spinenet.analyze.errors import doubts, linked
 from spinenet.analyze.ground import ground_of
@@ -114,25 +116,26 @@ def analyze(
             mine, (known.coverage, branches), cohort, config, streams[0]
         )
         values[group] |= {f"clustered_excess_{rule}": c.excess for rule, c in by_rule.items()}
-        found += chance_rows(group, by_window, values[group], ground.told, config)
+        n_new = {k: int(totals(of)[1]) for k, of in parts[group].items()}
+        found += chance_rows(group, by_window, values[group], n_new, ground.told, config)
         found.append(
             uniform_row(
                 group,
                 ground,
                 by_rule["within_d"],
                 values[group]["clustered_fraction_within_d"],
-                known.coverage,
                 config,
                 [seed, number, 11],
             )
         )
         found.append(segment_row(group, ground, config, streams[1]))
-        found += curve_rows(group, ground, known.coverage, branches, config, streams[6])
+        found += curve_rows(group, ground, branches, config, streams[6])
         found.append(replacement_row(group, ground, config, streams[7]))
         found += kinetics_rows(group, cohort)
         hazard, hazards[group] = hazard_row(group, cohort, config, streams[2])
         found.append(hazard)
-        found += _corrected(group, cohort, found)
+        missed = dict(zip(animals, values[group]["miss_rate_q"].tolist(), strict=True))
+        found += _corrected(group, cohort, missed)
         found += spacing_rows(group, places, config, streams[3])
         found += strength_rows(group, strength, config, streams[4])
         if strength is not None:
@@ -180,7 +183,7 @@ def _ratio_rows(
     values, parts = ratios_of_animals(hs, config, *ground)
     rows: list[Row] = []
     spines = _n_spines(hs, parts, cohort, config)
-    rows += _cluster_counts(group, parts.pop(PAIRS))
+    rows += count_rows(group, parts.pop(PAIRS))
     del values[PAIRS]
     for name, of_animals in values.items():
         n = {"n_spines": spines.get(name, 0)}
@@ -231,49 +234,33 @@ def _pooled_row(
     return found | spread | {"test": test}
 
 
-def _cluster_counts(group: str, parts: list[list[FloatArray]]) -> list[Row]:
-    """How many clusters, and how many of them are pairs.
+def _corrected(group: str, cohort: Cohort, miss_rate: Mapping[str, float]) -> list[Row]:
+    """Survival if the sightings at the last session were missed as often as those between two.
 
     Parameters
     ----------
-    parts: per animal and dendrite, pairs and clusters
+    miss_rate: of each animal
     """
-    of_animals = np.array([np.sum(p, axis=0) for p in parts])
-    pairs, clusters = of_animals.sum(axis=0)
-    n = len(of_animals)
-    mean = mean_of_animals(of_animals[:, 1], 0.0, np.inf)
-    count = Mean(float(clusters), n * mean.low, n * mean.high, n, np.nan)
-    without = np.array([_share(*(of_animals.sum(axis=0) - mine)) for mine in of_animals])
-    share = jackknife(_share(pairs, clusters), without)
-    share = replace(share, low=max(share.low, 0.0), high=min(share.high, 1.0))
-    told = {"n_spines": int(clusters)}
-    return [
-        mean_row(CLUSTERS, group, count, test="count; t interval over animals"),
-        mean_row(PAIRS, group, share, test="of all clusters; by leaving out animals", **told),
-    ]
 
+    def share(lives: pd.DataFrame, left_out: str) -> float:
+        rates = np.array([q for a, q in miss_rate.items() if a != left_out])
+        known = rates[np.isfinite(rates)]
+        return corrected_share(
+            lives[lives["animal"] != left_out], float(known.mean()) if len(known) else np.nan
+        )
 
-def _share(part: float, whole: float) -> float:
-    return part / whole if whole else np.nan
-
-
-def _corrected(group: str, cohort: Cohort, found: list[Row]) -> list[Row]:
-    """Survival if the sightings at the last session were missed as often as those between two."""
-    q = next(float(r["estimate"]) for r in found if r["name"] == "miss_rate_q")
     rows = []
     for kind in NEW:
         lives = cohort.lives
         mine = lives[(lives["group"] == group) & (lives["class"] == kind)]
-        animals = mine["animal"].unique()
-        without = np.array([corrected_share(mine[mine["animal"] != a], q) for a in animals])
-        share = jackknife(corrected_share(mine, q), without)
-        share = replace(share, low=max(share.low, 0.0), high=min(share.high, 1.0))
+        without = np.array([share(mine, a) for a in mine["animal"].unique()])
+        found = jackknife(share(mine, ""), without).within(0.0, 1.0)
         test = (
             "share of the landmark cohort seen at the last session over 1 - miss_rate_q; pooled; "
             "interval by leaving out animals"
         )
-        name = f"survival_{kind}_corrected"
-        rows.append(mean_row(name, group, share, test=test, n_spines=len(mine)))
+        told = mean_row(f"survival_{kind}_corrected", group, found, test=test, n_spines=len(mine))
+        rows.append(told | {"estimate": min(found.value, 1.0)})
     return rows
 
 

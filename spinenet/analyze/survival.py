@@ -172,10 +172,10 @@ def turnbull(lives: pd.DataFrame, days: FloatArray) -> FloatArray:
 def corrected_share(lives: pd.DataFrame, miss_rate: float) -> float:
     """Share of a cohort still there at the last session, if one sighting in so many is missed.
 
-    Of S survivors 1 - q are seen there: S = seen / (1 - q), at most 1. The plain curve instead
-    takes every first absence for a loss. nan where the miss rate is not known.
+    Of S survivors 1 - q are seen there: S = seen / (1 - q), which may by chance exceed 1. The plain
+    curve instead takes every first absence for a loss. nan where the miss rate is not known.
     """
     seen = lives["seen_at_end"].dropna()
     if not len(seen) or not miss_rate < 1:
         return float("nan")
-    return float(min(seen.mean() / (1 - miss_rate), 1.0))
+    return float(seen.mean() / (1 - miss_rate))

@@ -144,6 +144,8 @@ def _note(row: pd.Series) -> str:
         parts.append(f"{which}: {100 * row['ci_low']:.0f} to {100 * row['ci_high']:.0f} %")
     if pd.notna(row["null_mean"]):
         parts.append(f"chance {_percent(row['null_mean'])}, P = {row['p_value']:.3g}")
+    elif str(row.name).startswith("clustered_fraction"):
+        parts.append(str(row["test"]))
     return "; ".join(parts)
 
 
@@ -217,7 +219,8 @@ def methods_text(version: str, weights: str, links: str, config: AnalyzeConfig) 
         f"{config.exclusion_um:g} um. Chance was judged on dendrites with "
         f"{config.min_spines_per_segment} spines or more on {config.min_seg_um:g} um or more, "
         f"without those within {config.edge_um:g} um of the end of what could be scored. Groups: "
-        "the animals' labels were permuted.",
+        "the animals' labels were permuted; beside that, mixed models of their dendrites, and "
+        "Welch's t test of hazard ratios.",
         "The unit is the animal: estimates are means over animals of their own ratios, sampling "
         "intervals are t intervals over them, and none is given from one animal. Where sightings "
         f"and links carry probabilities, {config.n_draws} histories were drawn from them, links "

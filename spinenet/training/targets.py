@@ -80,7 +80,7 @@ def make_patch(crop: Labelled) -> Patch:
 
 def _in_reach(crop: Labelled) -> npt.NDArray[np.bool_]:
     """(K,) centres whose heat can reach into the crop: of a whole stack's few do."""
-    reach = 1 + (3 * np.array(HEAT_SIGMA_UM) + crop.slack_um) / np.array(crop.voxel_um)
+    reach = 1.5 + (3 * np.array(HEAT_SIGMA_UM) + crop.slack_um) / np.array(crop.voxel_um)
     beyond = np.maximum(-crop.centres_vox, crop.centres_vox - np.array(crop.shape) + 1)
     near: npt.NDArray[np.bool_] = np.all(beyond <= reach, axis=1)
     return near

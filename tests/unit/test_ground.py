@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from spinenet.analyze.chance import Chance, largest_excess
 from spinenet.analyze.clusters import find_clusters
 from spinenet.analyze.ground import ground_of
 from spinenet.analyze.groups import Mean, jackknife, welch
@@ -67,9 +68,35 @@ def test_what_is_asked_of_a_dendrite_can_be_lowered():
 def test_spines_at_the_end_of_what_could_be_scored_are_not_tested():
     h = one(dict.fromkeys(range(12), "11"), arcs={i: 0.5 + 2.0 * i for i in range(12)})
     who = {"animal": h.animal, "region": h.region, "dendrite_id": h.dendrite_id}
-    (kept,) = ground_of([h], ends_at(0.0, 24.0).assign(**who), FAST).kept
-    assert kept.tolist() == [False] + [True] * 11
-    assert ground_of([h], None, FAST).kept[0].all()
+    (left,) = ground_of([h], ends_at(0.0, 24.0).assign(**who), FAST).histories
+    assert left.track_ids.tolist() == list(range(1, 12))
+    (left,) = ground_of([h], None, FAST).histories
+    assert left.track_ids.tolist() == list(range(12))
+    assert ground_of([h], ends_at(0.0, 24.0), FAST).histories == []  # of another dendrite
+
+
+def test_spines_beside_a_gap_still_part_those_on_its_sides():
+    lives = dict.fromkeys(range(12), "11") | {12: "01", 13: "01"}
+    arcs = {i: 2.0 + i for i in range(6)} | {i: 16.0 + i for i in range(6, 12)}
+    arcs |= {5: 9.5, 6: 20.5, 12: 8.6, 13: 21.4}
+    tracks = tracks_of(lives, arcs=arcs)
+    who = tracks.frame[["animal", "group", "region", "dendrite_id"]].iloc[0].to_dict()
+    parts = [ends_at(0.0, 10.0), ends_at(20.0, 30.0)]
+    coverage = pd.concat(parts, ignore_index=True).assign(**who)
+    rows = analyze(tracks, FAST, Evidence(coverage)).statistics.set_index("name")
+    assert rows.loc["clustered_fraction_contiguous", "estimate"] == 0
+    assert rows.loc["clustered_excess_contiguous", "estimate"] < 0
+
+
+def test_drawn_histories_of_enough_spines_are_measured_too():
+    """Some draws cut a link: one spine becomes two."""
+    lives = dict.fromkeys(range(12), "11") | {12: "01", 13: "01"}
+    frame = tracks_of(lives).frame
+    frame["p_link"] = np.where(frame["session"] == 1, 0.7, np.nan)
+    frame["p_present"] = np.where(frame["presence"] == "present", 0.95, 0.05)
+    rows = analyze(Tracks(frame), replace(FAST, n_draws=10)).statistics.set_index("name")
+    row = rows.loc["clustered_excess_contiguous"]
+    assert row["machine_low"] < row["machine_high"]
 
 
 READINGS = (
@@ -209,6 +236,35 @@ def test_counts_of_clusters_have_intervals_over_animals():
     low, high = stats.t.interval(0.95, 4, 1.2, stats.sem([1, 1, 1, 1, 2]))
     assert (count["ci_low"], count["ci_high"]) == (pytest.approx(5 * low), pytest.approx(5 * high))
     assert rows.loc["cluster_pairs_share", ["estimate", "ci_low", "ci_high"]].tolist() == [1, 1, 1]
+
+
+def test_an_interval_cut_at_zero_still_knows_its_width():
+    """Counts 0, 0, 0, 9 and a machine that is nearly sure: the total interval is the sampling one."""
+    frames = []
+    for a, n in enumerate((0, 0, 0, 9)):
+        for d in range(max(n, 1)):
+            k = 10 * (10 * a + d)
+            lives = {
+                k: "111",
+                k + 1: "011" if n else "111",
+                k + 2: "011" if n else "111",
+                k + 3: "111",
+            }
+            frames.append(tracks_of(lives, animal=f"m{a}", dendrite_id=d).frame)
+    frame = pd.concat(frames, ignore_index=True)
+    frame["p_present"] = np.where(frame["presence"] == "present", 1 - 1e-9, 1e-9)
+    rows = analyze(Tracks(frame), replace(FAST, n_draws=5)).statistics.set_index("name")
+    row = rows.loc["cluster_count_contiguous"]
+    assert row["sampling_low"] == 0
+    assert row["ci_high"] == pytest.approx(row["sampling_high"], rel=1e-6)
+
+
+def test_shuffles_that_all_agree_still_give_a_p():
+    """All shares alike, and so is every shuffle: nothing stands out, whatever the rounding."""
+    same = Chance(np.full(9, 1 / 3), np.full((9, 99), 1 / 3), 27)
+    assert largest_excess("x", "", [same], "")["p_value"] == 1.0
+    above = Chance(np.full(9, 2 / 3), np.full((9, 99), 1 / 3), 27)
+    assert largest_excess("x", "", [above], "")["p_value"] == pytest.approx(0.01)
 
 
 def test_evidence_of_ends_reaches_the_statistics():
