@@ -178,11 +178,13 @@ def hierarchical_bootstrap(
     ----------
     parts: per animal, per dendrite (2,): numerator and denominator
     """
-    animals = [np.array(p).reshape(-1, 2) for p in parts]
-    out = np.empty(n_draws)
-    for i in range(n_draws):
-        chosen = [animals[k] for k in rng.integers(len(animals), size=len(animals))]
-        total = sum(m[rng.integers(len(m), size=len(m))].sum(axis=0) for m in chosen if len(m))
-        above, below = np.asarray(total, float)
-        out[i] = above / below if below else np.nan
-    return out
+    chosen = rng.integers(len(parts), size=(n_draws, len(parts)))
+    totals = np.zeros((n_draws, 2))
+    for k, of in enumerate(parts):
+        dendrites, draws = np.array(of).reshape(-1, 2), np.nonzero(chosen == k)[0]
+        if len(dendrites):
+            again = rng.integers(len(dendrites), size=(len(draws), len(dendrites)))
+            np.add.at(totals, draws, dendrites[again].sum(axis=1))
+    above, below = totals.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(below > 0, above / below, np.nan)
