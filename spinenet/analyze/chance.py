@@ -9,7 +9,7 @@ import numpy as np
 
 from spinenet.analyze.clusters import RULES
 from spinenet.analyze.ground import Ground
-from spinenet.analyze.groups import Mean, mean_of_animals
+from spinenet.analyze.groups import mean_of_animals
 from spinenet.analyze.nulls import (
     candidates,
     clustered,
@@ -17,7 +17,7 @@ from spinenet.analyze.nulls import (
     segment_dispersion,
     uniform_counts,
 )
-from spinenet.analyze.rows import Row, mean_row, p_value, row
+from spinenet.analyze.rows import Row, beside_chance, mean_row, p_value, row
 from spinenet.analyze.states import SEEN, Histories
 from spinenet.config import AnalyzeConfig
 from spinenet.types import FloatArray
@@ -36,6 +36,11 @@ class Chance:
     @property
     def scored(self) -> np.ndarray:
         return np.isfinite(self.share)
+
+    @property
+    def judged(self) -> float:
+        """The mean over animals that the null is of."""
+        return float(np.nanmean(self.share))
 
     @property
     def null(self) -> FloatArray:
@@ -136,15 +141,15 @@ def chance_rows(
         mean = mean_of_animals(values[name], 0.0, 1.0)
         if not c.scored.any():
             why = f"no new spines to judge chance by{told}"
-            bare = _not_judged(name, group, mean, why) | {"n_spines": n_new[name]}
+            bare = mean_row(name, group, mean, test=why, n_spines=n_new[name])
             rows += [bare, row(excess, group, np.nan, test=why)]
             continue
         how = f"places of spines shuffled within dendrites, {config.n_shuffles} times{told}"
-        share = _beside(name, group, mean, c, c.null, how)
+        share = beside_chance(name, group, mean, c.judged, c.null, how, n_spines=n_new[name])
         over = mean_of_animals(c.excess, -1.0, 1.0)
         same = {"p_value": share["p_value"], "n_spines": c.n_new}
         test = f"{over.test}; {how}"
-        rows.append(share | {"n_spines": n_new[name]})
+        rows.append(share)
         rows.append(mean_row(excess, group, over, null_mean=0.0, test=test, **same))
     either = list(by_window[0].values())
     every = [c for by_rule in by_window for c in by_rule.values()]
@@ -171,9 +176,7 @@ def largest_excess(name: str, group: str, family: list[Chance], which: str) -> R
     null = np.max(
         [(c.null - c.null.mean()) / s for c, s in zip(judged, scale, strict=True)], axis=0
     )
-    most = max(
-        float(np.nanmean(c.share) - c.null.mean()) / s for c, s in zip(judged, scale, strict=True)
-    )
+    most = max((c.judged - float(c.null.mean())) / s for c, s in zip(judged, scale, strict=True))
     test = f"the larger excess {which} in standard deviations of its null"
     p = p_value(most, null)
     return row(name, group, most, null_mean=float(null.mean()), p_value=p, test=test)
@@ -196,7 +199,8 @@ def uniform_row(
     name = "clustered_fraction_within_d_uniform"
     mean = mean_of_animals(of_animals, 0.0, 1.0)
     if not within_d.scored.any():
-        return _not_judged(name, group, mean, f"no new spines to judge chance by{ground.told}")
+        why = f"no new spines to judge chance by{ground.told}"
+        return mean_row(name, group, mean, test=why)
     animals, left = sorted({h.animal for h in ground.whole}), ground.stretches
     n_new = np.zeros(len(animals))
     shuffled = np.zeros((len(animals), config.n_shuffles))
@@ -212,24 +216,7 @@ def uniform_row(
         f"new spines anywhere on the dendrite but within {config.exclusion_um:g} um of another "
         f"spine{ground.told}"
     )
-    return _beside(name, group, mean, within_d, null, how) | {"n_spines": within_d.n_new}
-
-
-def _beside(name: str, group: str, mean: Mean, judged: Chance, null: FloatArray, how: str) -> Row:
-    """A mean over animals; what was judged of it beside B shuffles."""
-    return mean_row(
-        name,
-        group,
-        mean,
-        null_mean=float(null.mean()),
-        p_value=p_value(float(np.nanmean(judged.share)), null),
-        test=f"{mean.test}; {how}",
-    )
-
-
-def _not_judged(name: str, group: str, mean: Mean, why: str) -> Row:
-    """A mean over animals of which chance says nothing."""
-    return mean_row(name, group, mean, test=why)
+    return beside_chance(name, group, mean, within_d.judged, null, how, n_spines=within_d.n_new)
 
 
 def segment_row(group: str, ground: Ground, config: AnalyzeConfig, rng: np.random.Generator) -> Row:
@@ -253,11 +240,4 @@ def segment_row(group: str, ground: Ground, config: AnalyzeConfig, rng: np.rando
         "variance over mean of new spines per dendrite; which of the animal's spines are new "
         f"dealt out{ground.told}"
     )
-    return mean_row(
-        name,
-        group,
-        mean,
-        null_mean=float(null.mean()),
-        p_value=p_value(mean.value, null),
-        test=f"{mean.test}; {how}",
-    )
+    return beside_chance(name, group, mean, mean.value, null, how)

@@ -7,7 +7,7 @@ import numpy as np
 from spinenet.analyze.ground import Ground
 from spinenet.analyze.groups import mean_of_animals
 from spinenet.analyze.nulls import BATCH, permutations
-from spinenet.analyze.rows import Row, mean_row, p_value, row
+from spinenet.analyze.rows import Row, beside_chance, row
 from spinenet.analyze.states import GONE, NEVER, SEEN, Histories
 from spinenet.config import AnalyzeConfig
 from spinenet.types import FloatArray, IntArray
@@ -60,13 +60,9 @@ def replacement_row(
     share: FloatArray = hits[scored] / n_new[scored]
     null = (dealt[scored] / n_new[scored, None]).mean(axis=0)
     mean = mean_of_animals(share, 0.0, 1.0)
-    how = f"within {REPLACE_UM:g} um of a spine lost by then; spines dealt out to their places"
-    return mean_row(
-        name,
-        group,
-        mean,
-        null_mean=float(null.mean()),
-        p_value=p_value(mean.value, null),
-        n_spines=int(n_new.sum()),
-        test=f"{mean.test}; {how}{ground.told}",
+    how = (
+        f"within {REPLACE_UM:g} um of a spine lost by then; spines dealt out to their places"
+        f"{ground.told}"
     )
+    n = int(n_new.sum())
+    return beside_chance(name, group, mean, mean.value, null, how, n_spines=n)

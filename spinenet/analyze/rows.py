@@ -23,6 +23,21 @@ def mean_row(name: str, group: str, mean: Mean, **more: Any) -> Row:
     return found | {"ci_low": mean.low, "ci_high": mean.high} | more
 
 
+def beside_chance(
+    name: str, group: str, mean: Mean, judged: float, null: np.ndarray, how: str, **more: Any
+) -> Row:
+    """A mean over animals beside B shuffles of it; P is of `judged`, what the shuffles are of."""
+    return mean_row(
+        name,
+        group,
+        mean,
+        null_mean=float(null.mean()),
+        p_value=p_value(judged, null),
+        test=f"{mean.test}; {how}",
+        **more,
+    )
+
+
 def difference_row(name: str, group: str, other: str, difference: Difference, **more: Any) -> Row:
     """One group's animals against another's."""
     spread = {"sampling_low": difference.low, "sampling_high": difference.high}
