@@ -38,10 +38,10 @@ INVENTED = -1
 class Planting:
     """How dense and how changing the spines are, and how a detector and a registration err.
 
-    spines per um that can be scored; length of the dendrite (um); share of them missed, and of
-    invented ones;
-    formation and elimination per interval; standard deviation of a detection's place (z, y, x, um);
-    largest shift left by the rigid registration (um).
+    spines per um that a detector knows of (those that can be scored in at least half of the
+    sessions in which they are there); length of the dendrite (um); share of their sightings that
+    are missed, and of invented ones; formation and elimination per interval; standard deviation of
+    a detection's place (z, y, x, um); largest shift left by the rigid registration (um).
     """
 
     per_um: float
@@ -57,8 +57,9 @@ STANDARD = Planting(0.5, 50.0, 0.04, 0.03, 0.08, (0.4, 0.1, 0.1), 1.0)
 HARD = Planting(0.8, 25.0, 0.10, 0.10, 0.15, (1.0, 0.12, 0.12), 1.5)
 DAYS = (0.0, 4.0, 8.0, 12.0, 16.0)
 VOXEL_UM = (0.8, 0.12, 0.12)
-SCORABLE_SHARE = 0.48
+KNOWN_SHARE = 0.49
 """Of simulated spines; the others hide above or below the shaft or at the stack's border."""
+KNOWN_SESSIONS = 0.5
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ class PlantedRegion:
 def plant(planting: Planting, seed: int) -> PlantedRegion:
     """One dendrite over five sessions."""
     rng = np.random.default_rng([seed, 31])
-    per_um = planting.per_um / SCORABLE_SHARE
+    per_um = planting.per_um / KNOWN_SHARE
+    loss_per_day = -np.log(1 - planting.turnover) / DAYS[1]
     config = SimulateConfig(
         dendrites=1,
         shape=(24, 112, round(planting.length_um / VOXEL_UM[2])),
@@ -85,12 +87,16 @@ def plant(planting: Planting, seed: int) -> PlantedRegion:
         turnover=TurnoverConfig(
             days=DAYS,
             formation_per_day=planting.turnover / DAYS[1],
-            elimination_per_day=-np.log(1 - planting.turnover) / DAYS[1],
+            elimination_per_day=loss_per_day,
+            new_loss_per_day=loss_per_day,
+            protection=1.0,
         ),
         seed=seed,
     )
     region = simulate_region(config, "planted", "region", seed)
     reference = len(DAYS) // 2
+    scored = region.spines.groupby("track_id")["scorable"].mean()
+    known = region.spines[region.spines["track_id"].isin(scored.index[scored >= KNOWN_SESSIONS])]
     lines = [_line(region.dendrites, t) for t in range(len(DAYS))]
     home = lines[reference]
     on_map = Dendrites((replace(home, arc_length_um=arc_length(home.points_um)),))
@@ -101,7 +107,7 @@ def plant(planting: Planting, seed: int) -> PlantedRegion:
             way = rng.normal(0, 1, 3)
             affine[:, 3] += way / np.linalg.norm(way) * rng.uniform(0, planting.left_um)
         heads, track = _detections(
-            region.spines[region.spines["session"] == t],
+            known[known["session"] == t],
             lines[t],
             volume.extent_um,
             planting,
@@ -136,8 +142,7 @@ def _detections(
     planting: Planting,
     rng: np.random.Generator,
 ) -> tuple[FloatArray, IntArray]:
-    here = spines[spines["scorable"]]
-    here = here[rng.random(len(here)) >= planting.miss]
+    here = spines[rng.random(len(spines)) >= planting.miss]
     heads, track = here[XYZ].to_numpy(float), here["track_id"].to_numpy(int)
     n = rng.binomial(len(heads), planting.invent)
     inner = line.arc_length_um[-1] * rng.uniform(0.1, 0.9, n)

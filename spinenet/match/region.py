@@ -10,6 +10,7 @@ import numpy as np
 from spinenet.config import MatchConfig
 from spinenet.geometry import axes_at, from_line_frame
 from spinenet.match.assign import Pair, path_cover, session_pairs
+from spinenet.match.drift import drift
 from spinenet.match.head import Judge, MatchingHead, PlacesAlone
 from spinenet.match.lookback import look_back
 from spinenet.match.pins import NO_PINS, Pins, Spine
@@ -17,7 +18,7 @@ from spinenet.match.record import LinkedRegion, record
 from spinenet.match.score import PLACE_SD_UM, Candidates, Places, apart, fit_scatter, pair_odds
 from spinenet.match.tokens import Tokens, about_spines
 from spinenet.match.view import SessionView, frames_of, on_dendrite, rehomed
-from spinenet.match.warp import ArcWarp, fit_warp, slide
+from spinenet.match.warp import ArcWarp, fit_warp, unwarped
 from spinenet.types import FloatArray, InputError, IntArray, SpineTable
 
 WARP_ROUNDS = 3
@@ -227,24 +228,22 @@ def _one_dendrite_per_track(
 def _warps(
     local: list[FloatArray], reference: int, length_um: float, config: MatchConfig
 ) -> list[ArcWarp]:
-    """A warp onto the reference for each session: the best slide, then rounds of match and fit.
+    """A warp onto the reference for each session: the likeliest drift, then rounds of match, fit.
 
     Sessions already warped join the reference, so that spines it lacks help as well.
     """
-    still = ArcWarp(np.array([0.0, max(length_um, 1e-3)]), np.zeros(2), rms_um=0.0)
-    warps = [still] * len(local)
+    warps = [replace(unwarped(length_um), rms_um=0.0)] * len(local)
     known = local[reference]
     for t in sorted(range(len(local)), key=lambda t: abs(t - reference)):
         if t == reference:
             continue
-        start, ambiguous = slide(local[t], known, PLACE_SD_UM)
-        warp = replace(still, shift_um=np.full(2, start))
+        warp = start = drift(local[t], known, length_um)
         for _ in range(WARP_ROUNDS):
             p, partner = _best_partner(warp.place(local[t]), known, config)
             good = p > 0.5
-            warp = fit_warp(local[t][good], known[partner[good]], length_um, start)
-        warps[t] = replace(warp, slip_ambiguous=ambiguous)
-        placed = warps[t].place(local[t])
+            warp = fit_warp(local[t][good], known[partner[good]], start)
+        warps[t] = warp
+        placed = warp.place(local[t])
         known = np.concatenate([known, placed[_best_partner(placed, known, config)[0] < 0.2]])
     return warps
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -26,15 +26,15 @@ JOIN_COSINE = 0.7
 NODE_UM = 0.5
 FOLLOW_UM = 2.5
 SMOOTH_ALONG_UM = 6.0
-SLIDE_STEP_UM = 0.1
-SLIDE_REACH_UM = 2.5
-SLIDE_KERNEL_UM = 0.35
-SLIP_MARGIN = 0.8
-"""A second-best shift that reaches this share of the best one's agreement is as good."""
+KNOT_UM = 2.0
 WARP_LENGTH_UM = 12.0
 START_WEIGHT = 0.5
 BESIDE_PAIRS = 4
 """So many matched spines weigh as much as the expectation that heads lie where they lay."""
+BESIDE_SD_UM = np.array([0.45, 0.9])
+"""Expected scatter of a spine sideways and upward."""
+ROLL_SD_RAD = np.deg2rad(10.0)
+"""Of a dendrite about its axis between two sessions, as it is expected."""
 NO_STRETCH_WEIGHT = 100.0
 """Square of the scatter of a spine (0.3 um) over that of the stretch (3 %)."""
 
@@ -140,10 +140,12 @@ def _follow(pull: FloatArray, seen: np.ndarray, s: FloatArray) -> FloatArray:
 @dataclass(frozen=True)
 class ArcWarp:
     """One dendrite from a session to the reference: how far arc length is shifted (um, at knots
-    along it), and how far heads lie off sideways and upward all along it."""
+    along it), how far the dendrite has rolled about its axis (from sideways to upward), and how far
+    heads lie off sideways and upward after that, all along it."""
 
     knots_um: FloatArray
     shift_um: FloatArray
+    roll_rad: float = 0.0
     beside_um: tuple[float, float] = (0.0, 0.0)
     rms_um: float = float("nan")
     slip_ambiguous: bool = False
@@ -153,65 +155,64 @@ class ArcWarp:
 
     def place(self, frame_um: FloatArray) -> FloatArray:
         """(M, 3) arc length, sideways and upward offset -> the same in the reference."""
-        return np.c_[self(frame_um[:, 0]), frame_um[:, 1:] + self.beside_um]
+        return np.c_[self(frame_um[:, 0]), frame_um[:, 1:] @ self._turn + self.beside_um]
 
     def back(self, place_um: FloatArray, s_um: FloatArray) -> FloatArray:
         """The inverse of `place` for one place (3,) of a dendrite with nodes at `s_um`."""
         there = np.maximum.accumulate(self(s_um))
         beyond = place_um[0] - np.clip(place_um[0], there[0], there[-1])
         s = np.interp(place_um[0], there, s_um) + beyond
-        return np.r_[s, place_um[1:] - self.beside_um]
+        return np.r_[s, self._turn @ (place_um[1:] - self.beside_um)]
+
+    @property
+    def _turn(self) -> FloatArray:
+        """(2, 2) the roll, for rows of sideways and upward offset."""
+        c, s = np.cos(self.roll_rad), np.sin(self.roll_rad)
+        return np.array([[c, s], [-s, c]])
 
 
-def slide(moving: FloatArray, reference: FloatArray, scale: FloatArray) -> tuple[float, bool]:
-    """The shift along the dendrite that makes most spines agree, and whether another is as good.
-
-    Parameters
-    ----------
-    moving, reference: (M, 3), (N, 3) arc length, sideways and upward offset of heads, um
-    scale: (3,) how far apart (um) two views of one spine lie in each; the first is replaced by
-        `SLIDE_KERNEL_UM`
-    """
-    if not len(moving) or not len(reference):
-        return 0.0, False
-    side = (moving[:, None, 1:] - reference[None, :, 1:]) / scale[1:]
-    likeness = np.exp(-0.5 * (side**2).sum(-1))
-    apart = reference[None, :, 0] - moving[:, None, 0]
-    shifts = np.arange(-SLIDE_REACH_UM, SLIDE_REACH_UM + 1e-9, SLIDE_STEP_UM)
-    kernel = np.exp(-0.5 * ((apart[None] - shifts[:, None, None]) / SLIDE_KERNEL_UM) ** 2)
-    # one vote per spine, a weak pull to the alignment that the whole field gave
-    votes = (kernel * likeness).max(axis=2).sum(axis=1) - 0.02 * len(moving) * np.abs(shifts)
-    best = int(votes.argmax())
-    other = np.abs(shifts - shifts[best]) > 0.7
-    second = float(votes[other].max()) if other.any() else 0.0
-    ambiguous = len(moving) >= 4 and second > SLIP_MARGIN * max(float(votes[best]), 1e-9)
-    return float(shifts[best]), bool(ambiguous)
+def unwarped(length_um: float) -> ArcWarp:
+    """No shift, at knots `KNOT_UM` apart over a dendrite of that length."""
+    length = max(length_um, 1e-3)
+    knots = np.linspace(0, length, max(int(length / KNOT_UM), 1) + 1)
+    return ArcWarp(knots, np.zeros(len(knots)))
 
 
-def fit_warp(moving: FloatArray, reference: FloatArray, length_um: float, start: float) -> ArcWarp:
+def fit_warp(moving: FloatArray, reference: FloatArray, start: ArcWarp) -> ArcWarp:
     """A smooth shift along the dendrite, and one beside it, from P matched spines.
 
     Parameters
     ----------
     moving, reference: (P, 3) arc length, sideways and upward offset of the same heads, um
 
-    Along: local linear regression with a length of 12 um; where matches are few it is drawn
-    towards `start`, and towards no stretch. Beside: the median, drawn towards none.
+    Along: what is left over `start`, by local linear regression with a length of 12 um; where
+    matches are few it is drawn towards nothing. Roll and offset beside: least squares and median,
+    drawn towards none.
     """
-    s_um, apart_um = moving[:, 0], reference[:, 0] - moving[:, 0]
-    knots = np.linspace(0, max(length_um, 1e-3), max(int(length_um / 2), 2))
-    x = s_um[None] - knots[:, None]
+    s_um, left = moving[:, 0], reference[:, 0] - start(moving[:, 0])
+    x = s_um[None] - start.knots_um[:, None]
     weight = np.exp(-0.5 * (x / WARP_LENGTH_UM) ** 2)
     w0 = weight.sum(axis=1) + START_WEIGHT
     w1 = (weight * x).sum(axis=1)
     w2 = (weight * x**2).sum(axis=1) + NO_STRETCH_WEIGHT
-    y0 = weight @ apart_um + START_WEIGHT * start
-    y1 = (weight * x) @ apart_um
-    shift = (w2 * y0 - w1 * y1) / (w0 * w2 - w1**2)
-    left = apart_um - np.interp(s_um, knots, shift)
-    rms = float(np.sqrt(np.mean(left**2))) if len(left) else float("nan")
-    beside = np.zeros(2)
+    y0, y1 = weight @ left, (weight * x) @ left
+    shift = start.shift_um + (w2 * y0 - w1 * y1) / (w0 * w2 - w1**2)
+    warp = replace(start, shift_um=shift)
     if len(moving):
+        warp = replace(warp, roll_rad=_roll(moving, reference))
         trust = len(moving) / (len(moving) + BESIDE_PAIRS)
-        beside = trust * np.median(reference[:, 1:] - moving[:, 1:], axis=0)
-    return ArcWarp(knots, shift, (float(beside[0]), float(beside[1])), rms)
+        off = trust * np.median((reference - warp.place(moving))[:, 1:], axis=0)
+        warp = replace(warp, beside_um=(float(off[0]), float(off[1])))
+    left = reference[:, 0] - warp(s_um)
+    rms = float(np.sqrt(np.mean(left**2))) if len(left) else float("nan")
+    return replace(warp, rms_um=rms)
+
+
+def _roll(moving: FloatArray, reference: FloatArray) -> float:
+    """The roll about the dendrite's axis (radians) of P matched spines: least squares for small
+    angles beside any offset, depth counting less."""
+    turning = moving[:, :0:-1] * [-1, 1]
+    turning, off = (
+        (x - x.mean(axis=0)) / BESIDE_SD_UM for x in (turning, (reference - moving)[:, 1:])
+    )
+    return float((turning * off).sum() / ((turning**2).sum() + 1 / ROLL_SD_RAD**2))

@@ -15,7 +15,7 @@ from spinenet.io.annotated import MARK_REACH_UM, AnnotatedStack, heads_of
 from spinenet.io.read import read_volume
 from spinenet.io.weights import SegmentWeights
 from spinenet.match.tokens import BESIDE_UM
-from spinenet.match.warp import fit_warp
+from spinenet.match.warp import fit_warp, unwarped
 from spinenet.measure.attach import attach, measure_spines, spine_rows
 from spinenet.segment.label import label
 from spinenet.segment.predict import predict
@@ -122,7 +122,7 @@ def _one_frame(sightings: list[Sighting]) -> Family:
             )
         start = np.array([np.median(other[:, 0] - s.frame_um[at, 0]), 0, 0])
         own = s.frame_um[at] + start
-        warp = fit_warp(own, other, float(own[:, 0].max()), 0.0)
+        warp = fit_warp(own, other, unwarped(float(own[:, 0].max())))
         placed = warp.place(s.frame_um + start)
         left = np.median(np.abs(placed[at] - other), axis=0)
         if left[0] <= LARGEST_MISFIT_UM:
