@@ -63,7 +63,7 @@ def path_cover(
         ends = set(bound.values())
         free = {(i, j): g for (i, j), g in edges.items() if i not in bound and j not in ends}
         while True:
-            successor = _solve(free, len(session_of))
+            successor = solve(free, len(session_of))
             for i, j in bound.items():
                 successor[i] = j
             track = _numbered(successor)
@@ -173,7 +173,7 @@ def _chain(i: int, j: int, may: list[int], edges: dict[Pair, float]) -> list[int
     return max(found, key=lambda way: way[0])[1]
 
 
-def _solve(edges: dict[Pair, float], n: int) -> IntArray:
+def solve(edges: dict[Pair, float], n: int) -> IntArray:
     """(N,) the successor of every spine, -1 for none, that gains most in all.
 
     Spines that no chain of edges joins do not bear on each other, so each group of the others is

@@ -10,11 +10,11 @@ import pandas as pd
 from spinenet.chain import Rates, presence
 from spinenet.config import MatchConfig
 from spinenet.geometry import inside
-from spinenet.match.assign import session_pairs
-from spinenet.match.head import Judge
+from spinenet.match.head import Judge, all_candidates
 from spinenet.match.lookback import EDGE_UM, Life
 from spinenet.match.pins import NO_PINS, Pins, Spine
 from spinenet.match.score import CANDIDATE_P
+from spinenet.match.support import supported
 from spinenet.match.tokens import Tokens
 from spinenet.match.view import SessionView, on_dendrite, track_by_spine
 from spinenet.match.warp import ArcWarp
@@ -102,15 +102,13 @@ def _links(
     group = {
         key: i for i, key in enumerate(sorted(k for k, w in warps.items() if w.slip_ambiguous))
     }
-    seen = [judge.look_at(t) for t in tokens]
-    for t, u in session_pairs(len(life.views)):
+    for (t, u), found in supported(all_candidates(judge, tokens), life.track_of).items():
         a, b = life.views[t], life.views[u]
         between = np.concatenate([*life.track_of[t + 1 : u], np.zeros(0, int)])
         # a track's links are those from each sighting to the next
         tracks, at_t, at_u = np.intersect1d(life.track_of[t], life.track_of[u], return_indices=True)
         goes_on = ~np.isin(tracks, between)
         chosen = set(zip(at_t[goes_on].tolist(), at_u[goes_on].tolist(), strict=True))
-        found = judge(seen[t], seen[u])
         p_of = dict(
             zip(
                 zip(found.i.tolist(), found.j.tolist(), strict=True),

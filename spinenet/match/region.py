@@ -11,11 +11,12 @@ from spinenet.config import MatchConfig
 from spinenet.geometry import axes_at, from_line_frame
 from spinenet.match.assign import Pair, path_cover, session_pairs
 from spinenet.match.drift import drift
-from spinenet.match.head import Judge, MatchingHead, PlacesAlone
+from spinenet.match.head import Judge, MatchingHead, PlacesAlone, all_candidates
 from spinenet.match.lookback import look_back
 from spinenet.match.pins import NO_PINS, Pins, Spine
 from spinenet.match.record import LinkedRegion, record
 from spinenet.match.score import PLACE_SD_UM, Candidates, Places, apart, fit_scatter, pair_odds
+from spinenet.match.support import evidence, settle
 from spinenet.match.tokens import Tokens, about_spines
 from spinenet.match.view import SessionView, frames_of, on_dendrite, rehomed
 from spinenet.match.warp import ArcWarp, fit_warp, unwarped
@@ -159,9 +160,10 @@ def tracks_by(
 ) -> list[IntArray]:
     """The track of every spine, by session."""
     sizes = [len(t.about) for t in tokens]
-    seen = [judge.look_at(t) for t in tokens]
-    candidates = {(t, u): judge(seen[t], seen[u]) for t, u in session_pairs(len(tokens))}
+    candidates = all_candidates(judge, tokens)
     track = path_cover(sizes, candidates, config.min_link_p, same, different)
+    told = evidence(sizes, candidates)
+    track = settle(told, track, config.min_link_p, same, different)
     first = np.r_[0, np.cumsum(sizes)]
     return [track[a:b] for a, b in zip(first[:-1], first[1:], strict=True)]
 

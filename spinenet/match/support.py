@@ -1,0 +1,168 @@
+"""What whole tracks say of a spine, not its next sighting alone.
+
+A chain of links looks at two sightings at a time. But where a spine lies is known better from
+several: of n sightings with independent scatter the mean is known to 1/n of it, so that a further
+one differs from it by (n + 1) / 2n of what it differs from one alone (in squares), and their mean
+log odds count 2n / (n + 1) times as much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from spinenet.match.assign import Pair, solve
+from spinenet.match.score import Candidates
+from spinenet.types import FloatArray, IntArray
+
+LEAST_LOG_ODDS = -4.0
+"""Of a sighting far away: a track is not given up for one that was found beside its place."""
+SWEEPS = 8
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Log odds (E,) that spine `one` (E,) and spine `other` (E,) are the same, every pair told both
+    ways; spines are counted through all sessions, `session` (N,) is that of each."""
+
+    session: IntArray
+    one: IntArray
+    other: IntArray
+    log_odds: FloatArray
+
+
+@dataclass(frozen=True)
+class AgainstTracks:
+    """Spines `one` (P,) against the sightings of `track` (P,) in other sessions: their number, and
+    the mean of the log odds with each."""
+
+    one: IntArray
+    track: IntArray
+    sightings: IntArray
+    mean: FloatArray
+
+    @property
+    def weight(self) -> FloatArray:
+        out: FloatArray = 2 * self.sightings / (self.sightings + 1)
+        return out
+
+
+def evidence(sizes: list[int], candidates: dict[Pair, Candidates]) -> Evidence:
+    """Of the candidates of sessions (t, u), t < u, that hold so many spines."""
+    first = np.r_[0, np.cumsum(sizes)]
+    none = np.zeros(0, np.int64)
+    i = np.concatenate([none, *(c.i + first[t] for (t, _), c in candidates.items())])
+    j = np.concatenate([none, *(c.j + first[u] for (_, u), c in candidates.items())])
+    odds = np.concatenate([np.zeros(0), *(c.odds for c in candidates.values())])
+    log_odds = np.maximum(np.log(np.maximum(odds, 1e-12)), LEAST_LOG_ODDS)
+    session = np.repeat(np.arange(len(sizes)), sizes)
+    return Evidence(session, np.r_[i, j], np.r_[j, i], np.r_[log_odds, log_odds])
+
+
+def against_tracks(told: Evidence, track: IntArray) -> AgainstTracks:
+    """Every spine against every track of which a sighting may be it; sightings that may not count
+    `LEAST_LOG_ODDS`."""
+    n_tracks, n_sessions = int(track.max(initial=-1)) + 1, int(told.session.max(initial=-1)) + 1
+    key, at = np.unique(told.one * n_tracks + track[told.other], return_inverse=True)
+    one, of = key // max(n_tracks, 1), key % max(n_tracks, 1)
+    total = np.bincount(at, told.log_odds, len(key))
+    found = np.bincount(at, minlength=len(key))
+    there = np.zeros((n_tracks, n_sessions), bool)
+    there[track, told.session] = True
+    sightings = there.sum(axis=1)[of] - there[of, told.session[one]]
+    mean = (total + LEAST_LOG_ODDS * (sightings - found)) / sightings
+    return AgainstTracks(one, of, sightings, mean)
+
+
+def settle(
+    told: Evidence,
+    track: IntArray,
+    min_p: float,
+    same: Collection[Pair] = (),
+    different: Collection[Pair] = (),
+) -> IntArray:
+    """(N,) tracks after the spines of each session in turn were assigned anew, exactly, to the
+    tracks of all others, until nothing changes.
+
+    Parameters
+    ----------
+    track: (N,) that the spines are in
+    min_p: what is less sure than this joins nothing
+    same, different: pairs of spines that stay where they are, and that are never joined
+    """
+    track = np.unique(track, return_inverse=True)[1]
+    still = np.zeros(len(track), bool)
+    still[[k for pair in same for k in pair]] = True
+    apart: dict[int, list[int]] = {}
+    for i, j in different:
+        apart.setdefault(i, []).append(j)
+        apart.setdefault(j, []).append(i)
+    need = np.log((1 - min_p) / min_p)
+    for _ in range(SWEEPS):
+        before = track
+        for t in range(int(told.session.max(initial=-1)) + 1):
+            here = told.session == t
+            mine = here[told.one]
+            part = replace(
+                told, one=told.one[mine], other=told.other[mine], log_odds=told.log_odds[mine]
+            )
+            on = against_tracks(part, track)
+            gain = on.weight * on.mean + need
+            taken = np.isin(on.track, track[here & still])
+            may = (gain > 0) & ~still[on.one] & ~taken
+            edges = dict(
+                zip(
+                    zip(on.one[may].tolist(), (on.track[may] + len(track)).tolist(), strict=True),
+                    gain[may].tolist(),
+                    strict=True,
+                )
+            )
+            for i in apart:
+                for j in apart[i]:
+                    edges.pop((i, int(track[j]) + len(track)), None)
+            track = _joined(track, here & ~still, solve(edges, 2 * len(track))[: len(track)])
+        if _alike(before, track):
+            break
+    return track
+
+
+def _joined(track: IntArray, loose: np.ndarray, joins: IntArray) -> IntArray:
+    """Tracks once every loose spine is in the one it joins, or in one of its own."""
+    n = len(track)
+    alone = loose & (joins < 0)
+    out = np.where(loose, joins - n, track)
+    out[alone] = n + np.arange(alone.sum())
+    numbers: IntArray = np.unique(out, return_inverse=True)[1]
+    return numbers
+
+
+def _alike(a: IntArray, b: IntArray) -> bool:
+    """Whether two sets of tracks join the same spines, whatever their numbers."""
+    return len(np.unique(np.stack([a, b]), axis=1).T) == len(np.unique(a)) == len(np.unique(b))
+
+
+def supported(
+    candidates: dict[Pair, Candidates], track_of: list[IntArray]
+) -> dict[Pair, Candidates]:
+    """The same candidates, with the odds that both spines have with the other's whole track.
+
+    What the sightings of one track say is not independent of each other, so here it weighs by the
+    root only: on simulated dendrites probabilities then are as often right as they say.
+    """
+    sizes = [len(of) for of in track_of]
+    first, track = np.r_[0, np.cumsum(sizes)], np.concatenate([*track_of, np.zeros(0, np.int64)])
+    told = evidence(sizes, candidates)
+    on = against_tracks(told, track)
+    n_tracks = int(track.max(initial=-1)) + 1
+    key, worth = on.one * n_tracks + on.track, np.sqrt(on.weight) * on.mean
+    out = {}
+    for (t, u), c in candidates.items():
+        i, j = c.i + first[t], c.j + first[u]
+        both = (
+            worth[np.searchsorted(key, i * n_tracks + track[j])]
+            + worth[np.searchsorted(key, j * n_tracks + track[i])]
+        )
+        out[t, u] = replace(c, odds=np.where(c.odds > 0, np.exp(both / 2), 0.0))
+    return out
