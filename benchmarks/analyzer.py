@@ -7,8 +7,9 @@ Simulated cohorts without images (`spinenet.synthetic.cohort`), two groups of fi
 differ in their rates by a log-normal factor of 0.3.
 - *Null*: both groups alike, no clusters planted. Share of cohorts with P below 0.05, every test.
 - *Planted*: one group, a third of the new spines planted beside another one; the machine misses 5 %
-  of sightings and 2 % of its links are wrong, and its probabilities say so. Share of cohorts whose
-  95 % interval holds the truth (of 400 animals without mistakes).
+  of sightings and 2 % of its links are wrong, and its probabilities say so; and the same cohorts
+  without mistakes. Share of cohorts whose 95 % interval holds the truth (of 400 animals without
+  mistakes).
 - *Power*: what `spinenet power` promises, against whole studies of that size.
 - *Speed*: 10,000 shuffles of 200 dendrites over 5 sessions, beside the same in a plain loop.
 - *rr30a*: one neuron, a person's tracks.
@@ -29,6 +30,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from real import DATA, ROOT
 
+from spinenet.analyze.ground import ground_of
+from spinenet.analyze.hotspots import hotspot_row
 from spinenet.analyze.nulls import shuffled_counts
 from spinenet.analyze.power import plan
 from spinenet.analyze.states import SEEN, Histories, histories
@@ -42,6 +45,7 @@ from spinenet.types import Tracks
 
 PLAIN = CohortConfig()
 PLANTED = replace(PLAIN, clustered_share=0.35, protection=2.0, miss_rate=0.05, link_error=0.02)
+FLAWLESS = replace(PLANTED, miss_rate=0.0, link_error=0.0)
 COVERED = ("formation", "elimination", "turnover_ratio", "clustered_fraction_contiguous")
 
 
@@ -68,15 +72,22 @@ def null_cohort(seed: int) -> tuple[dict[str, float], bool]:
     rows = analyze(tracks, config, evidence, seed).statistics
     doubted = bool(rows.loc[rows["name"] == "quality_reasons", "estimate"].iloc[0])
     rows = rows[np.isfinite(rows["p_value"]) & (rows["group"] != "b")]
+    hs = histories(Tracks(groups[0]), config.max_gap)
+    late = replace(config, window=(hs[0].days[2], hs[0].days[-1]))
+    before = hotspot_row("a", ground_of(hs, None, late), late, np.random.default_rng([seed, 4]))
+    rows = pd.concat([rows, pd.DataFrame([before])], ignore_index=True)
     names = rows["name"].where(rows["group_b"] == "", "between groups: " + rows["name"])
     return dict(zip(names, rows["p_value"], strict=True)), doubted
 
 
-def planted_cohort(seed: int) -> dict[str, list[float]]:
+def planted_cohort(seed: int, cohort: CohortConfig) -> dict[str, list[float]]:
     """Estimate, sampling interval, total interval of what is covered."""
     rng = np.random.default_rng([seed, 2])
-    tracks = simulate_cohort(PLANTED, "a", rng).observed
-    rows = analyze(tracks, AnalyzeConfig(n_shuffles=20), seed=seed).statistics.set_index("name")
+    tracks = simulate_cohort(cohort, "a", rng).observed
+    config = AnalyzeConfig(n_shuffles=20)
+    if cohort == FLAWLESS:  # nothing to draw
+        config = replace(config, n_draws=0)
+    rows = analyze(tracks, config, seed=seed).statistics.set_index("name")
     columns = ["estimate", "sampling_low", "sampling_high", "ci_low", "ci_high"]
     return {name: rows.loc[name, columns].tolist() for name in COVERED}
 
@@ -86,6 +97,25 @@ def truth() -> dict[str, float]:
     tracks = simulate_cohort(many, "a", np.random.default_rng(99)).true
     rows = analyze(tracks, AnalyzeConfig(n_shuffles=2, n_draws=0)).statistics.set_index("name")
     return {name: float(rows.loc[name, "estimate"]) for name in COVERED}
+
+
+def coverage(
+    planted: list[dict[str, list[float]]], true: dict[str, float]
+) -> dict[str, dict[str, float]]:
+    """How often each interval holds the truth."""
+    print("\n| statistic | truth | mean estimate | sampling interval holds it | total interval |")
+    print("|---|---|---|---|---|")
+    covered = {}
+    for name in COVERED:
+        value = np.array([p[name] for p in planted], float)
+        naive, whole = (
+            float(((value[:, k] <= true[name]) & (true[name] <= value[:, k + 1])).mean())
+            for k in (1, 3)
+        )
+        covered[name] = {"truth": true[name], "naive": naive, "total": whole}
+        mean = value[:, 0].mean()
+        print(f"| {name} | {true[name]:.4f} | {mean:.4f} | {naive:.3f} | {whole:.3f} |")
+    return covered
 
 
 def study_finds_it(seed: int, dendrites: int, animals: int, plan: PowerConfig) -> bool:
@@ -233,7 +263,10 @@ def main() -> None:
     fast = speed()  # first, so that its memory is its own
     with ProcessPoolExecutor(2) as pool:
         nulls = list(pool.map(null_cohort, range(args.null), chunksize=5))
-        planted = list(pool.map(planted_cohort, range(args.planted), chunksize=5))
+        planted = {
+            how: list(pool.map(partial(planted_cohort, cohort=of), range(args.planted)))
+            for how, of in {"with mistakes": PLANTED, "without": FLAWLESS}.items()
+        }
     null = pd.DataFrame([p for p, _ in nulls])
     doubted = float(np.mean([reasons for _, reasons in nulls]))
     false = {name: float((p.dropna() < 0.05).mean()) for name, p in null.items()}
@@ -242,18 +275,7 @@ def main() -> None:
         print(f"| {name} | {null[name].count()} | {100 * share:.1f} % |")
     print(f"\nThe verdict doubts {100 * doubted:.1f} % of these cohorts; nothing was missed there.")
     true = truth()
-    print("\n| statistic | truth | mean estimate | sampling interval holds it | total interval |")
-    print("|---|---|---|---|---|")
-    covered = {}
-    for name in COVERED:
-        value = np.array([p[name] for p in planted], float)
-        naive, whole = (
-            float(((value[:, k] <= true[name]) & (true[name] <= value[:, k + 1])).mean())
-            for k in (1, 3)
-        )
-        covered[name] = {"truth": true[name], "naive": naive, "total": whole}
-        mean = value[:, 0].mean()
-        print(f"| {name} | {true[name]:.4f} | {mean:.4f} | {naive:.3f} | {whole:.3f} |")
+    covered = {how: coverage(of, true) for how, of in planted.items()}
     power = promised_power(args.planted)
     print(f"\npower with {power['animals']} animals a group: promised {power['promised']:.3f}, ")
     print(f"found in {power['found']:.3f} of {args.planted} studies")

@@ -15,7 +15,7 @@ from spinenet.analyze.network import network_k
 from spinenet.analyze.nulls import candidates, clustered
 from spinenet.analyze.spacing import flanked
 from spinenet.analyze.states import Histories, miss_counts
-from spinenet.analyze.survival import NEW, follow, kaplan_meier
+from spinenet.analyze.survival import NEW, Cohort, kaplan_meier
 from spinenet.analyze.turnover import density, flow, lengths, scorable
 from spinenet.config import AnalyzeConfig
 from spinenet.types import FloatArray
@@ -83,11 +83,16 @@ def _k_of_new(
 
 def ratios_of_animals(
     hs: list[Histories],
+    cohort: Cohort,
     config: AnalyzeConfig,
     coverage: pd.DataFrame | None,
     branches: Branching = NO_BRANCHES,
 ) -> tuple[dict[str, FloatArray], dict[str, list[list[FloatArray]]]]:
     """Each animal's own ratios, in the order of their names, nan where undefined; and the parts.
+
+    Parameters
+    ----------
+    cohort: the landmark cohort of the same animals
 
     Returns
     -------
@@ -110,7 +115,7 @@ def ratios_of_animals(
         sums = np.array([np.sum(p, axis=0) for p in of_animals])
         with np.errstate(divide="ignore", invalid="ignore"):
             values[name] = np.where(sums[:, 1] > 0, sums[:, 0] / sums[:, 1], np.nan)
-    values |= _survival(hs, animals, config)
+    values |= _survival(cohort, animals)
     relative = flanked(hs, config)
     mean = relative.relative(config.exclusion_um).groupby(relative.frame["animal"]).mean()
     values["spacing_u"] = mean.reindex(animals).to_numpy(float)
@@ -129,11 +134,8 @@ def totals(parts: list[list[FloatArray]]) -> tuple[float, float]:
     return float(above), float(below)
 
 
-def _survival(
-    hs: list[Histories], animals: list[str], config: AnalyzeConfig
-) -> dict[str, FloatArray]:
+def _survival(cohort: Cohort, animals: list[str]) -> dict[str, FloatArray]:
     """Kaplan-Meier at the last day to which all animals were followed."""
-    cohort = follow(hs, config)
     last = np.array([min(cohort.followed.values(), default=np.nan)])
     out = {}
     for kind in NEW:

@@ -24,8 +24,7 @@ from spinenet.analyze.ground import Ground
 from spinenet.analyze.groups import LEVEL, mean_of_animals
 from spinenet.analyze.hazard import HAZARD, log_hazard_ratio
 from spinenet.analyze.rows import Row
-from spinenet.analyze.states import Histories
-from spinenet.analyze.survival import NEW, follow
+from spinenet.analyze.survival import NEW, Cohort, follow
 from spinenet.config import AnalyzeConfig
 from spinenet.types import FloatArray
 
@@ -64,7 +63,8 @@ def redraw(
     variances: dict[str, list[float]] = {}
     for _ in range(config.n_draws):
         drawn = [draw(h, d, config.max_gap, rng) for h, d in zip(hs, doubt, strict=True)]
-        values, parts = ratios_of_animals(drawn, config, coverage, branches)
+        cohort = follow(drawn, config)
+        values, parts = ratios_of_animals(drawn, cohort, config, coverage, branches)
         del values["miss_rate_q"], parts["miss_rate_q"]  # counted on what was seen, not redrawn
         del values[PAIRS]
         for name, of_all in zip((CLUSTERS, PAIRS), cluster_counts(parts.pop(PAIRS)), strict=True):
@@ -80,15 +80,14 @@ def redraw(
             variances.setdefault(name, []).append(mean.variance)
         for name, of in parts.items():
             means.setdefault(f"{name}_pooled", []).append(pooled(of))
-        means.setdefault(HAZARD, []).append(_log_hazard(drawn, config))
+        means.setdefault(HAZARD, []).append(_log_hazard(cohort))
     return Redrawn(
         {k: np.array(v) for k, v in means.items()}, {k: np.array(v) for k, v in variances.items()}
     )
 
 
-def _log_hazard(hs: list[Histories], config: AnalyzeConfig) -> float:
-    periods = follow(hs, config).periods
-    periods = periods[periods["class"].isin(NEW)]
+def _log_hazard(cohort: Cohort) -> float:
+    periods = cohort.periods[cohort.periods["class"].isin(NEW)]
     exposed = (periods["class"] == "clustered").to_numpy(float)
     return log_hazard_ratio(periods, exposed) if len(periods) else float("nan")
 

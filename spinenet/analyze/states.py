@@ -63,7 +63,9 @@ class Histories:
 
     def is_new(self, days: tuple[float, float] | None) -> BoolArray:
         """(S,) spines born in the window."""
-        new: BoolArray = np.isin(self.birth, self.window(days))
+        in_window = np.zeros(len(self.days) + 1, bool)  # one more, which NEVER points at
+        in_window[self.window(days)] = True
+        new: BoolArray = in_window[self.birth]
         return new
 
     def until(self, t: int) -> Histories:

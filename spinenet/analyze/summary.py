@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 
 from spinenet.analyze.animals import PAIRS, UNBOUNDED, pooled, ratios_of_animals, totals
+from spinenet.analyze.attraction import attraction_row
 from spinenet.analyze.branches import Branching, branch_orders, branching
 from spinenet.analyze.chance import chance_rows, chances_by_window, segment_row, uniform_row
 from spinenet.analyze.checks import scored
 from spinenet.analyze.cluster_counts import count_rows
 from spinenet.analyze.clusters import cluster_table
 from spinenet.analyze.errors import doubts, linked
+from spinenet.analyze.following import following_row
 from spinenet.analyze.ground import ground_of
 from spinenet.analyze.groups import (
     FEWEST_FOR_ROBUST,
@@ -26,6 +28,7 @@ from spinenet.analyze.groups import (
     mean_of_animals,
 )
 from spinenet.analyze.hazard import hazard_difference, hazard_row
+from spinenet.analyze.hotspots import hotspot_row
 from spinenet.analyze.kinetics import kinetics_rows
 from spinenet.analyze.lives import state_table
 from spinenet.analyze.machine import Redrawn, difference_with_machine, redraw, with_machine
@@ -131,6 +134,8 @@ def analyze(
         found.append(segment_row(group, ground, config, streams[1]))
         found += curve_rows(group, ground, branches, config, streams[6])
         found.append(replacement_row(group, ground, config, streams[7]))
+        for k, of in enumerate((attraction_row, following_row, hotspot_row)):
+            found.append(of(group, ground, config, np.random.default_rng([seed, number, 12 + k])))
         found += kinetics_rows(group, cohort)
         hazard, hazards[group] = hazard_row(group, cohort, config, streams[2])
         found.append(hazard)
@@ -180,7 +185,7 @@ def _ratio_rows(
     ground: `coverage.csv`, and which dendrites branch off others
     """
     group = hs[0].group
-    values, parts = ratios_of_animals(hs, config, *ground)
+    values, parts = ratios_of_animals(hs, follow(hs, config), config, *ground)
     rows: list[Row] = []
     spines = _n_spines(hs, parts, cohort, config)
     rows += count_rows(group, parts.pop(PAIRS))

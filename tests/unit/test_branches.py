@@ -9,6 +9,7 @@ from spinenet.analyze.branches import branch_orders, branching, grow
 from spinenet.analyze.network import network_k
 from spinenet.analyze.states import histories
 from spinenet.analyze.summary import Evidence, analyze
+from spinenet.analyze.survival import follow
 from spinenet.config import AnalyzeConfig
 from spinenet.tables import COVERAGE, DENDRITES
 from spinenet.types import Tracks
@@ -131,8 +132,10 @@ def test_new_spines_across_a_branch_point_are_near_each_other():
     tracks = Tracks(pd.concat([mother, daughter], ignore_index=True))
     drawn = nodes(MOTHER, DAUGHTER)
     hs = histories(tracks, 1)
-    apart = ratios_of_animals(hs, FAST, cover)[0]["network_k_new"]
-    together = ratios_of_animals(hs, FAST, cover, branching(drawn))[0]["network_k_new"]
+    apart = ratios_of_animals(hs, follow(hs, FAST), FAST, cover)[0]["network_k_new"]
+    together = ratios_of_animals(hs, follow(hs, FAST), FAST, cover, branching(drawn))[0][
+        "network_k_new"
+    ]
     assert together != apart
     # every ordered pair counts, weighed by one over the places as far away: over 2 or 3
     assert 30 / 3 <= together[0] * 5 * 30 / 72 <= 30

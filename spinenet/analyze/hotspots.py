@@ -1,0 +1,76 @@
+"""Did clusters form where spines had come and gone before? (Frank et al., Nat Commun 9:422, 2018)
+
+Only with a window that begins later than the first interval: what came and went before the window
+is told of other sessions than the clusters.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spinenet.analyze.clusters import find_clusters
+from spinenet.analyze.ground import Ground
+from spinenet.analyze.groups import mean_of_animals
+from spinenet.analyze.nulls import candidates
+from spinenet.analyze.replacement import losses
+from spinenet.analyze.rows import Row, beside_chance, row
+from spinenet.analyze.states import NEVER, Histories
+from spinenet.config import AnalyzeConfig
+from spinenet.types import BoolArray, FloatArray, IntArray
+
+
+def hotspot_row(group: str, ground: Ground, config: AnalyzeConfig, rng: np.random.Generator) -> Row:
+    """`turnover_before_clusters`: spines gained and lost before the window within `d_um` of the
+    earliest spine of each contiguous cluster. One for each: neighbours have the same surroundings,
+    and would count the same chance twice."""
+    name = "turnover_before_clusters"
+    hs = [h for h in ground.histories if _before(h, config)]
+    if not hs:
+        why = "nothing was seen to come or go before the window; give a later one (analyze.window)"
+        return row(name, group, np.nan, test=why)
+    animals, means, nulls, n_clusters = sorted({h.animal for h in hs}), [], [], 0
+    for animal in animals:
+        parts = [_places(h, config) for h in hs if h.animal == animal]
+        events = np.concatenate([e for e, _ in parts]).astype(float)
+        earliest = np.concatenate([e for _, e in parts])
+        if not earliest.any():
+            continue
+        n_clusters += int(earliest.sum())
+        means.append(float(events[earliest].mean()))
+        values, number = np.unique(events, return_counts=True)
+        dealt = rng.multivariate_hypergeometric(
+            number, int(earliest.sum()), size=config.n_shuffles, method="marginals"
+        )
+        nulls.append(dealt @ values / earliest.sum())
+    if not means:
+        return row(name, group, np.nan, test=f"no clusters in the window{ground.told}")
+    null: FloatArray = np.mean(nulls, axis=0)
+    mean = mean_of_animals(np.array(means), 0.0, np.inf)
+    how = f"within {config.d_um:g} um; places of all spines of the animal instead{ground.told}"
+    return beside_chance(name, group, mean, mean.value, null, how, n_spines=n_clusters)
+
+
+def events_nearby(h: Histories, config: AnalyzeConfig) -> IntArray:
+    """(S,) births and losses of other spines within `d_um` of each, before the window."""
+    first = min(h.window(config.window), default=0)
+    lost = losses(h)
+    changes = ((h.birth != NEVER) & (h.birth < first)).astype(int)
+    changes += (lost != NEVER) & (lost < first)
+    near = np.abs(h.arc_um[:, None] - h.arc_um) <= config.d_um
+    np.fill_diagonal(near, False)
+    out: IntArray = near @ changes
+    return out
+
+
+def _before(h: Histories, config: AnalyzeConfig) -> bool:
+    """Whether an interval lies before the window's first one."""
+    return min(h.window(config.window), default=0) > 1
+
+
+def _places(h: Histories, config: AnalyzeConfig) -> tuple[IntArray, BoolArray]:
+    """Events near each spine seen in the window, and which is the earliest of a cluster."""
+    pool = candidates(h, "contiguous", config)
+    earliest = np.zeros(len(h.arc_um), bool)
+    for cluster in find_clusters(h, "contiguous", config):
+        earliest[min(cluster.members, key=lambda k: h.birth[k])] = True
+    return events_nearby(h, config)[pool], earliest[pool]

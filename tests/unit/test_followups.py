@@ -1,0 +1,153 @@
+"""Attraction to stable spines, followers of earlier new ones, clusters where turnover had been."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spinenet.analyze.attraction import slide, sum_and_number
+from spinenet.analyze.following import following
+from spinenet.analyze.hotspots import events_nearby
+from spinenet.analyze.summary import analyze
+from spinenet.config import AnalyzeConfig
+from spinenet.types import Tracks
+from tests.conftest import one, tracks_of
+
+FAST = AnalyzeConfig(n_shuffles=300, n_draws=0)
+LATE = replace(FAST, window=(5.0, 10.0))
+
+
+def statistics(frames, config=FAST):
+    tracks = Tracks(pd.concat(frames, ignore_index=True))
+    return analyze(tracks, config).statistics.set_index("name")
+
+
+def test_a_slide_goes_out_at_one_end_and_in_at_the_other():
+    arc, spans = np.array([2.0, 9.0]), np.array([[0.0, 10.0]])
+    assert slide(arc, spans, np.array([0.0, 0.3])) == pytest.approx(np.array([[2, 9], [5, 2]]))
+
+
+def test_a_slide_steps_over_what_could_not_be_scored():
+    spans = np.array([[0.0, 4.0], [10.0, 16.0]])
+    moved = slide(np.array([3.0, 12.0]), spans, np.array([0.2, 0.5]))
+    assert moved == pytest.approx(np.array([[11.0, 14.0], [14.0, 1.0]]))
+
+
+@given(st.lists(st.floats(0, 50), min_size=1, max_size=6), st.floats(0, 1))
+def test_a_slide_keeps_places_apart_as_they_were_round_the_dendrite(arcs, by):
+    moved = slide(np.array(arcs), np.array([[0.0, 50.0]]), np.array([by]))[0]
+    before, after = ((np.array(x) - x[0]) % 50 for x in (arcs, moved))
+    gap = np.abs(before - after)
+    assert np.minimum(gap, 50 - gap).max() < 1e-6
+
+
+def test_distances_are_to_the_nearest_spine_stable_since_the_start():
+    # new at 12; stable at 10 and 20; lost at 12.5 before it came
+    h = one({1: "11", 2: "01", 3: "11", 4: "10"}, arcs={1: 10, 2: 12, 3: 20, 4: 12.5})
+    spans = np.array([[0.0, 40.0]])
+    assert sum_and_number(h, spans, np.array([0.0]), FAST)[:, 0] == pytest.approx([2.0, 1.0])
+
+
+def test_a_new_spine_within_the_exclusion_zone_is_not_counted():
+    h = one({1: "11", 2: "01", 3: "11"}, arcs={1: 10, 2: 10.2, 3: 20})
+    assert sum_and_number(h, np.array([[0.0, 40.0]]), np.array([0.0]), FAST)[1, 0] == 0
+
+
+def test_new_spines_beside_stable_ones_stand_out():
+    frames = []
+    for a in range(3):
+        for d in range(4):
+            k = 100 * (4 * a + d)
+            lives = {k + i: "111" for i in range(10)} | {k + 20: "011", k + 21: "001"}
+            arcs = {k + i: 6.0 * i for i in range(10)} | {k + 20: 12.6, k + 21: 36.6}
+            frames.append(tracks_of(lives, arcs, animal=f"m{a}", dendrite_id=d).frame)
+    row = statistics(frames).loc["new_to_stable_um"]
+    assert row["estimate"] == pytest.approx(0.6)
+    assert row["null_mean"] == pytest.approx(1.65, abs=0.2)
+    assert row["p_value"] < 0.02
+
+
+@pytest.mark.parametrize(
+    ("lives", "count"),
+    [
+        ({1: "011", 2: "001"}, 1),
+        ({1: "011", 2: "011"}, 0),  # born together
+        ({1: "010", 2: "001"}, 0),  # the first had gone
+        ({1: "111", 2: "001"}, 0),  # the other is not new
+    ],
+)
+def test_a_follower_comes_later_while_the_earlier_one_stands(lives, count):
+    h = one(lives | {3: "111"}, arcs={1: 10, 2: 13, 3: 40})
+    new = (h.is_new(None)).sum()
+    assert following(h, np.arange(new)[:, None], FAST)[0] == count
+
+
+@pytest.mark.parametrize(("at", "count"), [(10.3, 0), (14.9, 1), (15.1, 0)])
+def test_a_follower_is_near_and_can_be_told_apart(at, count):
+    h = one({1: "011", 2: "001"}, arcs={1: 10, 2: at})
+    assert following(h, np.arange(2)[:, None], FAST)[0] == count
+
+
+def followed(late_at):
+    """Twelve dendrites with new spines at 11, 13, 51 and 71 um; two are born later than the rest."""
+    frames = []
+    for a in range(3):
+        for d in range(4):
+            k = 100 * (4 * a + d)
+            lives = {k + i: "1111" for i in range(10)}
+            arcs = {k + i: 8.0 * i for i in range(10)}
+            for i, at in enumerate((11.0, 13.0, 51.0, 71.0)):
+                lives[k + 20 + i] = "0011" if at in late_at else "0111"
+                arcs[k + 20 + i] = at
+            frames.append(tracks_of(lives, arcs, animal=f"m{a}", dendrite_id=d).frame)
+    return statistics(frames).loc["following_share"]
+
+
+def test_followers_stand_out_from_births_dealt_out():
+    row = followed(late_at=(13.0, 71.0))
+    assert row["estimate"] == 0.25
+    assert row["null_mean"] == pytest.approx(0.25 * 2 / 3, abs=0.01)  # one of both late: 4 of 6
+    assert row["p_value"] < 0.05
+
+
+def test_neighbours_born_together_followed_nobody():
+    assert followed(late_at=(51.0, 71.0))["estimate"] == 0
+
+
+def test_births_of_one_session_alone_show_no_order():
+    rows = statistics([tracks_of({1: "11", 2: "01", 3: "01"}).frame])
+    assert np.isnan(rows.loc["following_share", "estimate"])
+    assert "different sessions" in rows.loc["following_share", "test"]
+
+
+def test_what_came_and_went_before_the_window_is_counted_near_by():
+    # gained at 10 in the first interval, lost at 13 in the second, gained at 30 in the window
+    lives = {1: "01111", 2: "11000", 3: "11111", 4: "00011"}
+    h = one(lives, arcs={1: 10, 2: 13, 3: 12, 4: 30})
+    counts = dict(zip(h.track_ids.tolist(), events_nearby(h, LATE).tolist(), strict=True))
+    assert counts == {1: 1, 2: 1, 3: 2, 4: 0}
+
+
+def test_clusters_where_spines_had_come_and_gone_stand_out():
+    frames = []
+    for a in range(3):
+        for d in range(3):
+            k = 100 * (3 * a + d)
+            lives = {k + i: "11111" for i in range(12)}
+            arcs = {k + i: 5.0 * i for i in range(12)}
+            lives |= {k + 20: "11000", k + 21: "01000", k + 22: "00011", k + 23: "00011"}
+            arcs |= {k + 20: 21.0, k + 21: 22.0, k + 22: 22.5, k + 23: 24.0}
+            frames.append(tracks_of(lives, arcs, animal=f"m{a}", dendrite_id=d).frame)
+    row = statistics(frames, LATE).loc["turnover_before_clusters"]
+    assert row["estimate"] == 3.0
+    assert row["null_mean"] < 1.5
+    assert row["p_value"] == pytest.approx(1 / 301)
+
+
+def test_a_window_of_all_sessions_leaves_nothing_before_it():
+    row = statistics([tracks_of({1: "11", 2: "01", 3: "01"}).frame]).loc["turnover_before_clusters"]
+    assert np.isnan(row["estimate"])
+    assert "analyze.window" in row["test"]
