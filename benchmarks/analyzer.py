@@ -46,6 +46,7 @@ from spinenet.types import Tracks
 PLAIN = CohortConfig()
 PLANTED = replace(PLAIN, clustered_share=0.35, protection=2.0, miss_rate=0.05, link_error=0.02)
 FLAWLESS = replace(PLANTED, miss_rate=0.0, link_error=0.0)
+COHORTS = {"with mistakes": PLANTED, "without": FLAWLESS}
 COVERED = ("formation", "elimination", "turnover_ratio", "clustered_fraction_contiguous")
 
 
@@ -92,8 +93,9 @@ def planted_cohort(seed: int, cohort: CohortConfig) -> dict[str, list[float]]:
     return {name: rows.loc[name, columns].tolist() for name in COVERED}
 
 
-def truth() -> dict[str, float]:
-    many = replace(PLANTED, animals=400)
+def truth(cohort: CohortConfig) -> dict[str, float]:
+    """Of 400 animals; wrong links hide losses and births, which are in the truth alone."""
+    many = replace(cohort, animals=400)
     tracks = simulate_cohort(many, "a", np.random.default_rng(99)).true
     rows = analyze(tracks, AnalyzeConfig(n_shuffles=2, n_draws=0)).statistics.set_index("name")
     return {name: float(rows.loc[name, "estimate"]) for name in COVERED}
@@ -265,7 +267,7 @@ def main() -> None:
         nulls = list(pool.map(null_cohort, range(args.null), chunksize=5))
         planted = {
             how: list(pool.map(partial(planted_cohort, cohort=of), range(args.planted)))
-            for how, of in {"with mistakes": PLANTED, "without": FLAWLESS}.items()
+            for how, of in COHORTS.items()
         }
     null = pd.DataFrame([p for p, _ in nulls])
     doubted = float(np.mean([reasons for _, reasons in nulls]))
@@ -274,8 +276,7 @@ def main() -> None:
     for name, share in false.items():
         print(f"| {name} | {null[name].count()} | {100 * share:.1f} % |")
     print(f"\nThe verdict doubts {100 * doubted:.1f} % of these cohorts; nothing was missed there.")
-    true = truth()
-    covered = {how: coverage(of, true) for how, of in planted.items()}
+    covered = {how: coverage(of, truth(COHORTS[how])) for how, of in planted.items()}
     power = promised_power(args.planted)
     print(f"\npower with {power['animals']} animals a group: promised {power['promised']:.3f}, ")
     print(f"found in {power['found']:.3f} of {args.planted} studies")

@@ -185,6 +185,9 @@ def solve(edges: dict[Pair, float], n: int) -> IntArray:
     i, j = np.array(list(edges), np.int64).T
     gain = np.array(list(edges.values()))
     _, group = connected_components(coo_matrix((gain, (i, j)), (n, n)), directed=False)
+    alone = np.bincount(group[i])[group[i]] == 1
+    successor[i[alone]] = j[alone]
+    i, j, gain = i[~alone], j[~alone], gain[~alone]
     order = np.argsort(group[i], kind="stable")
     for pairs in np.split(order, np.flatnonzero(np.diff(group[i][order])) + 1):
         rows, row = np.unique(i[pairs], return_inverse=True)
