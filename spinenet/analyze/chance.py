@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -217,6 +217,21 @@ def uniform_row(
         f"spine{ground.told}"
     )
     return beside_chance(name, group, mean, within_d.judged, null, how, n_spines=within_d.n_new)
+
+
+def lost_row(group: str, ground: Ground, config: AnalyzeConfig, seed: list[int]) -> Row:
+    """`lost_clustered_fraction`: the contiguous clusters of lost spines, as those of new ones are
+    found, time run backward. Nobody expects lost spines together: where they are, a stretch was
+    missed, and new ones together are as likely to be a mistake."""
+    name = "lost_clustered_fraction"
+    backward = [h.backward() for h in ground.histories]
+    everything = replace(config, window=None)
+    found = chances(backward, sorted({h.animal for h in backward}), everything, seed)["contiguous"]
+    if not found.scored.any():
+        return row(name, group, np.nan, test=f"no spine was lost{ground.told}")
+    mean = mean_of_animals(found.share[found.scored], 0.0, 1.0)
+    how = f"lives dealt out to their places, as of new spines; all sessions{ground.told}"
+    return beside_chance(name, group, mean, found.judged, found.null, how, n_spines=found.n_new)
 
 
 def segment_row(group: str, ground: Ground, config: AnalyzeConfig, rng: np.random.Generator) -> Row:

@@ -82,6 +82,21 @@ class Histories:
             between=self.between[:, : t + 1],
         )
 
+    def backward(self) -> Histories:
+        """The same with time run backward: what was lost for good is new."""
+        seen = self.seen[:, ::-1]
+        return replace(
+            self,
+            sessions=self.sessions[::-1],
+            days=self.days[-1] - self.days[::-1],
+            told=self.told[:, ::-1],
+            seen=seen,
+            birth=births(seen),
+            p_present=self.p_present[:, ::-1],
+            p_link=np.full(seen.shape, np.nan),
+            between=self.between[:, ::-1],
+        )
+
     def only(self, keep: BoolArray) -> Histories:
         """Some of the spines (S,), as if there were no others."""
         return replace(

@@ -12,7 +12,13 @@ import pandas as pd
 from spinenet.analyze.animals import PAIRS, UNBOUNDED, pooled, ratios_of_animals, totals
 from spinenet.analyze.attraction import attraction_row
 from spinenet.analyze.branches import Branching, branch_orders, branching
-from spinenet.analyze.chance import chance_rows, chances_by_window, segment_row, uniform_row
+from spinenet.analyze.chance import (
+    chance_rows,
+    chances_by_window,
+    lost_row,
+    segment_row,
+    uniform_row,
+)
 from spinenet.analyze.checks import scored
 from spinenet.analyze.cluster_counts import count_rows
 from spinenet.analyze.clusters import cluster_table
@@ -132,6 +138,7 @@ def analyze(
             )
         )
         found.append(segment_row(group, ground, config, streams[1]))
+        found.append(lost_row(group, ground, config, [seed, number, 15]))
         found += curve_rows(group, ground, branches, config, streams[6])
         found.append(replacement_row(group, ground, config, streams[7]))
         for k, of in enumerate((attraction_row, following_row, hotspot_row)):

@@ -151,3 +151,28 @@ def test_a_window_of_all_sessions_leaves_nothing_before_it():
     row = statistics([tracks_of({1: "11", 2: "01", 3: "01"}).frame]).loc["turnover_before_clusters"]
     assert np.isnan(row["estimate"])
     assert "analyze.window" in row["test"]
+
+
+def test_backward_a_lost_spine_is_new_and_twice_backward_nothing_has_changed():
+    h = one({1: "1100", 2: "0111", 3: "1111", 4: "1?10"}, days=(0.0, 1.0, 4.0, 9.0))
+    back = h.backward()
+    names = {int(k): int(b) for k, b in zip(back.track_ids, back.birth, strict=True)}
+    assert {k: b for k, b in names.items() if b >= 0} == {1: 2, 4: 1}
+    assert back.days.tolist() == [0.0, 5.0, 8.0, 9.0]
+    again = back.backward()
+    assert again.birth.tolist() == h.birth.tolist()
+    assert again.days.tolist() == h.days.tolist()
+
+
+def test_neighbours_lost_together_stand_out_as_no_control_should():
+    frames = []
+    for a in range(3):
+        for d in range(4):
+            k = 100 * (4 * a + d)
+            lives = {k + i: "111" for i in range(14)} | {k + 20: "110", k + 21: "110"}
+            arcs = {k + i: 4.0 * i for i in range(14)} | {k + 20: 21.0, k + 21: 23.0}
+            frames.append(tracks_of(lives, arcs, animal=f"m{a}", dendrite_id=d).frame)
+    row = statistics(frames).loc["lost_clustered_fraction"]
+    assert row["estimate"] == 1.0
+    assert row["null_mean"] < 0.2
+    assert row["p_value"] == pytest.approx(1 / 301)
