@@ -14,7 +14,8 @@ from spinenet.config import MatchConfig
 from spinenet.match.region import shared_tokens, warp_region
 from spinenet.match.tokens import Tokens
 from spinenet.match.view import frames_of
-from spinenet.types import FloatArray, IntArray
+from spinenet.segment.label import PEAK_GAP_UM
+from spinenet.types import BoolArray, FloatArray, IntArray
 
 SIZES = ("length_um", "head_width_um", "head_volume_um3", "strength")
 CONTESTED_UM = 1.5
@@ -73,7 +74,8 @@ def case_of(region: PlantedRegion) -> Case:
 @dataclass(frozen=True)
 class Score:
     """Counts of one dendrite. Links are between adjacent sessions; contested ones have another
-    candidate within 1.5 um."""
+    candidate within 1.5 um; those told apart join spines with no other of their session so near
+    that the shipped detector would see one (`PEAK_GAP_UM`)."""
 
     right: int
     wrong: int
@@ -81,6 +83,9 @@ class Score:
     contested_right: int
     contested_wrong: int
     contested_missed: int
+    apart_right: int
+    apart_wrong: int
+    apart_missed: int
     whole_tracks: int
     complete: int
     switches: int
@@ -97,6 +102,7 @@ def score(case: Case, tracks: list[IntArray]) -> Score:
     for t, u in pairwise(range(len(tracks))):
         a, b = case.truth[t], case.truth[u]
         contested = _contested(case, t, u)
+        crowded_a, crowded_b = _crowded(case, t), _crowded(case, u)
         for i, who in enumerate(a):
             linked = np.flatnonzero(tracks[u] == tracks[t][i])
             partner = np.flatnonzero(b == who) if who != INVENTED else np.zeros(0, int)
@@ -107,6 +113,8 @@ def score(case: Case, tracks: list[IntArray]) -> Score:
             for name, value in (("right", right), ("wrong", wrong), ("missed", missed)):
                 count[name] += value
                 count[f"contested_{name}"] += value and contested[i]
+                crowded = crowded_a[i] or crowded_b[[*linked[:1], *partner]].any()
+                count[f"apart_{name}"] += value and not crowded
             count["switches"] += wrong
             if who != INVENTED:
                 count["spines"] += 1
@@ -133,6 +141,14 @@ def _contested(case: Case, t: int, u: int) -> FloatArray:
     return (far < CONTESTED_UM).sum(axis=1) > 1
 
 
+def _crowded(case: Case, t: int) -> BoolArray:
+    """(K,) has a spine another one of its session that a detector would not tell from it?"""
+    here = case.tokens[t].places.points_um
+    near = np.linalg.norm((here[:, None] - here) / PEAK_GAP_UM, axis=-1) <= 1
+    out: BoolArray = near.sum(axis=1) > 1
+    return out
+
+
 def ratio(part: float, whole: float) -> float:
     return part / whole if whole else float("nan")
 
@@ -153,6 +169,7 @@ def figures(scores: list[Score]) -> dict[str, float]:
     return {
         "F1": f1(scores),
         "contested": f1(scores, "contested_"),
+        "told apart": f1(scores, "apart_"),
         "complete": ratio(total("complete"), total("whole_tracks")),
         # detections are given: what counts against a tracker are links that join two spines
         "MOTA of links": 1 - ratio(total("switches") + total("missed"), links),
