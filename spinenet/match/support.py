@@ -3,7 +3,8 @@
 A chain of links looks at two sightings at a time. But where a spine lies is known better from
 several: of n sightings with independent scatter the mean is known to 1/n of it, so that a further
 one differs from it by (n + 1) / 2n of what it differs from one alone (in squares), and their mean
-log odds count 2n / (n + 1) times as much.
+log odds count 2n / (n + 1) times as much. Odds against do not: one sighting marked beside its place
+is far from all the others for one and the same reason.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from spinenet.match.assign import Pair, solve
 from spinenet.match.score import Candidates
 from spinenet.types import FloatArray, IntArray
 
-LEAST_LOG_ODDS = -4.0
+LEAST_LOG_ODDS = -2.0
 """Of a sighting far away: a track is not given up for one that was found beside its place."""
 SWEEPS = 8
 
@@ -45,7 +46,8 @@ class AgainstTracks:
 
     @property
     def weight(self) -> FloatArray:
-        out: FloatArray = 2 * self.sightings / (self.sightings + 1)
+        n = self.sightings
+        out: FloatArray = np.where(self.mean > 0, 2 * n / (n + 1), 1.0)
         return out
 
 
