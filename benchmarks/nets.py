@@ -1,11 +1,11 @@
 """Nets of four widths, trained equally long on the same simulated patches: size, accuracy, speed.
 
-    python benchmarks/nets.py [--minutes 20] [--out FOLDER]
+    python benchmarks/nets.py [--minutes 20] [--widths 8 12 16 24] [--out FOLDER]
 
 Each starts from nothing (configs/segment.yaml with patches for two cores, seed 0), with as many
 steps as fit into the minutes of processor time, its patches' simulation counted, as measured on its
 first steps; other work on the machine does not count. Scores are on simulated validation stacks,
-thresholds fitted on them alike.
+thresholds fitted on them alike. Widths that are not run keep their rows: run all on one machine.
 """
 
 from __future__ import annotations
@@ -73,11 +73,14 @@ def speed(weights: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--widths", nargs="+", choices=WIDTHS, default=list(WIDTHS))
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "nets")
     args = parser.parse_args()
     keep_freed_memory()
-    rows = {}
-    for name, channels in WIDTHS.items():
+    path = ROOT / "benchmarks" / "nets.json"
+    rows = json.loads(path.read_text()) if path.exists() else {}
+    for name in args.widths:
+        channels = WIDTHS[name]
         folder = args.out / name
         few, _ = train(channels, PROBE_STEPS, folder / "probe_short")
         more, _ = train(channels, 2 * PROBE_STEPS, folder / "probe_long")
@@ -92,12 +95,12 @@ def main() -> None:
             **scores,
         }
         print(json.dumps({name: rows[name]}), flush=True)
+        path.write_text(json.dumps(rows, indent=1) + "\n")
     names = list(next(iter(rows.values())))
     print("| channels of the first level | " + " | ".join(names) + " |")
     print("|---|" + "---|" * len(names))
     for name, row in rows.items():
         print(f"| {name} | " + " | ".join(f"{row[n]:.3g}" for n in names) + " |")
-    (ROOT / "benchmarks" / "nets.json").write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":
