@@ -57,6 +57,7 @@ def path_cover(
         edges.pop(pair, None)
     session_of = np.repeat(np.arange(len(sizes)), sizes)
     groups = _groups(same, session_of)
+    parted = np.array([*different], np.int64).reshape(-1, 2)
     banned: set[int] = set()
     while True:
         bound, between = _bound(groups, edges, session_of, different, banned)
@@ -67,11 +68,12 @@ def path_cover(
             for i, j in bound.items():
                 successor[i] = j
             track = _numbered(successor)
-            joined = next(((i, j) for i, j in different if track[i] == track[j]), None)
-            if joined is None:
+            joined = np.flatnonzero(track[parted[:, 0]] == track[parted[:, 1]])
+            if not len(joined):
                 return track
-            path = [joined[0]]
-            while path[-1] != joined[1]:
+            start, end = parted[joined[0]].tolist()
+            path = [start]
+            while path[-1] != end:
                 path.append(int(successor[path[-1]]))
             loose = [k for k in path if k in between]
             hops = [pair for pair in pairwise(path) if pair in free]

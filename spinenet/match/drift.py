@@ -1,8 +1,8 @@
 """How far a dendrite's spines have drifted along it since another session, at every place of it.
 
-A dendrite stretches unevenly, so that no single shift lays its spines over themselves. Of all
-smooth drifts the likeliest is found at once, by forward and backward recursion over the dendrite (a
-hidden Markov chain, Rabiner 1989): one that starts from a guess can settle a spine spacing aside.
+A dendrite stretches unevenly, so that no single shift lays its spines over themselves. All smooth
+drifts are weighed at once, by forward and backward recursion over the dendrite (a hidden Markov
+chain, Rabiner 1989): a search that starts from a guess can settle a spine spacing aside.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ STRAY_UM = 0.1
 """Standard deviation of the drift's change over one um; it adds up as a random walk does."""
 SPACING_UM = 0.7
 """Farther than this from the likeliest drift, spines would meet their neighbours."""
-SLIP_SHARE = 0.02
-"""So likely a drift that far away is no longer ruled out."""
+SLIP_SHARE = 0.01
+"""Another drift that far away that is so likely, beside the likeliest, is not ruled out."""
 
 
 def drift(moving: FloatArray, known: FloatArray, length_um: float) -> ArcWarp:
@@ -40,9 +40,18 @@ def drift(moving: FloatArray, known: FloatArray, length_um: float) -> ArcWarp:
     np.add.at(told, at, agreement(moving, known))
     share = _chain(told, float(knots[1] - knots[0]))
     shift = share @ SHIFTS_UM
-    aside = np.abs(SHIFTS_UM - SHIFTS_UM[share.argmax(axis=1)][:, None]) > SPACING_UM
-    slips = float((share * aside).sum(axis=1)[at].mean())
-    return ArcWarp(knots, shift, slip_ambiguous=slips > SLIP_SHARE)
+    return ArcWarp(knots, shift, slip_ambiguous=float(_other(share)[at].mean()) > SLIP_SHARE)
+
+
+def _other(share: FloatArray) -> FloatArray:
+    """(K,) at each knot how likely the best other peak is that lies `SPACING_UM` or more from the
+    highest one, beside that; the slopes of the highest one are none."""
+    highest = share.argmax(axis=1)
+    far = np.abs(SHIFTS_UM - SHIFTS_UM[highest][:, None]) > SPACING_UM
+    beside = np.pad(share, ((0, 0), (1, 1)))
+    peak = (share > beside[:, :-2]) & (share >= beside[:, 2:])
+    out: FloatArray = (share * (far & peak)).max(axis=1) / share.max(axis=1)
+    return out
 
 
 def agreement(moving: FloatArray, known: FloatArray) -> FloatArray:

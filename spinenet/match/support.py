@@ -36,13 +36,14 @@ class Evidence:
 
 @dataclass(frozen=True)
 class AgainstTracks:
-    """Spines `one` (P,) against the sightings of `track` (P,) in other sessions: their number, and
-    the mean of the log odds with each."""
+    """Spines `one` (P,) against the sightings of `track` (P,) in other sessions: their number, the
+    mean of the log odds with each, and the best of them."""
 
     one: IntArray
     track: IntArray
     sightings: IntArray
     mean: FloatArray
+    best: FloatArray
 
     @property
     def weight(self) -> FloatArray:
@@ -58,7 +59,7 @@ def evidence(sizes: list[int], candidates: dict[Pair, Candidates]) -> Evidence:
     i = np.concatenate([none, *(c.i + first[t] for (t, _), c in candidates.items())])
     j = np.concatenate([none, *(c.j + first[u] for (_, u), c in candidates.items())])
     odds = np.concatenate([np.zeros(0), *(c.odds for c in candidates.values())])
-    log_odds = np.maximum(np.log(np.maximum(odds, 1e-12)), LEAST_LOG_ODDS)
+    log_odds = np.log(np.maximum(odds, 1e-12))
     session = np.repeat(np.arange(len(sizes)), sizes)
     return Evidence(session, np.r_[i, j], np.r_[j, i], np.r_[log_odds, log_odds])
 
@@ -69,13 +70,15 @@ def against_tracks(told: Evidence, track: IntArray) -> AgainstTracks:
     n_tracks, n_sessions = int(track.max(initial=-1)) + 1, int(told.session.max(initial=-1)) + 1
     key, at = np.unique(told.one * n_tracks + track[told.other], return_inverse=True)
     one, of = key // max(n_tracks, 1), key % max(n_tracks, 1)
-    total = np.bincount(at, told.log_odds, len(key))
+    total = np.bincount(at, np.maximum(told.log_odds, LEAST_LOG_ODDS), len(key))
+    best = np.full(len(key), -np.inf)
+    np.maximum.at(best, at, told.log_odds)
     found = np.bincount(at, minlength=len(key))
     there = np.zeros((n_tracks, n_sessions), bool)
     there[track, told.session] = True
     sightings = there.sum(axis=1)[of] - there[of, told.session[one]]
     mean = (total + LEAST_LOG_ODDS * (sightings - found)) / sightings
-    return AgainstTracks(one, of, sightings, mean)
+    return AgainstTracks(one, of, sightings, mean, best)
 
 
 def settle(
@@ -86,21 +89,20 @@ def settle(
     different: Collection[Pair] = (),
 ) -> IntArray:
     """(N,) tracks after the spines of each session in turn were assigned anew, exactly, to the
-    tracks of all others, until nothing changes.
+    tracks of all others, until nothing changes or after `SWEEPS` rounds.
 
     Parameters
     ----------
     track: (N,) that the spines are in
-    min_p: what is less sure than this joins nothing
+    min_p: what is less sure than this, as a whole or by its best sighting, joins nothing
     same, different: pairs of spines that stay where they are, and that are never joined
     """
     track = np.unique(track, return_inverse=True)[1]
     still = np.zeros(len(track), bool)
     still[[k for pair in same for k in pair]] = True
-    apart: dict[int, list[int]] = {}
-    for i, j in different:
-        apart.setdefault(i, []).append(j)
-        apart.setdefault(j, []).append(i)
+    apart = np.array([*different], np.int64).reshape(-1, 2)
+    apart = apart[told.session[apart[:, 0]] != told.session[apart[:, 1]]]
+    apart = np.concatenate([apart, apart[:, ::-1]])
     need = np.log((1 - min_p) / min_p)
     for _ in range(SWEEPS):
         before = track
@@ -113,7 +115,10 @@ def settle(
             on = against_tracks(part, track)
             gain = on.weight * on.mean + need
             taken = np.isin(on.track, track[here & still])
-            may = (gain > 0) & ~still[on.one] & ~taken
+            never = np.isin(
+                on.one * len(track) + on.track, apart[:, 0] * len(track) + track[apart[:, 1]]
+            )
+            may = (np.minimum(gain, on.best + need) > 0) & ~still[on.one] & ~taken & ~never
             edges = dict(
                 zip(
                     zip(on.one[may].tolist(), (on.track[may] + len(track)).tolist(), strict=True),
@@ -121,9 +126,6 @@ def settle(
                     strict=True,
                 )
             )
-            for i in apart:
-                for j in apart[i]:
-                    edges.pop((i, int(track[j]) + len(track)), None)
             track = _joined(track, here & ~still, solve(edges, 2 * len(track))[: len(track)])
         if _alike(before, track):
             break
@@ -151,7 +153,8 @@ def supported(
     """The same candidates, with the odds that both spines have with the other's whole track.
 
     What the sightings of one track say is not independent of each other, so here it weighs by the
-    root only: on simulated dendrites probabilities then are as often right as they say.
+    root only: on simulated dendrites probabilities then are as often right as they say. Two spines
+    of different tracks that are far apart stay as unlikely as they are alone.
     """
     sizes = [len(of) for of in track_of]
     first, track = np.r_[0, np.cumsum(sizes)], np.concatenate([*track_of, np.zeros(0, np.int64)])
@@ -166,5 +169,7 @@ def supported(
             worth[np.searchsorted(key, i * n_tracks + track[j])]
             + worth[np.searchsorted(key, j * n_tracks + track[i])]
         )
-        out[t, u] = replace(c, odds=np.where(c.odds > 0, np.exp(both / 2), 0.0))
+        odds = np.exp(both / 2)
+        far = (track[i] != track[j]) & (c.odds < np.exp(LEAST_LOG_ODDS))
+        out[t, u] = replace(c, odds=np.where(far, np.minimum(c.odds, odds), odds))
     return out

@@ -127,6 +127,6 @@ def _one_frame(sightings: list[Sighting]) -> Family:
         left = np.median(np.abs(placed[at] - other), axis=0)
         if left[0] <= LARGEST_MISFIT_UM:
             about = s.about.copy()
-            about[:, 0] = placed[:, 1] / BESIDE_UM
+            about[:, :2] = placed[:, 1:] / BESIDE_UM
             family.append(replace(s, frame_um=placed, about=about))
     return family

@@ -94,3 +94,27 @@ def test_no_track_holds_two_spines_of_a_session(sessions, seed):
     found = settled(sessions, start=start)
     session = np.repeat(np.arange(len(sessions)), [len(s) for s in sessions])
     assert len(set(zip(found, session.tolist(), strict=True))) == len(session)
+
+
+def test_a_lost_and_a_new_spine_far_apart_stay_unlikely():
+    far = {(0, 1): Candidates(np.array([0]), np.array([0]), np.array([1e-5]), (1, 1))}
+    whole = supported(far, [np.array([0]), np.array([1])])
+    assert whole[0, 1].odds == pytest.approx([1e-5])
+
+
+def test_nothing_joins_what_the_gate_forbids():
+    start = np.array([0, 1])
+    far = evidence([1, 1], compared([[0.0], [2.9]]))
+    assert len(set(settle(far, start, 0.1).tolist())) == 2
+
+
+def test_a_chosen_link_is_as_sure_as_its_tracks_though_its_own_sightings_are_far_apart():
+    sessions = [[5.0], [5.0], [5.0], [4.0], [6.2]]
+    alone = compared(sessions)
+    assert alone[3, 4].odds[0] == 0
+    assert supported(alone, [np.array([0])] * 5)[3, 4].probability[0] > 0.2
+
+
+def test_two_spines_of_one_session_told_apart_may_still_swap():
+    crossed = settled([[0.0, 1.4]] * 3, start=[0, 1, 1, 0, 0, 1], different=[(2, 3)])
+    assert crossed == [0, 1] * 3

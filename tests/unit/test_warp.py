@@ -136,3 +136,10 @@ def test_the_map_follows_a_session_sideways_and_keeps_its_arc_length():
     (placed,) = place_map(region, own, np.eye(3, 4)).segments
     assert placed.points_um[20] == pytest.approx([5.5, 6, 10], abs=0.05)
     assert np.array_equal(placed.arc_length_um, region.segments[0].arc_length_um)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_few_spines_alone_are_no_slip(n):
+    spines = scattered_heads(n=16)[:n]
+    rng = np.random.default_rng(5)
+    assert not drift(spines + rng.normal(0, 0.2, spines.shape), spines, 40.0).slip_ambiguous
