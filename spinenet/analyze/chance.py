@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from spinenet.analyze.clusters import RULES
 from spinenet.analyze.ground import Ground
@@ -18,7 +19,8 @@ from spinenet.analyze.nulls import (
     uniform_counts,
 )
 from spinenet.analyze.rows import Row, beside_chance, mean_row, p_value, row
-from spinenet.analyze.states import SEEN, Histories
+from spinenet.analyze.states import NEVER, SEEN, Histories
+from spinenet.analyze.turnover import common, tellable
 from spinenet.config import AnalyzeConfig
 from spinenet.types import FloatArray
 
@@ -187,10 +189,12 @@ def uniform_row(
     ground: Ground,
     within_d: Chance,
     of_animals: FloatArray,
+    coverage: pd.DataFrame | None,
     config: AnalyzeConfig,
     seed: list[int],
 ) -> Row:
-    """New spines within d of another against places dealt out along the dendrite.
+    """New spines within d of another against places dealt out along the dendrite, where one would
+    be known to be new.
 
     Parameters
     ----------
@@ -209,6 +213,8 @@ def uniform_row(
         a = animals.index(h.animal)
         n_new[a] += (h.is_new(config.window) & candidates(h, "within_d", config)).sum()
         rng = np.random.default_rng(stream)
+        if coverage is not None:
+            spans = common(spans, tellable(h, coverage, h.window(config.window)))
         shuffled[a] += uniform_counts(h, spans, config, rng)
     scored = within_d.scored
     null = (shuffled[scored] / n_new[scored, None]).mean(axis=0)
@@ -220,11 +226,12 @@ def uniform_row(
 
 
 def lost_row(group: str, ground: Ground, config: AnalyzeConfig, seed: list[int]) -> Row:
-    """`lost_clustered_fraction`: the contiguous clusters of lost spines, as those of new ones are
-    found, time run backward. Nobody expects lost spines together: where they are, a stretch was
-    missed, and new ones together are as likely to be a mistake."""
+    """`lost_clustered_fraction`: the contiguous clusters of lost spines that were there from the
+    start, as those of new ones are found, time run backward. Nobody expects old spines to be lost
+    together: where they are, a stretch may have been missed, and new ones together are as likely to
+    be a mistake."""
     name = "lost_clustered_fraction"
-    backward = [h.backward() for h in ground.histories]
+    backward = [h.only(h.birth == NEVER).backward() for h in ground.histories]
     everything = replace(config, window=None)
     found = chances(backward, sorted({h.animal for h in backward}), everything, seed)["contiguous"]
     if not found.scored.any():

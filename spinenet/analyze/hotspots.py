@@ -26,7 +26,7 @@ def hotspot_row(group: str, ground: Ground, config: AnalyzeConfig, rng: np.rando
     name = "turnover_before_clusters"
     hs = [h for h in ground.histories if _before(h, config)]
     if not hs:
-        why = "nothing was seen to come or go before the window; give a later one (analyze.window)"
+        why = "no interval lies before those of the window; give a later one (analyze.window)"
         return row(name, group, np.nan, test=why)
     animals, means, nulls, n_clusters = sorted({h.animal for h in hs}), [], [], 0
     for animal in animals:
@@ -51,19 +51,20 @@ def hotspot_row(group: str, ground: Ground, config: AnalyzeConfig, rng: np.rando
 
 
 def events_nearby(h: Histories, config: AnalyzeConfig) -> IntArray:
-    """(S,) births and losses of other spines within `d_um` of each, before the window."""
+    """(S,) births and losses of other spines within `d_um` of each, before the window. Nearer than
+    the resolution it may be the same spine under another name; filopodia always come and go."""
     first = min(h.window(config.window), default=0)
     lost = losses(h)
     changes = ((h.birth != NEVER) & (h.birth < first)).astype(int)
     changes += (lost != NEVER) & (lost < first)
-    near = np.abs(h.arc_um[:, None] - h.arc_um) <= config.d_um
-    np.fill_diagonal(near, False)
-    out: IntArray = near @ changes
+    changes[h.filopodium] = 0
+    gap = np.abs(h.arc_um[:, None] - h.arc_um)
+    out: IntArray = ((gap <= config.d_um) & (gap >= config.resolution_um)) @ changes
     return out
 
 
 def _before(h: Histories, config: AnalyzeConfig) -> bool:
-    """Whether an interval lies before the window's first one."""
+    """Whether an interval lies before the first one that ends in the window."""
     return min(h.window(config.window), default=0) > 1
 
 

@@ -133,6 +133,7 @@ def analyze(
                 ground,
                 by_rule["within_d"],
                 values[group]["clustered_fraction_within_d"],
+                known.coverage,
                 config,
                 [seed, number, 11],
             )
@@ -141,8 +142,10 @@ def analyze(
         found.append(lost_row(group, ground, config, [seed, number, 15]))
         found += curve_rows(group, ground, branches, config, streams[6])
         found.append(replacement_row(group, ground, config, streams[7]))
-        for k, of in enumerate((attraction_row, following_row, hotspot_row)):
-            found.append(of(group, ground, config, np.random.default_rng([seed, number, 12 + k])))
+        more = [np.random.default_rng([seed, number, 12 + k]) for k in range(3)]
+        found.append(attraction_row(group, ground, known.coverage, config, more[0]))
+        found.append(following_row(group, ground, config, more[1]))
+        found.append(hotspot_row(group, ground, config, more[2]))
         found += kinetics_rows(group, cohort)
         hazard, hazards[group] = hazard_row(group, cohort, config, streams[2])
         found.append(hazard)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from types import MappingProxyType
 
 import numpy as np
@@ -126,10 +127,7 @@ def lengths(h: Histories, coverage: pd.DataFrame | None) -> tuple[FloatArray, Fl
     if coverage is None:
         return np.full(n, np.nan), np.full(n, np.nan)
     spans = spans_of(h, coverage)
-    both = [
-        float(sum(max(0.0, min(a[1], b[1]) - max(a[0], b[0])) for a in first for b in then))
-        for first, then in zip(spans[:-1], spans[1:], strict=True)
-    ]
+    both = [_length(common(a, b)) for a, b in pairwise(spans)]
     return np.array(both), np.array([_length(then) for then in spans[1:]])
 
 
@@ -164,6 +162,20 @@ def _merged(spans: FloatArray) -> FloatArray:
         else:
             out.append([low, high])
     return np.array(out).reshape(-1, 2)
+
+
+def common(a: FloatArray, b: FloatArray) -> FloatArray:
+    """(N, 2) what lies in stretches of both, each in order."""
+    parts = [(max(x[0], y[0]), min(x[1], y[1])) for x in a for y in b]
+    return np.array([p for p in parts if p[0] < p[1]]).reshape(-1, 2)
+
+
+def tellable(h: Histories, coverage: pd.DataFrame, window: list[int]) -> FloatArray:
+    """(N, 2) stretches on which a spine first seen in a session of the window would be known to be
+    new: scorable then and in some session before."""
+    spans = spans_of(h, coverage)
+    parts = [common(spans[t], _merged(np.concatenate(spans[:t]))) for t in window]
+    return _merged(np.concatenate([np.zeros((0, 2)), *parts]))
 
 
 def _length(spans: FloatArray) -> float:

@@ -8,15 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinenet.analyze.attraction import slide, sum_and_number
+from spinenet.analyze.attraction import slide
 from spinenet.analyze.following import following
 from spinenet.analyze.hotspots import events_nearby
-from spinenet.analyze.summary import analyze
+from spinenet.analyze.summary import Evidence, analyze
 from spinenet.config import AnalyzeConfig
+from spinenet.tables import COVERAGE
 from spinenet.types import Tracks
 from tests.conftest import one, tracks_of
 
 FAST = AnalyzeConfig(n_shuffles=300, n_draws=0)
+SHORT = replace(FAST, min_spines_per_segment=1, min_seg_um=0.0, edge_um=0.0)
 LATE = replace(FAST, window=(5.0, 10.0))
 
 
@@ -44,16 +46,59 @@ def test_a_slide_keeps_places_apart_as_they_were_round_the_dendrite(arcs, by):
     assert np.minimum(gap, 50 - gap).max() < 1e-6
 
 
+def coverage_of(stretches):
+    """coverage.csv of `tracks_of`: by session the stretch that could be scored."""
+    who = {"animal": "m1", "group": "", "region": "r1", "dendrite_id": 0, "usable": True}
+    return COVERAGE.frame(
+        [
+            who | {"session": t, "day": 2.0 * t, "start_um": low, "end_um": high}
+            for t, (low, high) in stretches.items()
+        ]
+    )
+
+
+def nearest(lives, arcs, cover=None):
+    """The row of one dendrite, however short."""
+    tracks = tracks_of(lives, arcs)
+    return (
+        analyze(tracks, SHORT, Evidence(coverage=cover))
+        .statistics.set_index("name")
+        .loc["new_to_stable_um"]
+    )
+
+
 def test_distances_are_to_the_nearest_spine_stable_since_the_start():
     # new at 12; stable at 10 and 20; lost at 12.5 before it came
-    h = one({1: "11", 2: "01", 3: "11", 4: "10"}, arcs={1: 10, 2: 12, 3: 20, 4: 12.5})
-    spans = np.array([[0.0, 40.0]])
-    assert sum_and_number(h, spans, np.array([0.0]), FAST)[:, 0] == pytest.approx([2.0, 1.0])
+    row = nearest({1: "11", 2: "01", 3: "11", 4: "10"}, {1: 10, 2: 12, 3: 20, 4: 12.5})
+    assert row["estimate"] == pytest.approx(2.0)
 
 
-def test_a_new_spine_within_the_exclusion_zone_is_not_counted():
-    h = one({1: "11", 2: "01", 3: "11"}, arcs={1: 10, 2: 10.2, 3: 20})
-    assert sum_and_number(h, np.array([[0.0, 40.0]]), np.array([0.0]), FAST)[1, 0] == 0
+def test_a_new_spine_within_the_exclusion_zone_or_beyond_what_was_scored_is_not_counted():
+    lives = {1: "11", 2: "01", 3: "11", 4: "01", 5: "01"}
+    row = nearest(lives, {1: 10, 2: 10.2, 3: 20, 4: 12, 5: 30})
+    assert row["estimate"] == pytest.approx(2.0)
+    assert row["n_spines"] == 1
+
+
+def test_what_was_out_of_view_at_first_draws_no_new_spines_away():
+    """The first session saw 20 of 80 um: new spines are known there alone, as stable ones are."""
+    lives = dict.fromkeys(range(10), "11") | {20 + k: "01" for k in range(3)}
+    lives |= {40 + k: "o1" for k in range(10)}
+    arcs = {k: 2.0 * k + 1 for k in range(10)} | {20 + k: 6.0 * k + 4 for k in range(3)}
+    arcs |= {40 + k: 25.0 + 5 * k for k in range(10)}
+    cover = coverage_of({0: (0.0, 20.0), 1: (0.0, 80.0)})
+    row = nearest(lives, arcs, cover)
+    assert row["estimate"] == pytest.approx(1.0)
+    assert row["null_mean"] < 1.0
+
+
+def test_no_animal_is_dropped_for_few_new_spines():
+    frames = []
+    for a in range(3):
+        lives = {100 * a + k: "11" for k in range(24)} | {100 * a + 30: "01"}
+        arcs = {100 * a + k: 2.5 * k for k in range(24)} | {100 * a + 30: 11.2}
+        frames.append(tracks_of(lives, arcs, animal=f"m{a}").frame)
+    assert statistics(frames).loc["new_to_stable_um", "n_animals"] == 3
 
 
 def test_new_spines_beside_stable_ones_stand_out():
@@ -118,7 +163,7 @@ def test_neighbours_born_together_followed_nobody():
 
 
 def test_births_of_one_session_alone_show_no_order():
-    rows = statistics([tracks_of({1: "11", 2: "01", 3: "01"}).frame])
+    rows = statistics([tracks_of({1: "11", 2: "01", 3: "01"}).frame], SHORT)
     assert np.isnan(rows.loc["following_share", "estimate"])
     assert "different sessions" in rows.loc["following_share", "test"]
 
@@ -148,7 +193,8 @@ def test_clusters_where_spines_had_come_and_gone_stand_out():
 
 
 def test_a_window_of_all_sessions_leaves_nothing_before_it():
-    row = statistics([tracks_of({1: "11", 2: "01", 3: "01"}).frame]).loc["turnover_before_clusters"]
+    rows = statistics([tracks_of({1: "11", 2: "01", 3: "01"}).frame], SHORT)
+    row = rows.loc["turnover_before_clusters"]
     assert np.isnan(row["estimate"])
     assert "analyze.window" in row["test"]
 
@@ -176,3 +222,16 @@ def test_neighbours_lost_together_stand_out_as_no_control_should():
     assert row["estimate"] == 1.0
     assert row["null_mean"] < 0.2
     assert row["p_value"] == pytest.approx(1 / 301)
+
+
+def test_new_spines_that_clustered_and_went_again_are_no_lost_ones_of_the_control():
+    lives = dict.fromkeys(range(12), "111") | {20: "010", 21: "010", 22: "100"}
+    arcs = {k: 4.0 * k for k in range(12)} | {20: 13.0, 21: 14.0, 22: 30.0}
+    row = statistics([tracks_of(lives, arcs).frame]).loc["lost_clustered_fraction"]
+    assert row["n_spines"] == 1
+    assert row["estimate"] == 0
+
+
+def test_a_spine_lost_at_the_very_place_is_no_event_near_by():
+    h = one({1: "11000", 2: "00011", 3: "11111"}, arcs={1: 10.0, 2: 10.1, 3: 12.0})
+    assert events_nearby(h, LATE).tolist() == [0, 0, 1]
