@@ -35,41 +35,50 @@ def attraction_row(
     the exclusion zone of one left out."""
     name = "new_to_stable_um"
     animals = sorted({h.animal for h, _ in ground.stretches})
-    seen = np.zeros((2, len(animals)))
-    slid = np.zeros((2, len(animals), config.n_shuffles))
+    seen, n_new = np.zeros((2, len(animals)))
+    slid = np.zeros((len(animals), config.n_shuffles))
     for h, spans in ground.stretches:
         a = animals.index(h.animal)
         for new, stable, here in _patterns(h, spans, coverage, config):
-            seen[:, a] += _sum_and_number(new[None], stable, config)[:, 0]
-            for start in range(0, config.n_shuffles, BATCH):
-                n = min(BATCH, config.n_shuffles - start)
-                places = slide(new, here, rng.random(n))
-                slid[:, a, start : start + n] += _sum_and_number(places, stable, config)
-    scored = seen[1] > 0
+            null = _slides(new, stable, here, config, rng)
+            if len(null):
+                seen[a] += _nearest(new, stable).sum()
+                n_new[a] += len(new)
+                slid[a] += null
+    scored = n_new > 0
     if not scored.any():
         why = f"no new spine on a dendrite with a stable one{ground.told}"
         return row(name, group, np.nan, test=why)
-    mean = mean_of_animals(seen[0, scored] / seen[1, scored], 0.0, np.inf)
-    null = _means(slid[:, scored])
+    mean = mean_of_animals(seen[scored] / n_new[scored], 0.0, np.inf)
+    null = (slid[scored] / n_new[scored, None]).mean(axis=0)
     return mean_row(
         name,
         group,
         mean,
         null_mean=float(null.mean()),
         p_value=p_two_sided(mean.value, null),
-        n_spines=int(seen[1].sum()),
+        n_spines=int(n_new.sum()),
         test=f"{mean.test}; new spines of a dendrite and session slid along it together, exclusion "
         f"zone {config.exclusion_um:g} um{ground.told}",
     )
 
 
-def _means(slid: FloatArray) -> FloatArray:
-    """(B,) means over animals of sums and numbers (2, A, B), where a slide leaves any spine."""
-    total, number = slid
-    told = (number > 0).sum(axis=0)
-    ratio = np.divide(total, number, out=np.zeros_like(total), where=number > 0)
-    out: FloatArray = ratio.sum(axis=0)[told > 0] / told[told > 0]
-    return out
+def _slides(
+    new: FloatArray,
+    stable: FloatArray,
+    spans_um: FloatArray,
+    config: AnalyzeConfig,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """(B,) sums of the distances to the nearest stable spine after slides that bring no spine into
+    the exclusion zone of one; none where there is no such slide."""
+    sums: list[FloatArray] = []
+    while sum(map(len, sums)) < config.n_shuffles:
+        far = _nearest(slide(new, spans_um, rng.random(BATCH)), stable)
+        sums.append(far[(far >= config.exclusion_um).all(axis=1)].sum(axis=1))
+        if not len(sums[-1]):
+            return np.zeros(0)
+    return np.concatenate(sums)[: config.n_shuffles]
 
 
 def _patterns(
@@ -86,20 +95,20 @@ def _patterns(
             old = h.arc_um[h.birth == NEVER]
             here = np.array([[old.min(), old.max()]]) if len(old) else np.zeros((0, 2))
         inside = ((h.arc_um[:, None] >= here[:, 0]) & (h.arc_um[:, None] <= here[:, 1])).any(axis=1)
-        new = inside & (h.birth == t) & ~h.filopodium
-        stable = inside & stable_at(h, t)
-        if new.any() and stable.any() and np.diff(here, axis=1).sum() > 0:
-            yield h.arc_um[new], h.arc_um[stable], here
+        new = h.arc_um[inside & (h.birth == t) & ~h.filopodium]
+        stable = h.arc_um[inside & stable_at(h, t)]
+        if len(stable) and np.diff(here, axis=1).sum() > 0:
+            new = new[_nearest(new, stable) >= config.exclusion_um]
+            if len(new):
+                yield new, stable, here
 
 
-def _sum_and_number(places: FloatArray, stable: FloatArray, config: AnalyzeConfig) -> FloatArray:
-    """(2, B) the sum of the distances of places (B, K) to the nearest stable spine, in order, and
-    how many there are, those in its exclusion zone left out."""
+def _nearest(places: FloatArray, stable: FloatArray) -> FloatArray:
+    """Distances (...) of places (...) to the nearest stable spine, those in order."""
     after = np.searchsorted(stable, places)
     edges = np.r_[-np.inf, stable, np.inf]
-    far = np.minimum(places - edges[after], edges[after + 1] - places)
-    apart = far >= config.exclusion_um
-    return np.stack([(far * apart).sum(axis=1), apart.sum(axis=1)])
+    out: FloatArray = np.minimum(places - edges[after], edges[after + 1] - places)
+    return out
 
 
 def slide(arc_um: FloatArray, spans_um: FloatArray, by: FloatArray) -> FloatArray:
