@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spinenet.match.assign import Pair, solve
+from spinenet.match.assign import SKIP_COST, Pair, solve
 from spinenet.match.score import Candidates
 from spinenet.types import FloatArray, IntArray
 
@@ -94,7 +94,8 @@ def settle(
     Parameters
     ----------
     track: (N,) that the spines are in
-    min_p: what is less sure than this, as a whole or by its best sighting, joins nothing
+    min_p: what is less sure than this, as a whole or by its best sighting, joins nothing; sessions
+        left out before a track's first sighting or after its last have the price of the cover
     same, different: pairs of spines that stay where they are, and that are never joined
     """
     track = np.unique(track, return_inverse=True)[1]
@@ -113,12 +114,13 @@ def settle(
                 told, one=told.one[mine], other=told.other[mine], log_odds=told.log_odds[mine]
             )
             on = against_tracks(part, track)
-            gain = on.weight * on.mean + need
+            price = SKIP_COST * _left_out(told, track, t)[on.track]
+            gain = on.weight * on.mean + need - price
             taken = np.isin(on.track, track[here & still])
             never = np.isin(
                 on.one * len(track) + on.track, apart[:, 0] * len(track) + track[apart[:, 1]]
             )
-            may = (np.minimum(gain, on.best + need) > 0) & ~still[on.one] & ~taken & ~never
+            may = (np.minimum(gain, on.best + need - price) > 0) & ~still[on.one] & ~taken & ~never
             edges = dict(
                 zip(
                     zip(on.one[may].tolist(), (on.track[may] + len(track)).tolist(), strict=True),
@@ -130,6 +132,17 @@ def settle(
         if _alike(before, track):
             break
     return track
+
+
+def _left_out(told: Evidence, track: IntArray, t: int) -> IntArray:
+    """(K,) sessions between t and each track's sightings in other ones; none from first to last."""
+    elsewhere = told.session != t
+    n_tracks, n_sessions = int(track.max(initial=-1)) + 1, int(told.session.max(initial=-1)) + 1
+    first, last = np.full(n_tracks, n_sessions), np.full(n_tracks, -1)
+    np.minimum.at(first, track[elsewhere], told.session[elsewhere])
+    np.maximum.at(last, track[elsewhere], told.session[elsewhere])
+    out: IntArray = np.maximum(np.maximum(first - t, t - last), 1) - 1
+    return out
 
 
 def _joined(track: IntArray, loose: np.ndarray, joins: IntArray) -> IntArray:

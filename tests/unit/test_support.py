@@ -118,3 +118,13 @@ def test_a_chosen_link_is_as_sure_as_its_tracks_though_its_own_sightings_are_far
 def test_two_spines_of_one_session_told_apart_may_still_swap():
     crossed = settled([[0.0, 1.4]] * 3, start=[0, 1, 1, 0, 0, 1], different=[(2, 3)])
     assert crossed == [0, 1] * 3
+
+
+def test_a_spine_at_the_place_of_one_lost_long_before_is_not_it():
+    # 0.8 um apart: near enough for the next session, not for one three sessions later
+    assert len(set(settled([[5.0], [5.8], [], []], start=[0, 1]))) == 1
+    assert len(set(settled([[5.0], [], [], [5.8]], start=[0, 1]))) == 2
+
+
+def test_between_two_sightings_no_session_is_left_out():
+    assert len(set(settled([[5.0], [], [5.5], [], [5.0]], start=[0, 1, 0]))) == 1
