@@ -52,6 +52,19 @@ def tracks_of(
     return Tracks(TRACKS.frame(out))
 
 
+def like_dendrites(
+    lives: dict[int, str], arcs: dict[int, float], animals: int, dendrites: int
+) -> Tracks:
+    """The same drawn dendrite again and again, so many on each of so many animals."""
+    frames = []
+    for n in range(animals * dendrites):
+        animal, dendrite = divmod(n, dendrites)
+        rows = {100 * n + k: life for k, life in lives.items()}
+        places = {100 * n + k: at for k, at in arcs.items()}
+        frames.append(tracks_of(rows, places, animal=f"m{animal}", dendrite_id=dendrite).frame)
+    return Tracks(pd.concat(frames, ignore_index=True))
+
+
 def one(rows: dict[int, str], **more: Any) -> Histories:
     """The histories of the one dendrite of `tracks_of`."""
     return histories(tracks_of(rows, **more), 1)[0]

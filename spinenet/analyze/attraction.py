@@ -87,13 +87,14 @@ def _patterns(
     """For each session of the window: arc lengths of the new spines and of those stable until then,
     and the stretches (N, 2) scored then and at the start, on which all of them lie; without
     coverage.csv from the first to the last spine that was not new."""
+    if coverage is not None:
+        spans = spans_of(h, coverage)
+    else:
+        old = h.arc_um[h.birth == NEVER]
+        here = np.array([[old.min(), old.max()]]) if len(old) else np.zeros((0, 2))
     for t in h.window(config.window):
         if coverage is not None:
-            spans = spans_of(h, coverage)
             here = common(common(spans[0], spans[t]), spans_um)
-        else:
-            old = h.arc_um[h.birth == NEVER]
-            here = np.array([[old.min(), old.max()]]) if len(old) else np.zeros((0, 2))
         inside = ((h.arc_um[:, None] >= here[:, 0]) & (h.arc_um[:, None] <= here[:, 1])).any(axis=1)
         new = h.arc_um[inside & (h.birth == t) & ~h.filopodium]
         stable = h.arc_um[inside & stable_at(h, t)]

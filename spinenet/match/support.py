@@ -105,14 +105,11 @@ def settle(
     apart = apart[told.session[apart[:, 0]] != told.session[apart[:, 1]]]
     apart = np.concatenate([apart, apart[:, ::-1]])
     need = np.log((1 - min_p) / min_p)
+    by_session = [_told_of(told, t) for t in range(int(told.session.max(initial=-1)) + 1)]
     for _ in range(SWEEPS):
         before = track
-        for t in range(int(told.session.max(initial=-1)) + 1):
+        for t, part in enumerate(by_session):
             here = told.session == t
-            mine = here[told.one]
-            part = replace(
-                told, one=told.one[mine], other=told.other[mine], log_odds=told.log_odds[mine]
-            )
             on = against_tracks(part, track)
             price = SKIP_COST * _left_out(told, track, t)[on.track]
             gain = on.weight * on.mean + need - price
@@ -132,6 +129,12 @@ def settle(
         if _alike(before, track):
             break
     return track
+
+
+def _told_of(told: Evidence, t: int) -> Evidence:
+    """What is told of the spines of one session."""
+    mine = told.session[told.one] == t
+    return replace(told, one=told.one[mine], other=told.other[mine], log_odds=told.log_odds[mine])
 
 
 def _left_out(told: Evidence, track: IntArray, t: int) -> IntArray:

@@ -15,6 +15,7 @@ from spinenet.geometry import (
     join_ends,
     tangents,
 )
+from spinenet.match.score import PLACE_SD_UM
 from spinenet.types import Dendrites, FloatArray, Segment
 
 KNOWN_UM = np.array([4.0, 2.5, 2.5])
@@ -31,8 +32,6 @@ WARP_LENGTH_UM = 12.0
 START_WEIGHT = 0.5
 BESIDE_PAIRS = 4
 """So many matched spines weigh as much as the expectation that heads lie where they lay."""
-BESIDE_SD_UM = np.array([0.45, 0.9])
-"""Expected scatter of a spine sideways and upward."""
 ROLL_SD_RAD = np.deg2rad(10.0)
 """Of a dendrite about its axis between two sessions, as it is expected."""
 NO_STRETCH_WEIGHT = 100.0
@@ -213,6 +212,6 @@ def _roll(moving: FloatArray, reference: FloatArray) -> float:
     angles beside any offset, depth counting less."""
     turning = moving[:, :0:-1] * [-1, 1]
     turning, off = (
-        (x - x.mean(axis=0)) / BESIDE_SD_UM for x in (turning, (reference - moving)[:, 1:])
+        (x - x.mean(axis=0)) / PLACE_SD_UM[1:] for x in (turning, (reference - moving)[:, 1:])
     )
     return float((turning * off).sum() / ((turning**2).sum() + 1 / ROLL_SD_RAD**2))

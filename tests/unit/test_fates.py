@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from spinenet.analyze.kinetics import decay, kinetics_rows
@@ -14,7 +13,7 @@ from spinenet.analyze.survival import follow
 from spinenet.config import AnalyzeConfig, CohortConfig
 from spinenet.synthetic.cohort import simulate_cohort
 from spinenet.types import Tracks
-from tests.conftest import one, tracks_of
+from tests.conftest import like_dendrites, one, tracks_of
 
 FAST = AnalyzeConfig(n_shuffles=300, n_draws=0)
 
@@ -71,14 +70,9 @@ def test_a_spine_born_before_the_other_was_lost_replaces_nothing():
 
 
 def test_replaced_sites_stand_out_from_chance():
-    frames = []
-    for a in range(3):
-        for d in range(4):
-            k = 100 * (4 * a + d)
-            lives = {k + i: "111" for i in range(14)} | {k + 20: "100", k + 21: "001"}
-            arcs = {k + i: 4.0 * i for i in range(14)} | {k + 20: 21.5, k + 21: 22.5}
-            frames.append(tracks_of(lives, arcs, animal=f"m{a}", dendrite_id=d).frame)
-    rows = analyze(Tracks(pd.concat(frames, ignore_index=True)), FAST).statistics
+    lives = dict.fromkeys(range(14), "111") | {20: "100", 21: "001"}
+    arcs = {i: 4.0 * i for i in range(14)} | {20: 21.5, 21: 22.5}
+    rows = analyze(like_dendrites(lives, arcs, 3, 4), FAST).statistics
     row = rows.set_index("name").loc["replacement_share"]
     assert row["estimate"] == 1.0
     assert row["null_mean"] < 0.2

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,16 +13,14 @@ from spinenet.analyze.hotspots import events_nearby
 from spinenet.analyze.summary import Evidence, analyze
 from spinenet.config import AnalyzeConfig
 from spinenet.tables import COVERAGE
-from spinenet.types import Tracks
-from tests.conftest import one, tracks_of
+from tests.conftest import like_dendrites, one, tracks_of
 
 FAST = AnalyzeConfig(n_shuffles=300, n_draws=0)
 SHORT = replace(FAST, min_spines_per_segment=1, min_seg_um=0.0, edge_um=0.0)
 LATE = replace(FAST, window=(5.0, 10.0))
 
 
-def statistics(frames, config=FAST):
-    tracks = Tracks(pd.concat(frames, ignore_index=True))
+def statistics(tracks, config=FAST):
     return analyze(tracks, config).statistics.set_index("name")
 
 
@@ -59,9 +56,8 @@ def coverage_of(stretches):
 
 def nearest(lives, arcs, cover=None):
     """The row of one dendrite, however short."""
-    tracks = tracks_of(lives, arcs)
     return (
-        analyze(tracks, SHORT, Evidence(coverage=cover))
+        analyze(tracks_of(lives, arcs), SHORT, Evidence(coverage=cover))
         .statistics.set_index("name")
         .loc["new_to_stable_um"]
     )
@@ -93,23 +89,15 @@ def test_what_was_out_of_view_at_first_draws_no_new_spines_away():
 
 
 def test_no_animal_is_dropped_for_few_new_spines():
-    frames = []
-    for a in range(3):
-        lives = {100 * a + k: "11" for k in range(24)} | {100 * a + 30: "01"}
-        arcs = {100 * a + k: 2.5 * k for k in range(24)} | {100 * a + 30: 11.2}
-        frames.append(tracks_of(lives, arcs, animal=f"m{a}").frame)
-    assert statistics(frames).loc["new_to_stable_um", "n_animals"] == 3
+    lives = dict.fromkeys(range(24), "11") | {30: "01"}
+    arcs = {k: 2.5 * k for k in range(24)} | {30: 11.2}
+    assert statistics(like_dendrites(lives, arcs, 3, 1)).loc["new_to_stable_um", "n_animals"] == 3
 
 
 def test_new_spines_beside_stable_ones_stand_out():
-    frames = []
-    for a in range(3):
-        for d in range(4):
-            k = 100 * (4 * a + d)
-            lives = {k + i: "111" for i in range(10)} | {k + 20: "011", k + 21: "001"}
-            arcs = {k + i: 6.0 * i for i in range(10)} | {k + 20: 12.6, k + 21: 36.6}
-            frames.append(tracks_of(lives, arcs, animal=f"m{a}", dendrite_id=d).frame)
-    row = statistics(frames).loc["new_to_stable_um"]
+    lives = dict.fromkeys(range(10), "111") | {20: "011", 21: "001"}
+    arcs = {i: 6.0 * i for i in range(10)} | {20: 12.6, 21: 36.6}
+    row = statistics(like_dendrites(lives, arcs, 3, 4)).loc["new_to_stable_um"]
     assert row["estimate"] == pytest.approx(0.6)
     assert row["null_mean"] == pytest.approx(1.65, abs=0.2)
     assert row["p_value"] < 0.02
@@ -138,17 +126,12 @@ def test_a_follower_is_near_and_can_be_told_apart(at, count):
 
 def followed(late_at):
     """Twelve dendrites with new spines at 11, 13, 51 and 71 um; two are born later than the rest."""
-    frames = []
-    for a in range(3):
-        for d in range(4):
-            k = 100 * (4 * a + d)
-            lives = {k + i: "1111" for i in range(10)}
-            arcs = {k + i: 8.0 * i for i in range(10)}
-            for i, at in enumerate((11.0, 13.0, 51.0, 71.0)):
-                lives[k + 20 + i] = "0011" if at in late_at else "0111"
-                arcs[k + 20 + i] = at
-            frames.append(tracks_of(lives, arcs, animal=f"m{a}", dendrite_id=d).frame)
-    return statistics(frames).loc["following_share"]
+    lives = dict.fromkeys(range(10), "1111")
+    arcs = {i: 8.0 * i for i in range(10)}
+    for i, at in enumerate((11.0, 13.0, 51.0, 71.0)):
+        lives[20 + i] = "0011" if at in late_at else "0111"
+        arcs[20 + i] = at
+    return statistics(like_dendrites(lives, arcs, 3, 4)).loc["following_share"]
 
 
 def test_followers_stand_out_from_births_dealt_out():
@@ -163,7 +146,7 @@ def test_neighbours_born_together_followed_nobody():
 
 
 def test_births_of_one_session_alone_show_no_order():
-    rows = statistics([tracks_of({1: "11", 2: "01", 3: "01"}).frame], SHORT)
+    rows = statistics(tracks_of({1: "11", 2: "01", 3: "01"}), SHORT)
     assert np.isnan(rows.loc["following_share", "estimate"])
     assert "different sessions" in rows.loc["following_share", "test"]
 
@@ -177,23 +160,18 @@ def test_what_came_and_went_before_the_window_is_counted_near_by():
 
 
 def test_clusters_where_spines_had_come_and_gone_stand_out():
-    frames = []
-    for a in range(3):
-        for d in range(3):
-            k = 100 * (3 * a + d)
-            lives = {k + i: "11111" for i in range(12)}
-            arcs = {k + i: 5.0 * i for i in range(12)}
-            lives |= {k + 20: "11000", k + 21: "01000", k + 22: "00011", k + 23: "00011"}
-            arcs |= {k + 20: 21.0, k + 21: 22.0, k + 22: 22.5, k + 23: 24.0}
-            frames.append(tracks_of(lives, arcs, animal=f"m{a}", dendrite_id=d).frame)
-    row = statistics(frames, LATE).loc["turnover_before_clusters"]
+    lives = dict.fromkeys(range(12), "11111")
+    arcs = {i: 5.0 * i for i in range(12)}
+    lives |= {20: "11000", 21: "01000", 22: "00011", 23: "00011"}
+    arcs |= {20: 21.0, 21: 22.0, 22: 22.5, 23: 24.0}
+    row = statistics(like_dendrites(lives, arcs, 3, 3), LATE).loc["turnover_before_clusters"]
     assert row["estimate"] == 3.0
     assert row["null_mean"] < 1.5
     assert row["p_value"] == pytest.approx(1 / 301)
 
 
 def test_a_window_of_all_sessions_leaves_nothing_before_it():
-    rows = statistics([tracks_of({1: "11", 2: "01", 3: "01"}).frame], SHORT)
+    rows = statistics(tracks_of({1: "11", 2: "01", 3: "01"}), SHORT)
     row = rows.loc["turnover_before_clusters"]
     assert np.isnan(row["estimate"])
     assert "analyze.window" in row["test"]
@@ -211,14 +189,9 @@ def test_backward_a_lost_spine_is_new_and_twice_backward_nothing_has_changed():
 
 
 def test_neighbours_lost_together_stand_out_as_no_control_should():
-    frames = []
-    for a in range(3):
-        for d in range(4):
-            k = 100 * (4 * a + d)
-            lives = {k + i: "111" for i in range(14)} | {k + 20: "110", k + 21: "110"}
-            arcs = {k + i: 4.0 * i for i in range(14)} | {k + 20: 21.0, k + 21: 23.0}
-            frames.append(tracks_of(lives, arcs, animal=f"m{a}", dendrite_id=d).frame)
-    row = statistics(frames).loc["lost_clustered_fraction"]
+    lives = dict.fromkeys(range(14), "111") | {20: "110", 21: "110"}
+    arcs = {i: 4.0 * i for i in range(14)} | {20: 21.0, 21: 23.0}
+    row = statistics(like_dendrites(lives, arcs, 3, 4)).loc["lost_clustered_fraction"]
     assert row["estimate"] == 1.0
     assert row["null_mean"] < 0.2
     assert row["p_value"] == pytest.approx(1 / 301)
@@ -227,7 +200,7 @@ def test_neighbours_lost_together_stand_out_as_no_control_should():
 def test_new_spines_that_clustered_and_went_again_are_no_lost_ones_of_the_control():
     lives = dict.fromkeys(range(12), "111") | {20: "010", 21: "010", 22: "100"}
     arcs = {k: 4.0 * k for k in range(12)} | {20: 13.0, 21: 14.0, 22: 30.0}
-    row = statistics([tracks_of(lives, arcs).frame]).loc["lost_clustered_fraction"]
+    row = statistics(tracks_of(lives, arcs)).loc["lost_clustered_fraction"]
     assert row["n_spines"] == 1
     assert row["estimate"] == 0
 
