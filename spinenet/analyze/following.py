@@ -6,13 +6,14 @@ prefer, all at once, are no reason to say that one followed the other.
 
 from __future__ import annotations
 
-from itertools import permutations as ordered_pairs
+from functools import partial
+from itertools import permutations
 
 import numpy as np
 
 from spinenet.analyze.ground import Ground
 from spinenet.analyze.groups import mean_of_animals
-from spinenet.analyze.nulls import BATCH, permutations
+from spinenet.analyze.nulls import over_deals
 from spinenet.analyze.rows import Row, beside_chance, row
 from spinenet.analyze.states import Histories
 from spinenet.config import AnalyzeConfig
@@ -35,10 +36,9 @@ def following_row(
     for h in told:
         a, n = animals.index(h.animal), len(_new(h, config))
         n_new[a] += n
-        hits[a] += following(h, np.arange(n)[:, None], config)[0]
-        for start in range(0, config.n_shuffles, BATCH):
-            b = min(BATCH, config.n_shuffles - start)
-            dealt[a, start : start + b] += following(h, permutations(n, b, rng), config)
+        found, null = over_deals(partial(following, h, config=config), n, config.n_shuffles, rng)
+        hits[a] += found
+        dealt[a] += null
     mean = mean_of_animals(hits / n_new, 0.0, 1.0)
     null = (dealt / n_new[:, None]).mean(axis=0)
     how = f"births dealt out among the new spines of a dendrite, {config.d_um:g} um{ground.told}"
@@ -51,7 +51,7 @@ def following(h: Histories, place: IntArray, config: AnalyzeConfig) -> IntArray:
     new = _new(h, config)
     birth, alive, arc = h.birth[new], h.first_life[new], h.arc_um[new][place]
     follows = np.zeros(place.shape, bool)
-    for i, j in ordered_pairs(range(len(new)), 2):
+    for i, j in permutations(range(len(new)), 2):
         if birth[i] < birth[j] and alive[i, birth[j]]:
             gap = np.abs(arc[i] - arc[j])
             follows[j] |= (gap <= config.d_um) & (gap >= config.resolution_um)

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -158,6 +159,19 @@ def permutations(size: int, n: int, rng: np.random.Generator) -> IntArray:
     keys |= np.arange(size, dtype=np.uint64)
     keys.sort(axis=1)
     return np.ascontiguousarray((keys & ((np.uint64(1) << bits) - np.uint64(1))).T.astype(np.int16))
+
+
+def over_deals(
+    count: Callable[[IntArray], IntArray], size: int, n: int, rng: np.random.Generator
+) -> tuple[int, FloatArray]:
+    """What is counted with every life at its own place, and (n,) in deals of lives to the places.
+
+    Parameters
+    ----------
+    count: (B,) of B deals (size, B)
+    """
+    dealt = [count(permutations(size, min(BATCH, n - start), rng)) for start in range(0, n, BATCH)]
+    return int(count(np.arange(size)[:, None])[0]), np.concatenate([np.zeros(0), *dealt])
 
 
 def _members(lives: _Lives, place: IntArray, config: AnalyzeConfig) -> tuple[IntArray, IntArray]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from spinenet.analyze.ground import Ground
 from spinenet.analyze.groups import mean_of_animals
-from spinenet.analyze.nulls import BATCH, permutations
+from spinenet.analyze.nulls import over_deals
 from spinenet.analyze.rows import Row, beside_chance, row
 from spinenet.analyze.states import GONE, NEVER, SEEN, Histories
 from spinenet.config import AnalyzeConfig
@@ -50,10 +52,9 @@ def replacement_row(
     for h in hs:
         a, n = animals.index(h.animal), len(h.arc_um)
         n_new[a] += h.is_new(config.window).sum()
-        hits[a] += replacing(h, np.arange(n)[:, None], config)[0]
-        for start in range(0, config.n_shuffles, BATCH):
-            b = min(BATCH, config.n_shuffles - start)
-            dealt[a, start : start + b] += replacing(h, permutations(n, b, rng), config)
+        found, null = over_deals(partial(replacing, h, config=config), n, config.n_shuffles, rng)
+        hits[a] += found
+        dealt[a] += null
     scored = n_new > 0
     if not scored.any():
         return row(name, group, np.nan, test=f"no new spines{ground.told}")
