@@ -114,7 +114,8 @@ class TrainSegmentConfig:
 
 @dataclass(frozen=True)
 class MisfitConfig:
-    """How a registration leaves two sessions, and what is taken from them, in training the head.
+    """How the field's registration leaves two sessions, before the linker lays their dendrites over
+    each other, and what is taken from them, in training the head.
 
     Lengths are along the dendrite, sideways and upward, um.
 
@@ -124,17 +125,15 @@ class MisfitConfig:
     scatter_um: standard deviation of how far beside its middle a spine is found or clicked
     worst: the largest multiple of these; each pair draws its own up to it, one for the
         registration, one for the scatter in the plane and one for that in depth
-    slip: share of the pairs shifted along the dendrite by 1 to 2 um more
     resettled: share of the pairs whose spines are moved to other places along the dendrite
     leave_out: largest share of the spines left out
     hide_portraits: share of the pairs without pictures
     """
 
-    shift_um: tuple[float, float, float] = (0.3, 0.15, 0.4)
-    smooth_um: tuple[float, float, float] = (0.3, 0.1, 0.3)
+    shift_um: tuple[float, float, float] = (0.7, 0.3, 0.7)
+    smooth_um: tuple[float, float, float] = (0.5, 0.1, 0.3)
     scatter_um: tuple[float, float, float] = (0.2, 0.17, 0.7)
     worst: float = 1.5
-    slip: float = 0.05
     resettled: float = 0.5
     leave_out: float = 0.2
     hide_portraits: float = 0.2

@@ -10,19 +10,18 @@ import numpy as np
 from spinenet.config import MatchConfig
 from spinenet.geometry import axes_at, from_line_frame
 from spinenet.match.assign import Pair, path_cover, session_pairs
-from spinenet.match.drift import drift
 from spinenet.match.head import Judge, MatchingHead, PlacesAlone, all_candidates
 from spinenet.match.lookback import look_back
+from spinenet.match.overlay import overlay
 from spinenet.match.pins import NO_PINS, Pins, Spine
 from spinenet.match.record import LinkedRegion, record
-from spinenet.match.score import PLACE_SD_UM, Candidates, Places, apart, fit_scatter, pair_odds
+from spinenet.match.score import PLACE_SD_UM, Places, apart, fit_scatter
 from spinenet.match.support import evidence, settle
 from spinenet.match.tokens import Tokens, about_spines
 from spinenet.match.view import SessionView, frames_of, on_dendrite, rehomed
-from spinenet.match.warp import ArcWarp, fit_warp, unwarped
+from spinenet.match.warp import ArcWarp
 from spinenet.types import FloatArray, InputError, IntArray, SpineTable
 
-WARP_ROUNDS = 3
 LINK_ROUNDS = 2
 MANY_SESSIONS = 3
 Warps = dict[tuple[int, int], ArcWarp]
@@ -75,7 +74,7 @@ def warp_region(
     for segment in views[reference].dendrites.segments:
         local = [f[on_dendrite(v, segment.id)] for f, v in zip(frames, views, strict=True)]
         length = float(segment.arc_length_um[-1])
-        for t, warp in enumerate(_warps(local, reference, length, config)):
+        for t, warp in enumerate(overlay(local, reference, length, config.gate_um)):
             warps[t, segment.id] = warp
     return warps
 
@@ -225,40 +224,3 @@ def _one_dendrite_per_track(
         rehomed(view, np.array([home[k] for k in numbers.tolist()], int))
         for view, numbers in zip(views, track_of, strict=True)
     ]
-
-
-def _warps(
-    local: list[FloatArray], reference: int, length_um: float, config: MatchConfig
-) -> list[ArcWarp]:
-    """A warp onto the reference for each session: the likeliest drift, then rounds of match, fit.
-
-    Sessions already warped join the reference, so that spines it lacks help as well.
-    """
-    warps = [replace(unwarped(length_um), rms_um=0.0)] * len(local)
-    known = local[reference]
-    for t in sorted(range(len(local)), key=lambda t: abs(t - reference)):
-        if t == reference:
-            continue
-        warp = start = drift(local[t], known, length_um)
-        for _ in range(WARP_ROUNDS):
-            p, partner = _best_partner(warp.place(local[t]), known, config)
-            good = p > 0.5
-            warp = fit_warp(local[t][good], known[partner[good]], start)
-        warps[t] = warp
-        placed = warp.place(local[t])
-        known = np.concatenate([known, placed[_best_partner(placed, known, config)[0] < 0.2]])
-    return warps
-
-
-def _best_partner(
-    placed: FloatArray, known: FloatArray, config: MatchConfig
-) -> tuple[FloatArray, IntArray]:
-    """(M,) the highest probability that a spine is one of the `known` of its dendrite, in its
-    frame, and (M,) of which."""
-    if not len(placed) or not len(known):
-        return np.zeros(len(placed)), np.zeros(len(placed), np.int64)
-    i, j = (n.ravel() for n in np.indices((len(placed), len(known))))
-    odds = pair_odds(known[j] - placed[i], PLACE_SD_UM, config.gate_um)
-    p = Candidates(i, j, odds, (len(placed), len(known))).probability
-    table = p.reshape(len(placed), len(known))
-    return table.max(axis=1), table.argmax(axis=1)

@@ -156,7 +156,7 @@ def _regions(
 def _validation(kept: list[Family], config: TrainMatchConfig) -> list[MatchExample]:
     """Pairs of held-out regions, misplaced as in training, nothing hidden."""
     rng = np.random.default_rng([config.seed, 1])
-    told: MisfitConfig = replace(config.misfit, hide_portraits=0.0, slip=0.0, resettled=0.0)
+    told: MisfitConfig = replace(config.misfit, hide_portraits=0.0, resettled=0.0)
     drawn = [draw_pair([f], told, rng) for f in kept for _ in range(VALIDATION_DRAWS)]
     held_out = [e for e in drawn if e.same.any()]
     if not held_out:

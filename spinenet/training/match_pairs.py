@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from spinenet.config import MisfitConfig
+from spinenet.config import MatchConfig, MisfitConfig
+from spinenet.match.overlay import overlay
 from spinenet.match.score import Places
 from spinenet.match.tokens import (
     BESIDE_UM,
@@ -43,41 +44,60 @@ class MatchExample:
 def draw_pair(
     families: list[Family], config: MisfitConfig, rng: np.random.Generator
 ) -> MatchExample:
-    """Two sessions of a dendrite in either order, misplaced, some spines left out."""
+    """Two sessions of a dendrite in either order, misplaced, some spines left out, and laid over
+    each other as linking does it: each onto one of the dendrite's sessions."""
     family = families[int(rng.integers(len(families)))]
-    t, u = rng.choice(len(family), 2, replace=False)
-    a, b = family[int(t)], family[int(u)]
+    t, u = rng.choice(len(family), 2, replace=False).tolist()
+    onto = int(rng.integers(len(family)))
+    numbers = [t, u] if onto in (t, u) else [t, u, onto]
+    sessions, reference = [family[k] for k in numbers], numbers.index(onto)
     if rng.random() < config.resettled:
-        a, b = _resettled(a, b, rng)
+        sessions = _resettled(sessions, rng)
     leave_out = rng.uniform(0, config.leave_out)
-    a, b = (_kept(s, rng.random(len(s.track)) >= leave_out) for s in (a, b))
-    a, b = _mirrored(a, b, rng)
+    sessions = [_kept(s, rng.random(len(s.track)) >= leave_out) for s in sessions]
+    sessions = _mirrored(sessions, rng)
     misfit, beside, depth = np.exp(rng.uniform(np.log(LEAST_SHARE), 0, 3)) * config.worst
     scatter_um = np.array(config.scatter_um) * [beside, beside, depth]
-    a, b = (_scattered(s, scatter_um, rng) for s in (a, b))
-    b = _moved(b, b.frame_um + _misfit(b.frame_um[:, 0], config, misfit, rng))
+    sessions = [_scattered(s, scatter_um, rng) for s in sessions]
+    sessions = [
+        s
+        if k == reference
+        else _moved(s, s.frame_um + _misfit(s.frame_um[:, 0], config, misfit, rng))
+        for k, s in enumerate(sessions)
+    ]
+    a, b = _laid_over(sessions, reference)[:2]
     if rng.random() < config.hide_portraits:
         a, b = (replace(s, portraits=np.zeros_like(s.portraits)) for s in (a, b))
     return as_example(a, b)
 
 
-def _resettled(a: Sighting, b: Sighting, rng: np.random.Generator) -> tuple[Sighting, Sighting]:
-    """Every spine moved to another place along the dendrite, the same in both sessions, so that a
+def _laid_over(sessions: list[Sighting], reference: int) -> list[Sighting]:
+    """The sessions on the reference, by the linker's own warp."""
+    first = min((s.frame_um[:, 0].min() for s in sessions if len(s.track)), default=0.0)
+    local = [s.frame_um - [first, 0, 0] for s in sessions]
+    length = max((f[:, 0].max() for f in local if len(f)), default=0.0)
+    warps = overlay(local, reference, float(length), MatchConfig().gate_um)
+    return [_moved(s, warp.place(f)) for s, f, warp in zip(sessions, local, warps, strict=True)]
+
+
+def _resettled(sessions: list[Sighting], rng: np.random.Generator) -> list[Sighting]:
+    """Every spine moved to another place along the dendrite, the same in all sessions, so that a
     few dendrites give many patterns; the denser, the more must be told apart."""
-    sides = []
-    tracks = np.union1d(a.track, b.track)
+    arcs = np.concatenate([s.frame_um[:, 0] for s in sessions])
+    of = np.concatenate([s.track for s in sessions])
+    tracks = np.unique(of)
     length = len(tracks) / rng.uniform(*RESETTLED_PER_UM)
     home = rng.uniform(0, length, len(tracks))
-    arcs, of = np.r_[a.frame_um[:, 0], b.frame_um[:, 0]], np.r_[a.track, b.track]
     was = np.array([arcs[of == k].mean() for k in tracks])
-    for s in (a, b):
+    out = []
+    for s in sessions:
         frame = s.frame_um.copy()
         k = np.searchsorted(tracks, s.track)
         known = s.track >= 0
         frame[known, 0] += (home - was)[k[known]]
         frame[~known, 0] = rng.uniform(0, length, int((~known).sum()))
-        sides.append(replace(s, frame_um=frame))
-    return sides[0], sides[1]
+        out.append(replace(s, frame_um=frame))
+    return out
 
 
 def as_example(a: Sighting, b: Sighting) -> MatchExample:
@@ -108,16 +128,16 @@ def _kept(s: Sighting, keep: npt.NDArray[np.bool_]) -> Sighting:
     return Sighting(s.frame_um[keep], s.about[keep], s.portraits[keep], s.track[keep])
 
 
-def _mirrored(a: Sighting, b: Sighting, rng: np.random.Generator) -> tuple[Sighting, Sighting]:
-    """Both sessions with the dendrite run the other way, or its sides exchanged."""
+def _mirrored(sessions: list[Sighting], rng: np.random.Generator) -> list[Sighting]:
+    """All sessions with the dendrite run the other way, or its sides exchanged."""
     for axis, flip in ((0, 3), (1, 2)):
         if rng.random() < 0.5:
             sign = np.where(np.arange(3) == axis, -1.0, 1.0)
-            a, b = (
+            sessions = [
                 replace(_moved(s, s.frame_um * sign), portraits=np.flip(s.portraits, flip))
-                for s in (a, b)
-            )
-    return a, b
+                for s in sessions
+            ]
+    return sessions
 
 
 def _moved(s: Sighting, frame_um: FloatArray) -> Sighting:
@@ -144,10 +164,9 @@ def _scattered(s: Sighting, scatter_um: FloatArray, rng: np.random.Generator) ->
 def _misfit(
     along_um: FloatArray, config: MisfitConfig, scale: float, rng: np.random.Generator
 ) -> FloatArray:
-    """(K, 3) what a registration leaves between two sessions: a shift and a smooth stretching."""
+    """(K, 3) what the field's registration leaves between two sessions: a shift and a smooth
+    stretching."""
     out = np.tile(rng.normal(0, np.array(config.shift_um) * scale), (len(along_um), 1))
-    if rng.random() < config.slip:
-        out[:, 0] += rng.choice([-1, 1]) * rng.uniform(1, 2)
     for axis, sd in enumerate(config.smooth_um):
         for _ in range(3):
             wave, phase = rng.normal(0, 1 / SMOOTH_UM), rng.uniform(0, 2 * np.pi)

@@ -199,13 +199,28 @@ def test_an_example_knows_who_is_whom_who_is_alone_and_what_is_not_known():
 def test_drawn_pairs_are_moved_but_stay_who_they_are():
     frames = [[2.0 * k, (-1) ** k, 0.1 * k] for k in range(12)]
     family = [sighting(frames, range(12), seed) for seed in (0, 1)]
-    config = MisfitConfig(leave_out=0.0, hide_portraits=0.0, slip=0.0, worst=0.01)
+    config = MisfitConfig(leave_out=0.0, hide_portraits=0.0, worst=0.01)
     for seed in range(8):
         example = draw_pair([family], config, np.random.default_rng(seed))
         assert example.same.sum() == 12
         assert not example.alone.any()
         lies = example.pairs.forth_um[example.same]
         assert np.abs(lies).max() < 0.1
+
+
+@pytest.mark.parametrize("onto", ["one of the pair", "a third session"])
+def test_pairs_are_laid_over_each_other_as_linking_does(onto):
+    rng = np.random.default_rng(3)
+    frames = np.c_[rng.uniform(0, 40, 24), rng.normal(0, 1, 24), np.zeros(24)]
+    family = [sighting(frames, range(24), s) for s in range(2 if onto == "one of the pair" else 3)]
+    config = MisfitConfig(
+        shift_um=(1, 0, 0), smooth_um=(0, 0, 0), scatter_um=(0, 0, 0), leave_out=0, resettled=0
+    )
+    for seed in range(8):
+        example = draw_pair([family], config, np.random.default_rng(seed))
+        lies = example.pairs.forth_um[example.same]
+        assert len(lies) == 24
+        assert np.abs(lies[:, 0]).max() < 0.25  # of a shift of 1 um, give or take
 
 
 def test_hidden_is_hidden():
