@@ -46,6 +46,7 @@ from spinenet.analyze.rows import Row, difference_row, mean_row, row
 from spinenet.analyze.spacing import flanked, spacing_rows
 from spinenet.analyze.states import Histories, histories
 from spinenet.analyze.strength import FIRST, changes, first_changes, strength_rows
+from spinenet.analyze.sureness import sureness_rows
 from spinenet.analyze.survival import NEW, Cohort, corrected_share, follow, survival
 from spinenet.analyze.turnover import intervals
 from spinenet.config import AnalyzeConfig
@@ -140,6 +141,7 @@ def analyze(
         )
         found.append(segment_row(group, ground, config, streams[1]))
         found.append(lost_row(group, ground, config, [seed, number, 15]))
+        found += sureness_rows(group, ground, config, [seed, number, 16])
         found += curve_rows(group, ground, branches, config, streams[6])
         found.append(replacement_row(group, ground, config, streams[7]))
         more = [np.random.default_rng([seed, number, 12 + k]) for k in range(3)]
