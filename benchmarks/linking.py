@@ -19,6 +19,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -42,9 +43,9 @@ from spinenet.io.manifest import RELIABILITY
 from spinenet.io.weights import load_match_weights
 from spinenet.io.write import write_json
 from spinenet.match.assign import path_cover, session_pairs
-from spinenet.match.head import Judge, MatchingHead, all_candidates
+from spinenet.match.head import Judge, MatchingHead, PlacesAlone, all_candidates
 from spinenet.match.region import link_by_places, tracks_by
-from spinenet.match.score import CANDIDATE_P, Candidates, Places
+from spinenet.match.score import CANDIDATE_P, PLACE_SD_UM, Candidates, Places
 from spinenet.match.support import supported
 from spinenet.match.tokens import ABOUT, Tokens, pair_graph
 from spinenet.measure.portrait import PORTRAIT
@@ -120,7 +121,7 @@ class WithoutContext:
         return self.head.look_at(tokens)
 
     def __call__(self, a: Tokens, b: Tokens) -> Candidates:
-        whole = pair_graph(a, b)
+        whole = pair_graph(a, b, self.head.scatter_um)
         i, j = whole.across
         both, n = np.r_[i, j], len(i)
         alone = replace(
@@ -180,8 +181,13 @@ def classical(cases: list[Case], tuning: list[Case]) -> Ways:
     }
 
 
-def by_places(case: Case) -> Judge:
+def by_places(case: Case) -> PlacesAlone:
     return link_by_places(case.tokens, MatchConfig())[0]
+
+
+def informed(head: MatchingHead, case: Case) -> MatchingHead:
+    """The head, told the scatter that linking by places learns of the dendrite."""
+    return replace(head, scatter_um=by_places(case).scatter_um)
 
 
 def covers(cases: list[Case], tuning: list[Case], head: MatchingHead) -> Ways:
@@ -191,9 +197,9 @@ def covers(cases: list[Case], tuning: list[Case], head: MatchingHead) -> Ways:
     judges: dict[str, Callable[[Case], Judge]] = {
         DEFAULT: by_places,
         BAR: lambda c: PlacesAndSizes(by_places(c), same_sd, other_sd),
-        OURS: lambda c: head,
-        "head, no portraits": lambda c: Ablated(head, no_portraits),
-        "head, no context": lambda c: WithoutContext(head),
+        OURS: lambda c: informed(head, c),
+        "head, no portraits": lambda c: Ablated(informed(head, c), no_portraits),
+        "head, no context": lambda c: WithoutContext(informed(head, c)),
     }
     runs = {"path cover on places": chains} | {name: covered(of) for name, of in judges.items()}
     return {
@@ -323,7 +329,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     weights = load_match_weights(args.weights)
-    head = MatchingHead(weights.net, weights.temperature, MatchConfig().gate_um)
+    head = MatchingHead(weights.net, weights.temperature, MatchConfig().gate_um, PLACE_SD_UM)
     content = {"regions": args.regions, "weights": weights.sha256}
     for name, planting in (("standard", STANDARD), ("hard", HARD)):
         tuning = planted(planting, TUNING_SEED, max(args.regions // 2, 1))
@@ -332,7 +338,7 @@ def main() -> None:
         content[name] = table(cases, ways)
         pairs = {
             "places": judged_pairs(cases, by_places),
-            weights.sha256: judged_pairs(cases, lambda c: head),
+            weights.sha256: judged_pairs(cases, partial(informed, head)),
         }
         content[f"{name}, calibration"] = {who: calibration(*of) for who, of in pairs.items()}
         if planting is STANDARD:

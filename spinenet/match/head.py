@@ -53,11 +53,13 @@ class PlacesAlone:
 @dataclass(frozen=True)
 class MatchingHead:
     """By the net, whose log odds are divided by a fitted temperature; never where more than
-    `gate_um` apart along the dendrite."""
+    `gate_um` apart along the dendrite. It is told the scatter (3,) that the region's own links
+    have, as places alone are judged by it."""
 
     net: SiameseMatcher
     temperature: float
     gate_um: float
+    scatter_um: FloatArray
 
     def look_at(self, tokens: Tokens) -> Tokens:
         with torch.inference_mode():
@@ -65,7 +67,7 @@ class MatchingHead:
         return replace(tokens, portraits=looks)
 
     def __call__(self, a: Tokens, b: Tokens) -> Candidates:
-        graph = pair_graph(a, b)
+        graph = pair_graph(a, b, self.scatter_um)
         i, j = graph.across
         return Candidates(i, j - len(a.about), self.odds(graph), (len(a.about), len(b.about)))
 

@@ -53,9 +53,11 @@ def link_region(
     warps = warp_region(views, frames, reference, config)
     tokens = shared_tokens(views, frames, warps, reference)
     same, different = pinned_pairs(views, pins)
-    judge, track_of = link_by_places(tokens, config, same, different)
+    places, track_of = link_by_places(tokens, config, same, different)
+    judge: Judge = places
     if head is not None:
-        judge, track_of = head, tracks_by(head, tokens, config, same, different)
+        told = replace(head, scatter_um=places.scatter_um)
+        judge, track_of = told, tracks_by(told, tokens, config, same, different)
     views, track_of = _once_surely_seen(
         views, track_of, config.sure_share * centre_p, pins.believed
     )
@@ -136,7 +138,7 @@ def link_by_places(
     config: MatchConfig,
     same: Collection[Pair] = (),
     different: Collection[Pair] = (),
-) -> tuple[Judge, list[IntArray]]:
+) -> tuple[PlacesAlone, list[IntArray]]:
     """Tracks over all sessions and dendrites at once, by places alone, and the judge that made
     them: the scatter is learned from the links."""
     judge = PlacesAlone(PLACE_SD_UM, config.gate_um)

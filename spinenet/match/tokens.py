@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from spinenet.match.score import PLACE_SD_UM, Places, apart, near_pairs, pair_odds
+from spinenet.match.score import Places, apart, near_pairs, pair_odds
 from spinenet.types import FloatArray, IntArray
 
 ABOUT = ("side", "up", "probability", "surely a filopodium")
@@ -71,13 +71,18 @@ def about_spines(spines: pd.DataFrame, frames_um: FloatArray) -> npt.NDArray[np.
     ).astype(np.float32)
 
 
-def pair_graph(a: Tokens, b: Tokens) -> PairGraph:
-    """The spines of two sessions and the pairs among them worth comparing."""
+def pair_graph(a: Tokens, b: Tokens, scatter_um: FloatArray) -> PairGraph:
+    """The spines of two sessions and the pairs among them worth comparing.
+
+    Parameters
+    ----------
+    scatter_um: (3,) of one spine between two sessions, along, sideways and upward
+    """
     first = len(a.about)
     sides = [_neighbours(a.places, 0), _neighbours(b.places, first)]
     i, j = near_pairs(a.places, b.places)
     forth = apart(a.places, b.places, i, j)
-    odds = pair_odds(forth, PLACE_SD_UM, float("inf"))
+    odds = pair_odds(forth, scatter_um, float("inf"))
     log_odds = np.maximum(np.log(np.maximum(odds, 1e-30)), LEAST_LOG_ODDS)
     return PairGraph(
         np.concatenate([a.about, b.about]),

@@ -25,6 +25,7 @@ from spinenet.match.head import MatchingHead
 from spinenet.match.pins import NO_PINS
 from spinenet.match.record import LinkedRegion
 from spinenet.match.region import link_region
+from spinenet.match.score import PLACE_SD_UM
 from spinenet.match.view import SessionView
 from spinenet.models.allocator import keep_freed_memory
 from spinenet.pipeline.corrections import check_corrections, corrected
@@ -259,5 +260,5 @@ def _head(config: InferConfig) -> tuple[MatchingHead | None, dict[str, str] | No
     if config.weights.match == PLACES_ALONE:
         return None, None
     weights = load_match_weights(config.weights.match)
-    head = MatchingHead(weights.net, weights.temperature, config.match.gate_um)
+    head = MatchingHead(weights.net, weights.temperature, config.match.gate_um, PLACE_SD_UM)
     return head, {"name": weights.name, "sha256": weights.sha256}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import combinations, permutations
 
 import numpy as np
 import numpy.typing as npt
 
 from spinenet.config import MatchConfig, MisfitConfig
 from spinenet.match.overlay import overlay
-from spinenet.match.score import Places
+from spinenet.match.score import Places, fit_scatter
 from spinenet.match.tokens import (
     BESIDE_UM,
     PairGraph,
@@ -20,6 +21,7 @@ from spinenet.measure.portrait import STEP_UM
 from spinenet.training.sightings import MARGIN, UNNAMED, WIDE, Family, Sighting
 from spinenet.types import FloatArray
 
+MOST_PAIRS = 3
 SMOOTH_UM = 12.0
 RESETTLED_PER_UM = (0.2, 1.2)
 LEAST_SHARE = 0.2
@@ -41,16 +43,13 @@ class MatchExample:
     alone: npt.NDArray[np.bool_]
 
 
-def draw_pair(
+def draw_pairs(
     families: list[Family], config: MisfitConfig, rng: np.random.Generator
-) -> MatchExample:
-    """Two sessions of a dendrite in either order, misplaced, some spines left out, and laid over
-    each other as linking does it: each onto one of the dendrite's sessions."""
-    family = families[int(rng.integers(len(families)))]
-    t, u = rng.choice(len(family), 2, replace=False).tolist()
-    onto = int(rng.integers(len(family)))
-    numbers = [t, u] if onto in (t, u) else [t, u, onto]
-    sessions, reference = [family[k] for k in numbers], numbers.index(onto)
+) -> list[MatchExample]:
+    """Pairs of sessions of a dendrite, each in either order, `MOST_PAIRS` at most: misplaced, some
+    spines left out, and laid over each other as linking does it, all onto one of its sessions."""
+    sessions = families[int(rng.integers(len(families)))]
+    reference = int(rng.integers(len(sessions)))
     if rng.random() < config.resettled:
         sessions = _resettled(sessions, rng)
     leave_out = rng.uniform(0, config.leave_out)
@@ -61,14 +60,27 @@ def draw_pair(
     sessions = [_scattered(s, scatter_um, rng) for s in sessions]
     sessions = [
         s
-        if k == reference
+        if t == reference
         else _moved(s, s.frame_um + _misfit(s.frame_um[:, 0], config, misfit, rng))
-        for k, s in enumerate(sessions)
+        for t, s in enumerate(sessions)
     ]
-    a, b = _laid_over(sessions, reference)[:2]
+    sessions = _laid_over(sessions, reference)
+    learned_um = _scatter(sessions)
     if rng.random() < config.hide_portraits:
-        a, b = (replace(s, portraits=np.zeros_like(s.portraits)) for s in (a, b))
-    return as_example(a, b)
+        sessions = [replace(s, portraits=np.zeros_like(s.portraits)) for s in sessions]
+    pairs = list(permutations(range(len(sessions)), 2))
+    drawn = rng.permutation(len(pairs))[:MOST_PAIRS]
+    return [as_example(sessions[t], sessions[u], learned_um) for t, u in (pairs[k] for k in drawn)]
+
+
+def _scatter(sessions: list[Sighting]) -> FloatArray:
+    """(3,) of one spine between two sessions, as linking learns it from a region's links."""
+    apart_um = [np.zeros((0, 3))]
+    for a, b in combinations(sessions, 2):
+        _, i, j = np.intersect1d(a.track, b.track, return_indices=True)
+        named = a.track[i] >= 0
+        apart_um.append(b.frame_um[j[named]] - a.frame_um[i[named]])
+    return fit_scatter(np.concatenate(apart_um))
 
 
 def _laid_over(sessions: list[Sighting], reference: int) -> list[Sighting]:
@@ -100,9 +112,14 @@ def _resettled(sessions: list[Sighting], rng: np.random.Generator) -> list[Sight
     return out
 
 
-def as_example(a: Sighting, b: Sighting) -> MatchExample:
-    """Two sessions of a dendrite as they are."""
-    pairs = pair_graph(_tokens(a), _tokens(b))
+def as_example(a: Sighting, b: Sighting, scatter_um: FloatArray) -> MatchExample:
+    """Two sessions of a dendrite as they are.
+
+    Parameters
+    ----------
+    scatter_um: (3,) of one spine between two sessions, as far as it is known
+    """
+    pairs = pair_graph(_tokens(a), _tokens(b), scatter_um)
     track = np.r_[a.track, b.track]
     i, j = pairs.across
     named = track >= 0

@@ -13,7 +13,7 @@ from spinenet.match.score import PLACE_SD_UM, Places
 from spinenet.match.tokens import Tokens, about_spines, pair_graph
 from spinenet.measure.portrait import PORTRAIT, portraits
 from spinenet.models.siamese import SiameseMatcher, SpinePairs, match_loss
-from spinenet.training.match_pairs import as_example, draw_pair
+from spinenet.training.match_pairs import as_example, draw_pairs
 from spinenet.training.sightings import NOBODY, WIDE, Sighting, load_families, save_families
 from spinenet.types import Dendrites, InputError, Segment, Session, Volume
 
@@ -43,7 +43,7 @@ THERE = session((0.2, 1, 0.3), (2.3, -1, 0), (3, 1, 0), (9, 1, 0), seed=1)
 
 
 def log_odds(a, b, net):
-    graph = pair_graph(a, b)
+    graph = pair_graph(a, b, PLACE_SD_UM)
     with torch.inference_mode():
         value = net(as_tensors(graph)).numpy()
     i, j = graph.across
@@ -52,7 +52,7 @@ def log_odds(a, b, net):
 
 def test_an_untaught_head_says_what_the_places_say():
     torch.manual_seed(0)
-    head = MatchingHead(SiameseMatcher().eval(), 1.0, 2.0)
+    head = MatchingHead(SiameseMatcher().eval(), 1.0, 2.0, PLACE_SD_UM)
     ours, plain = head(HERE, THERE), PlacesAlone(PLACE_SD_UM, 2.0)(HERE, THERE)
     assert ours.odds == pytest.approx(plain.odds, rel=1e-3, abs=1e-4)
 
@@ -79,7 +79,10 @@ def test_the_order_of_the_spines_does_not_matter():
 
 def test_pairs_of_sessions_in_one_batch_do_not_see_each_other():
     net = a_net()
-    two = [as_tensors(pair_graph(HERE, THERE)), as_tensors(pair_graph(THERE, HERE))]
+    two = [
+        as_tensors(pair_graph(HERE, THERE, PLACE_SD_UM)),
+        as_tensors(pair_graph(THERE, HERE, PLACE_SD_UM)),
+    ]
     with torch.inference_mode():
         together = net(SpinePairs.join(two))
         alone = torch.cat([net(p) for p in two])
@@ -87,14 +90,14 @@ def test_pairs_of_sessions_in_one_batch_do_not_see_each_other():
 
 
 def test_sessions_without_spines_have_no_links():
-    head = MatchingHead(a_net(), 1.0, 2.0)
+    head = MatchingHead(a_net(), 1.0, 2.0, PLACE_SD_UM)
     nothing = session()
     assert head(HERE, nothing).odds.size == head(nothing, nothing).odds.size == 0
     assert [t.tolist() for t in tracks_by(head, [HERE, nothing], MatchConfig())] == [[0, 1, 2], []]
 
 
 def test_beyond_the_gate_nothing_is_linked():
-    head = MatchingHead(a_net(), 1.0, 2.0)
+    head = MatchingHead(a_net(), 1.0, 2.0, PLACE_SD_UM)
     found = head(session((0, 1, 0)), session((2.5, 1, 0)))
     assert found.odds.tolist() == [0.0]
 
@@ -187,7 +190,7 @@ def sighting(frames, track, seed=0):
 def test_an_example_knows_who_is_whom_who_is_alone_and_what_is_not_known():
     a = sighting([[0, 1, 0], [4, 1, 0], [8, 1, 0], [12, 1, 0]], [1, 2, NOBODY, 4])
     b = sighting([[0.1, 1, 0], [8.2, 1, 0], [12.2, 1, 0]], [1, NOBODY, NOBODY], seed=1)
-    example = as_example(a, b)
+    example = as_example(a, b, PLACE_SD_UM)
     pairs = {(int(i), int(j) - 4): k for k, (i, j) in enumerate(example.pairs.across.T)}
     assert example.same[pairs[0, 0]]
     assert example.same.sum() == 1
@@ -201,7 +204,7 @@ def test_drawn_pairs_are_moved_but_stay_who_they_are():
     family = [sighting(frames, range(12), seed) for seed in (0, 1)]
     config = MisfitConfig(leave_out=0.0, hide_portraits=0.0, worst=0.01)
     for seed in range(8):
-        example = draw_pair([family], config, np.random.default_rng(seed))
+        example = draw_pairs([family], config, np.random.default_rng(seed))[0]
         assert example.same.sum() == 12
         assert not example.alone.any()
         lies = example.pairs.forth_um[example.same]
@@ -217,7 +220,7 @@ def test_pairs_are_laid_over_each_other_as_linking_does(onto):
         shift_um=(1, 0, 0), smooth_um=(0, 0, 0), scatter_um=(0, 0, 0), leave_out=0, resettled=0
     )
     for seed in range(8):
-        example = draw_pair([family], config, np.random.default_rng(seed))
+        example = draw_pairs([family], config, np.random.default_rng(seed))[0]
         lies = example.pairs.forth_um[example.same]
         assert len(lies) == 24
         assert np.abs(lies[:, 0]).max() < 0.25  # of a shift of 1 um, give or take
@@ -226,8 +229,8 @@ def test_pairs_are_laid_over_each_other_as_linking_does(onto):
 def test_hidden_is_hidden():
     family = [sighting([[0, 1, 0], [3, 1, 0]], [1, 2], seed) for seed in (0, 1)]
     config = MisfitConfig(hide_portraits=1.0, leave_out=0.0)
-    example = draw_pair([family], config, np.random.default_rng(0))
-    assert not example.pairs.portraits.any()
+    for example in draw_pairs([family], config, np.random.default_rng(0)):
+        assert not example.pairs.portraits.any()
 
 
 def test_families_come_back_as_they_were(tmp_path):
