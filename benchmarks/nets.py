@@ -36,6 +36,7 @@ WIDTHS = {
     "24": (24, 48, 96, 192),
 }
 PROBE_STEPS = 30
+VALIDATION_STACKS = 12
 
 
 def children_seconds() -> float:
@@ -44,10 +45,14 @@ def children_seconds() -> float:
     return used.children_user + used.children_system
 
 
-def train(channels: tuple[int, ...], steps: int, out: Path) -> tuple[float, dict[str, float]]:
-    """Seconds of processor time of the whole command, and the scores it prints."""
+def train(
+    channels: tuple[int, ...], steps: int, out: Path, stacks: int
+) -> tuple[float, dict[str, float]]:
+    """Seconds of processor time of the whole command, and the scores it prints, on so many
+    validation stacks."""
     command = [sys.executable, ROOT / "train.py", "segment", "--out", out, "--quiet"]
     command += ["--config", ROOT / "configs" / "segment.yaml", "--steps", str(steps)]
+    command += ["--validation_stacks", str(stacks)]
     command += ["--patch", "[16, 64, 64]", "--crops_per_scene", "2"]
     command += ["--net.channels", str(list(channels)), "--learning_rate", "2e-3"]
     shutil.rmtree(out, ignore_errors=True)  # it would go on with an earlier run
@@ -82,10 +87,10 @@ def main() -> None:
     for name in args.widths:
         channels = WIDTHS[name]
         folder = args.out / name
-        few, _ = train(channels, PROBE_STEPS, folder / "probe_short")
-        more, _ = train(channels, 2 * PROBE_STEPS, folder / "probe_long")
+        few, _ = train(channels, PROBE_STEPS, folder / "probe_short", 1)
+        more, _ = train(channels, 2 * PROBE_STEPS, folder / "probe_long", 1)
         steps = int(args.minutes * 60 / max((more - few) / PROBE_STEPS, 0.05))
-        seconds, scores = train(channels, steps, folder / "run")
+        seconds, scores = train(channels, steps, folder / "run", VALIDATION_STACKS)
         parameters = sum(p.numel() for p in SpineUNet(channels).parameters())
         rows[name] = {
             "parameters_M": parameters / 1e6,
