@@ -123,11 +123,11 @@ class MisfitConfig:
     ----------
     shift_um, smooth_um: standard deviation of the shift of a dendrite, and of its smooth stretching
     scatter_um: standard deviation of how far beside its middle a spine is found or clicked
-    worst: the largest multiple of these; each pair draws its own up to it, one for the
+    worst: the largest multiple of these; each dendrite drawn has its own up to it, one for the
         registration, one for the scatter in the plane and one for that in depth
-    resettled: share of the pairs whose spines are moved to other places along the dendrite
+    resettled: share of the dendrites drawn whose spines are moved along them to other places
     leave_out: largest share of the spines left out
-    hide_portraits: share of the pairs without pictures
+    hide_portraits: share of the dendrites drawn without pictures
     """
 
     shift_um: tuple[float, float, float] = (0.7, 0.3, 0.7)
@@ -145,8 +145,8 @@ class MatchAnnotatedConfig:
 
     Parameters
     ----------
-    share: share of the pairs of sessions that come from them; simulated ones are the rest
-    worst: as `misfit.worst`, of these pairs, which are misplaced already
+    share: share of the dendrites drawn that come from them; simulated ones are the rest
+    worst: as `misfit.worst`, of these dendrites, whose sessions are misplaced already
     point: what the places in spines.csv are where the table does not say: tip or head
     hold_out: dendrite_ids that the head does not see, to be tested on later
     """

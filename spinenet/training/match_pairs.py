@@ -1,16 +1,18 @@
-"""Training pairs for the matching head: two sessions of a dendrite, moved apart as tissue moves."""
+"""Training pairs for the matching head: sessions of a dendrite, moved apart as tissue moves and
+laid over each other as linking does it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import combinations, permutations
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 
 from spinenet.config import MatchConfig, MisfitConfig
 from spinenet.match.overlay import overlay
-from spinenet.match.score import Places, fit_scatter
+from spinenet.match.region import link_by_places
+from spinenet.match.score import Places
 from spinenet.match.tokens import (
     BESIDE_UM,
     PairGraph,
@@ -23,7 +25,7 @@ from spinenet.types import FloatArray
 
 MOST_PAIRS = 3
 SMOOTH_UM = 12.0
-RESETTLED_PER_UM = (0.2, 1.2)
+RESETTLED_PER_UM = (0.15, 1.0)
 LEAST_SHARE = 0.2
 """Of the largest misfit, in the pair that fits best."""
 FAR_SHARE, FAR_TIMES = 0.15, 3.0
@@ -46,8 +48,8 @@ class MatchExample:
 def draw_pairs(
     families: list[Family], config: MisfitConfig, rng: np.random.Generator
 ) -> list[MatchExample]:
-    """Pairs of sessions of a dendrite, each in either order, `MOST_PAIRS` at most: misplaced, some
-    spines left out, and laid over each other as linking does it, all onto one of its sessions."""
+    """Pairs of sessions of one dendrite, `MOST_PAIRS` at most: misplaced, some spines left out, and
+    laid over each other as linking does it, all onto one of its sessions."""
     sessions = families[int(rng.integers(len(families)))]
     reference = int(rng.integers(len(sessions)))
     if rng.random() < config.resettled:
@@ -56,8 +58,8 @@ def draw_pairs(
     sessions = [_kept(s, rng.random(len(s.track)) >= leave_out) for s in sessions]
     sessions = _mirrored(sessions, rng)
     misfit, beside, depth = np.exp(rng.uniform(np.log(LEAST_SHARE), 0, 3)) * config.worst
-    scatter_um = np.array(config.scatter_um) * [beside, beside, depth]
-    sessions = [_scattered(s, scatter_um, rng) for s in sessions]
+    beside_um = np.array(config.scatter_um) * [beside, beside, depth]
+    sessions = [_scattered(s, beside_um, rng) for s in sessions]
     sessions = [
         s
         if t == reference
@@ -65,31 +67,25 @@ def draw_pairs(
         for t, s in enumerate(sessions)
     ]
     sessions = _laid_over(sessions, reference)
-    learned_um = _scatter(sessions)
+    scatter_um = link_by_places([_tokens(s) for s in sessions], MatchConfig())[0].scatter_um
     if rng.random() < config.hide_portraits:
         sessions = [replace(s, portraits=np.zeros_like(s.portraits)) for s in sessions]
-    pairs = list(permutations(range(len(sessions)), 2))
+    pairs = list(combinations(sessions, 2))
     drawn = rng.permutation(len(pairs))[:MOST_PAIRS]
-    return [as_example(sessions[t], sessions[u], learned_um) for t, u in (pairs[k] for k in drawn)]
-
-
-def _scatter(sessions: list[Sighting]) -> FloatArray:
-    """(3,) of one spine between two sessions, as linking learns it from a region's links."""
-    apart_um = [np.zeros((0, 3))]
-    for a, b in combinations(sessions, 2):
-        _, i, j = np.intersect1d(a.track, b.track, return_indices=True)
-        named = a.track[i] >= 0
-        apart_um.append(b.frame_um[j[named]] - a.frame_um[i[named]])
-    return fit_scatter(np.concatenate(apart_um))
+    return [as_example(a, b, scatter_um) for a, b in (pairs[k] for k in drawn)]
 
 
 def _laid_over(sessions: list[Sighting], reference: int) -> list[Sighting]:
-    """The sessions on the reference, by the linker's own warp."""
+    """The sessions on the reference, by the linker's own warp; `about` stays that of each session's
+    own frame, as in linking."""
     first = min((s.frame_um[:, 0].min() for s in sessions if len(s.track)), default=0.0)
     local = [s.frame_um - [first, 0, 0] for s in sessions]
     length = max((f[:, 0].max() for f in local if len(f)), default=0.0)
     warps = overlay(local, reference, float(length), MatchConfig().gate_um)
-    return [_moved(s, warp.place(f)) for s, f, warp in zip(sessions, local, warps, strict=True)]
+    return [
+        replace(s, frame_um=warp.place(f))
+        for s, f, warp in zip(sessions, local, warps, strict=True)
+    ]
 
 
 def _resettled(sessions: list[Sighting], rng: np.random.Generator) -> list[Sighting]:
@@ -98,7 +94,7 @@ def _resettled(sessions: list[Sighting], rng: np.random.Generator) -> list[Sight
     arcs = np.concatenate([s.frame_um[:, 0] for s in sessions])
     of = np.concatenate([s.track for s in sessions])
     tracks = np.unique(of)
-    length = len(tracks) / rng.uniform(*RESETTLED_PER_UM)
+    length = np.mean([len(s.track) for s in sessions]) / rng.uniform(*RESETTLED_PER_UM)
     home = rng.uniform(0, length, len(tracks))
     was = np.array([arcs[of == k].mean() for k in tracks])
     out = []

@@ -42,7 +42,7 @@ def join(examples: list[MatchExample]) -> MatchBatch:
 
 
 class TrainingPairs(IterableDataset[MatchExample]):
-    """Endless pairs of sessions; `annotated` dendrites give `config.annotated.share` of them.
+    """Endless pairs of sessions; `annotated` dendrites are `config.annotated.share` of those drawn.
 
     `start` is the step training goes on from, so that a resumed run sees fresh pairs.
     """

@@ -10,7 +10,7 @@ from spinenet.io.weights import load_match_weights, load_segment_weights, save_m
 from spinenet.match.head import MatchingHead, PlacesAlone, as_tensors
 from spinenet.match.region import tracks_by
 from spinenet.match.score import PLACE_SD_UM, Places
-from spinenet.match.tokens import Tokens, about_spines, pair_graph
+from spinenet.match.tokens import BESIDE_UM, Tokens, about_spines, pair_graph
 from spinenet.measure.portrait import PORTRAIT, portraits
 from spinenet.models.siamese import SiameseMatcher, SpinePairs, match_loss
 from spinenet.training.match_pairs import as_example, draw_pairs
@@ -50,10 +50,11 @@ def log_odds(a, b, net):
     return {(int(p), int(q) - len(a.about)): float(v) for p, q, v in zip(i, j, value, strict=True)}
 
 
-def test_an_untaught_head_says_what_the_places_say():
+@pytest.mark.parametrize("scatter_um", [PLACE_SD_UM, PLACE_SD_UM / 2])
+def test_an_untaught_head_says_what_the_places_say(scatter_um):
     torch.manual_seed(0)
-    head = MatchingHead(SiameseMatcher().eval(), 1.0, 2.0, PLACE_SD_UM)
-    ours, plain = head(HERE, THERE), PlacesAlone(PLACE_SD_UM, 2.0)(HERE, THERE)
+    head = MatchingHead(SiameseMatcher().eval(), 1.0, 2.0, scatter_um)
+    ours, plain = head(HERE, THERE), PlacesAlone(scatter_um, 2.0)(HERE, THERE)
     assert ours.odds == pytest.approx(plain.odds, rel=1e-3, abs=1e-4)
 
 
@@ -204,7 +205,7 @@ def test_drawn_pairs_are_moved_but_stay_who_they_are():
     family = [sighting(frames, range(12), seed) for seed in (0, 1)]
     config = MisfitConfig(leave_out=0.0, hide_portraits=0.0, worst=0.01)
     for seed in range(8):
-        example = draw_pairs([family], config, np.random.default_rng(seed))[0]
+        (example,) = draw_pairs([family], config, np.random.default_rng(seed))
         assert example.same.sum() == 12
         assert not example.alone.any()
         lies = example.pairs.forth_um[example.same]
@@ -220,17 +221,33 @@ def test_pairs_are_laid_over_each_other_as_linking_does(onto):
         shift_um=(1, 0, 0), smooth_um=(0, 0, 0), scatter_um=(0, 0, 0), leave_out=0, resettled=0
     )
     for seed in range(8):
-        example = draw_pairs([family], config, np.random.default_rng(seed))[0]
-        lies = example.pairs.forth_um[example.same]
-        assert len(lies) == 24
-        assert np.abs(lies[:, 0]).max() < 0.25  # of a shift of 1 um, give or take
+        drawn = draw_pairs([family], config, np.random.default_rng(seed))
+        assert len(drawn) == len(family) * (len(family) - 1) / 2
+        for example in drawn:
+            lies = example.pairs.forth_um[example.same]
+            assert len(lies) == 24
+            assert np.abs(lies[:, 0]).max() < 0.25  # of a shift of 1 um, give or take
+
+
+def test_in_training_offsets_are_those_of_each_sessions_own_frame_as_in_linking():
+    frames = [[2.0 * k, (-1) ** k, 0.1 * k] for k in range(12)]
+    family = [sighting(frames, range(12), seed) for seed in (0, 1)]
+    config = MisfitConfig(
+        shift_um=(0, 0.6, 0), smooth_um=(0, 0, 0), scatter_um=(0, 0, 0), leave_out=0, worst=3
+    )
+    example = draw_pairs([family], config, np.random.default_rng(0))[0]
+    i, j = example.pairs.across[:, example.same]
+    side = example.pairs.about[:, 0] * BESIDE_UM
+    told, left = np.abs(side[i] - side[j]), np.abs(example.pairs.forth_um[example.same, 1])
+    assert told.min() > 0.3
+    assert left.max() < told.min() / 2  # the warp took it out, but not of what the head is told
 
 
 def test_hidden_is_hidden():
     family = [sighting([[0, 1, 0], [3, 1, 0]], [1, 2], seed) for seed in (0, 1)]
     config = MisfitConfig(hide_portraits=1.0, leave_out=0.0)
-    for example in draw_pairs([family], config, np.random.default_rng(0)):
-        assert not example.pairs.portraits.any()
+    (example,) = draw_pairs([family], config, np.random.default_rng(0))
+    assert not example.pairs.portraits.any()
 
 
 def test_families_come_back_as_they_were(tmp_path):
