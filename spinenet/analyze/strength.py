@@ -14,6 +14,7 @@ import pandas as pd
 
 from spinenet.analyze.clusters import find_roles
 from spinenet.analyze.groups import mean_of_animals
+from spinenet.analyze.measured import by_sighting
 from spinenet.analyze.nulls import mixed_strata, shuffle_within
 from spinenet.analyze.rows import Row, mean_row, p_two_sided, row
 from spinenet.analyze.states import SEEN, Histories
@@ -27,15 +28,8 @@ FIRST = "strength_change_first"
 
 def sizes(h: Histories, spines: pd.DataFrame) -> FloatArray:
     """(S, T) strength of each sighting; nan where the spine was not seen or not measured."""
-    mine = spines[
-        (spines["animal"] == h.animal)
-        & (spines["region"] == h.region)
-        & spines["track_id"].isin(h.track_ids)
-        & (spines["strength"] > 0)
-    ]
-    wide = mine.pivot_table(index="track_id", columns="session", values="strength", aggfunc="first")
-    table: FloatArray = wide.reindex(index=h.track_ids, columns=h.sessions).to_numpy(float)
-    return np.where(h.told_alone == SEEN, table, np.nan)
+    table = by_sighting(h, spines, "strength")
+    return np.where((h.told_alone == SEEN) & (table > 0), table, np.nan)
 
 
 def changes(

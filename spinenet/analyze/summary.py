@@ -141,7 +141,7 @@ def analyze(
         )
         found.append(segment_row(group, ground, config, streams[1]))
         found.append(lost_row(group, ground, config, [seed, number, 15]))
-        found += sureness_rows(group, ground, config, [seed, number, 16])
+        found += sureness_rows(group, ground, known.spines, config, [seed, number, 16])
         found += curve_rows(group, ground, branches, config, streams[6])
         found.append(replacement_row(group, ground, config, streams[7]))
         more = [np.random.default_rng([seed, number, 12 + k]) for k in range(3)]

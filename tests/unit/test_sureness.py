@@ -1,47 +1,74 @@
-"""Clusters, had the machine believed fewer of its spines."""
+"""Clusters, had the machine believed fewer of its sightings."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from spinenet.analyze.states import GONE, SEEN
-from spinenet.analyze.summary import analyze
+from spinenet.analyze.summary import Evidence, analyze
 from spinenet.analyze.sureness import surely
 from spinenet.config import AnalyzeConfig
-from spinenet.types import Tracks
 from tests.conftest import like_dendrites, one
 
 FAST = AnalyzeConfig(n_shuffles=300, n_draws=0)
 NAME = "clustered_fraction_contiguous"
+LIVES = dict.fromkeys(range(14), "111") | {20: "011", 21: "011"}
+ARCS = {i: 4.0 * i for i in range(14)} | {20: 21.0, 21: 23.0}
+
+
+def sightings(tracks, probability):
+    """spines.csv of tracks; `probability` by track and session where it is not 0.95."""
+    seen = tracks.frame[tracks.frame["presence"] == "present"]
+    columns = ["animal", "group", "region", "session", "day", "track_id", "dendrite_id"]
+    told = [
+        probability.get((k, t), 0.95)
+        for k, t in zip(seen["track_id"] % 100, seen["session"], strict=True)
+    ]
+    return seen[columns].assign(probability=told, strength=np.nan)
+
+
+def statistics(tracks, probability=None, config=FAST):
+    evidence = None if probability is None else Evidence(spines=sightings(tracks, probability))
+    return analyze(tracks, config, evidence).statistics.set_index("name")
 
 
 def test_a_doubtful_sighting_is_an_absence_and_a_spine_never_surely_seen_is_none():
-    h = one({1: "111", 2: "011", 3: "0?1"})
-    h.p_present[:] = [[0.9, 0.4, 0.9], [0.1, 0.4, 0.9], [0.1, np.nan, 0.4]]
-    strict = surely(h, 0.5, 1)
-    assert strict.track_ids.tolist() == [1, 2]
-    assert strict.told.tolist() == [[SEEN, GONE, SEEN], [GONE, GONE, SEEN]]
+    h = one({1: "111", 2: "011", 3: "0?1", 4: "110"})
+    rows = [(1, 0, 0.9), (1, 1, 0.4), (1, 2, 0.9), (2, 1, 0.4), (2, 2, 0.9), (3, 2, 0.4)]
+    table = pd.DataFrame(rows, columns=["track_id", "session", "probability"])
+    spines = table.assign(animal="m1", region="r1")
+    strict = surely(h, spines, 0.5, 1)
+    assert strict.track_ids.tolist() == [1, 2, 4]  # of 4 nobody said how likely it is
+    assert strict.told.tolist() == [[SEEN, GONE, SEEN], [GONE, GONE, SEEN], [SEEN, SEEN, GONE]]
     assert strict.seen[0].tolist() == [SEEN, SEEN, SEEN]  # a single gap is filled
     assert strict.birth[1] == 2
-    mild = surely(h, 0.3, 1)
-    assert (mild.told == h.told).all()
+    assert (surely(h, spines, 0.3, 1).told == h.told).all()
 
 
 def test_a_cluster_of_doubtful_spines_stands_at_a_low_threshold_alone():
-    lives = dict.fromkeys(range(14), "111") | {20: "011", 21: "011"}
-    arcs = {i: 4.0 * i for i in range(14)} | {20: 21.0, 21: 23.0}
-    frame = like_dendrites(lives, arcs, 3, 4).frame
-    frame["p_present"] = 0.95
-    frame.loc[frame["track_id"] % 100 == 21, "p_present"] = 0.6
-    rows = analyze(Tracks(frame), FAST).statistics.set_index("name")
+    rows = statistics(like_dendrites(LIVES, ARCS, 3, 4), {(21, 1): 0.6, (21, 2): 0.6})
     assert rows.loc[f"{NAME}_p50", "estimate"] == rows.loc[NAME, "estimate"] == 1.0
     assert rows.loc[f"{NAME}_p50", "p_value"] == pytest.approx(1 / 301)
     assert rows.loc[f"{NAME}_p70", "estimate"] == 0.0
     assert rows.loc[f"{NAME}_p70", "n_spines"] == 12
 
 
+def test_neighbours_hardly_seen_at_first_become_a_cluster_at_a_high_threshold():
+    faint = {(k, 0): 0.4 for k in (5, 6)}
+    rows = statistics(like_dendrites(dict.fromkeys(range(14), "111"), ARCS, 3, 4), faint)
+    assert np.isnan(rows.loc[f"{NAME}_p30", "estimate"])  # nothing was new
+    assert rows.loc[f"{NAME}_p50", "estimate"] == 1.0
+
+
+def test_where_nothing_is_doubtful_every_threshold_gives_the_plain_fraction():
+    short = {k: at for k, at in ARCS.items() if k in (1, 5, 6, 20, 21)}  # no ground for chance
+    tracks = like_dendrites({k: LIVES[k] for k in short}, short, 1, 1)
+    rows = statistics(tracks, {})
+    assert rows.loc[f"{NAME}_p70", "estimate"] == rows.loc[NAME, "estimate"] == 1.0
+    assert "no new spines to judge chance by" in rows.loc[f"{NAME}_p70", "test"]
+
+
 def test_where_nobody_said_how_likely_sightings_are_no_threshold_can_be_tried():
-    lives = dict.fromkeys(range(12), "111") | {20: "011", 21: "011"}
-    arcs = {i: 4.0 * i for i in range(12)} | {20: 21.0, 21: 23.0}
-    rows = analyze(like_dendrites(lives, arcs, 1, 1), FAST).statistics.set_index("name")
+    rows = statistics(like_dendrites(LIVES, ARCS, 1, 1))
     assert np.isnan(rows.loc[f"{NAME}_p50", "estimate"])
-    assert "needs p_present" in rows.loc[f"{NAME}_p50", "test"]
+    assert "needs probability in spines.csv" in rows.loc[f"{NAME}_p50", "test"]
