@@ -114,8 +114,7 @@ class TrainSegmentConfig:
 
 @dataclass(frozen=True)
 class MisfitConfig:
-    """How the field's registration leaves two sessions, before the linker lays their dendrites over
-    each other, and what is taken from them, in training the head.
+    """How a registration leaves two sessions, and what is taken from them, in training the head.
 
     Lengths are along the dendrite, sideways and upward, um.
 
@@ -123,17 +122,19 @@ class MisfitConfig:
     ----------
     shift_um, smooth_um: standard deviation of the shift of a dendrite, and of its smooth stretching
     scatter_um: standard deviation of how far beside its middle a spine is found or clicked
-    worst: the largest multiple of these; each dendrite drawn has its own up to it, one for the
+    worst: the largest multiple of these; each pair draws its own up to it, one for the
         registration, one for the scatter in the plane and one for that in depth
-    resettled: share of the dendrites drawn whose spines are moved along them to other places
+    slip: share of the pairs shifted along the dendrite by 1 to 2 um more
+    resettled: share of the pairs whose spines are moved to other places along the dendrite
     leave_out: largest share of the spines left out
-    hide_portraits: share of the dendrites drawn without pictures
+    hide_portraits: share of the pairs without pictures
     """
 
-    shift_um: tuple[float, float, float] = (0.7, 0.3, 0.7)
-    smooth_um: tuple[float, float, float] = (0.5, 0.1, 0.3)
+    shift_um: tuple[float, float, float] = (0.3, 0.15, 0.4)
+    smooth_um: tuple[float, float, float] = (0.3, 0.1, 0.3)
     scatter_um: tuple[float, float, float] = (0.2, 0.17, 0.7)
     worst: float = 1.5
+    slip: float = 0.05
     resettled: float = 0.5
     leave_out: float = 0.2
     hide_portraits: float = 0.2
@@ -145,8 +146,8 @@ class MatchAnnotatedConfig:
 
     Parameters
     ----------
-    share: share of the dendrites drawn that come from them; simulated ones are the rest
-    worst: as `misfit.worst`, of these dendrites, whose sessions are misplaced already
+    share: share of the pairs of sessions that come from them; simulated ones are the rest
+    worst: as `misfit.worst`, of these pairs, which are misplaced already
     point: what the places in spines.csv are where the table does not say: tip or head
     hold_out: dendrite_ids that the head does not see, to be tested on later
     """

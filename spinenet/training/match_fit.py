@@ -21,7 +21,7 @@ from spinenet.io.weights import (
 from spinenet.models.allocator import keep_freed_memory
 from spinenet.progress import Stages
 from spinenet.training.match_annotated import read_families
-from spinenet.training.match_pairs import MatchExample, draw_pairs
+from spinenet.training.match_pairs import MatchExample, draw_pair
 from spinenet.training.match_simulated import draw_families
 from spinenet.training.match_task import MatchTask, TrainingPairs, join
 from spinenet.training.run import (
@@ -37,7 +37,7 @@ from spinenet.training.sightings import Family, load_families, save_families
 from spinenet.training.temperature import fit_temperature
 from spinenet.types import InputError
 
-VALIDATION_DRAWS = 2
+VALIDATION_DRAWS = 4
 
 
 def train_match(
@@ -156,8 +156,8 @@ def _regions(
 def _validation(kept: list[Family], config: TrainMatchConfig) -> list[MatchExample]:
     """Pairs of held-out regions, misplaced as in training, nothing hidden."""
     rng = np.random.default_rng([config.seed, 1])
-    told: MisfitConfig = replace(config.misfit, hide_portraits=0.0, resettled=0.0)
-    drawn = [e for f in kept for _ in range(VALIDATION_DRAWS) for e in draw_pairs([f], told, rng)]
+    told: MisfitConfig = replace(config.misfit, hide_portraits=0.0, slip=0.0, resettled=0.0)
+    drawn = [draw_pair([f], told, rng) for f in kept for _ in range(VALIDATION_DRAWS)]
     held_out = [e for e in drawn if e.same.any()]
     if not held_out:
         raise InputError(

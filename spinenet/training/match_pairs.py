@@ -1,16 +1,13 @@
-"""Training pairs for the matching head: sessions of a dendrite, moved apart as tissue moves and
-laid over each other as linking does it."""
+"""Training pairs for the matching head: two sessions of a dendrite, moved apart as tissue moves."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 
 from spinenet.config import MatchConfig, MisfitConfig
-from spinenet.match.overlay import overlay
 from spinenet.match.region import link_by_places
 from spinenet.match.score import Places
 from spinenet.match.tokens import (
@@ -23,9 +20,8 @@ from spinenet.measure.portrait import STEP_UM
 from spinenet.training.sightings import MARGIN, UNNAMED, WIDE, Family, Sighting
 from spinenet.types import FloatArray
 
-MOST_PAIRS = 3
 SMOOTH_UM = 12.0
-RESETTLED_PER_UM = (0.15, 1.0)
+RESETTLED_PER_UM = (0.2, 1.2)
 LEAST_SHARE = 0.2
 """Of the largest misfit, in the pair that fits best."""
 FAR_SHARE, FAR_TIMES = 0.15, 3.0
@@ -45,67 +41,45 @@ class MatchExample:
     alone: npt.NDArray[np.bool_]
 
 
-def draw_pairs(
+def draw_pair(
     families: list[Family], config: MisfitConfig, rng: np.random.Generator
-) -> list[MatchExample]:
-    """Pairs of sessions of one dendrite, `MOST_PAIRS` at most: misplaced, some spines left out, and
-    laid over each other as linking does it, all onto one of its sessions."""
-    sessions = families[int(rng.integers(len(families)))]
-    reference = int(rng.integers(len(sessions)))
+) -> MatchExample:
+    """Two sessions of a dendrite in either order, misplaced, some spines left out."""
+    family = families[int(rng.integers(len(families)))]
+    t, u = rng.choice(len(family), 2, replace=False)
+    a, b = family[int(t)], family[int(u)]
     if rng.random() < config.resettled:
-        sessions = _resettled(sessions, rng)
+        a, b = _resettled(a, b, rng)
     leave_out = rng.uniform(0, config.leave_out)
-    sessions = [_kept(s, rng.random(len(s.track)) >= leave_out) for s in sessions]
-    sessions = _mirrored(sessions, rng)
+    a, b = (_kept(s, rng.random(len(s.track)) >= leave_out) for s in (a, b))
+    a, b = _mirrored(a, b, rng)
     misfit, beside, depth = np.exp(rng.uniform(np.log(LEAST_SHARE), 0, 3)) * config.worst
     beside_um = np.array(config.scatter_um) * [beside, beside, depth]
-    sessions = [_scattered(s, beside_um, rng) for s in sessions]
-    sessions = [
-        s
-        if t == reference
-        else _moved(s, s.frame_um + _misfit(s.frame_um[:, 0], config, misfit, rng))
-        for t, s in enumerate(sessions)
-    ]
-    sessions = _laid_over(sessions, reference)
-    scatter_um = link_by_places([_tokens(s) for s in sessions], MatchConfig())[0].scatter_um
+    a, b = (_scattered(s, beside_um, rng) for s in (a, b))
+    b = _moved(b, b.frame_um + _misfit(b.frame_um[:, 0], config, misfit, rng))
+    scatter_um = link_by_places([_tokens(s) for s in (a, b)], MatchConfig())[0].scatter_um
     if rng.random() < config.hide_portraits:
-        sessions = [replace(s, portraits=np.zeros_like(s.portraits)) for s in sessions]
-    pairs = list(combinations(sessions, 2))
-    drawn = rng.permutation(len(pairs))[:MOST_PAIRS]
-    return [as_example(a, b, scatter_um) for a, b in (pairs[k] for k in drawn)]
+        a, b = (replace(s, portraits=np.zeros_like(s.portraits)) for s in (a, b))
+    return as_example(a, b, scatter_um)
 
 
-def _laid_over(sessions: list[Sighting], reference: int) -> list[Sighting]:
-    """The sessions on the reference, by the linker's own warp; `about` stays that of each session's
-    own frame, as in linking."""
-    first = min((s.frame_um[:, 0].min() for s in sessions if len(s.track)), default=0.0)
-    local = [s.frame_um - [first, 0, 0] for s in sessions]
-    length = max((f[:, 0].max() for f in local if len(f)), default=0.0)
-    warps = overlay(local, reference, float(length), MatchConfig().gate_um)
-    return [
-        replace(s, frame_um=warp.place(f))
-        for s, f, warp in zip(sessions, local, warps, strict=True)
-    ]
-
-
-def _resettled(sessions: list[Sighting], rng: np.random.Generator) -> list[Sighting]:
-    """Every spine moved to another place along the dendrite, the same in all sessions, so that a
+def _resettled(a: Sighting, b: Sighting, rng: np.random.Generator) -> tuple[Sighting, Sighting]:
+    """Every spine moved to another place along the dendrite, the same in both sessions, so that a
     few dendrites give many patterns; the denser, the more must be told apart."""
-    arcs = np.concatenate([s.frame_um[:, 0] for s in sessions])
-    of = np.concatenate([s.track for s in sessions])
-    tracks = np.unique(of)
-    length = np.mean([len(s.track) for s in sessions]) / rng.uniform(*RESETTLED_PER_UM)
+    sides = []
+    tracks = np.union1d(a.track, b.track)
+    length = len(tracks) / rng.uniform(*RESETTLED_PER_UM)
     home = rng.uniform(0, length, len(tracks))
+    arcs, of = np.r_[a.frame_um[:, 0], b.frame_um[:, 0]], np.r_[a.track, b.track]
     was = np.array([arcs[of == k].mean() for k in tracks])
-    out = []
-    for s in sessions:
+    for s in (a, b):
         frame = s.frame_um.copy()
         k = np.searchsorted(tracks, s.track)
         known = s.track >= 0
         frame[known, 0] += (home - was)[k[known]]
         frame[~known, 0] = rng.uniform(0, length, int((~known).sum()))
-        out.append(replace(s, frame_um=frame))
-    return out
+        sides.append(replace(s, frame_um=frame))
+    return sides[0], sides[1]
 
 
 def as_example(a: Sighting, b: Sighting, scatter_um: FloatArray) -> MatchExample:
@@ -141,16 +115,16 @@ def _kept(s: Sighting, keep: npt.NDArray[np.bool_]) -> Sighting:
     return Sighting(s.frame_um[keep], s.about[keep], s.portraits[keep], s.track[keep])
 
 
-def _mirrored(sessions: list[Sighting], rng: np.random.Generator) -> list[Sighting]:
-    """All sessions with the dendrite run the other way, or its sides exchanged."""
+def _mirrored(a: Sighting, b: Sighting, rng: np.random.Generator) -> tuple[Sighting, Sighting]:
+    """Both sessions with the dendrite run the other way, or its sides exchanged."""
     for axis, flip in ((0, 3), (1, 2)):
         if rng.random() < 0.5:
             sign = np.where(np.arange(3) == axis, -1.0, 1.0)
-            sessions = [
+            a, b = (
                 replace(_moved(s, s.frame_um * sign), portraits=np.flip(s.portraits, flip))
-                for s in sessions
-            ]
-    return sessions
+                for s in (a, b)
+            )
+    return a, b
 
 
 def _moved(s: Sighting, frame_um: FloatArray) -> Sighting:
@@ -177,9 +151,10 @@ def _scattered(s: Sighting, scatter_um: FloatArray, rng: np.random.Generator) ->
 def _misfit(
     along_um: FloatArray, config: MisfitConfig, scale: float, rng: np.random.Generator
 ) -> FloatArray:
-    """(K, 3) what the field's registration leaves between two sessions: a shift and a smooth
-    stretching."""
+    """(K, 3) what a registration leaves between two sessions: a shift and a smooth stretching."""
     out = np.tile(rng.normal(0, np.array(config.shift_um) * scale), (len(along_um), 1))
+    if rng.random() < config.slip:
+        out[:, 0] += rng.choice([-1, 1]) * rng.uniform(1, 2)
     for axis, sd in enumerate(config.smooth_um):
         for _ in range(3):
             wave, phase = rng.normal(0, 1 / SMOOTH_UM), rng.uniform(0, 2 * np.pi)

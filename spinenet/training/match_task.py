@@ -15,7 +15,7 @@ from torch.utils.data import IterableDataset
 from spinenet.config import TrainMatchConfig
 from spinenet.match.head import as_tensors
 from spinenet.models.siamese import SiameseMatcher, SpinePairs, match_loss
-from spinenet.training.match_pairs import MatchExample, draw_pairs
+from spinenet.training.match_pairs import MatchExample, draw_pair
 from spinenet.training.run import with_schedule
 from spinenet.training.sightings import Family
 from spinenet.types import InputError
@@ -42,7 +42,7 @@ def join(examples: list[MatchExample]) -> MatchBatch:
 
 
 class TrainingPairs(IterableDataset[MatchExample]):
-    """Endless pairs of sessions; `annotated` dendrites are `config.annotated.share` of those drawn.
+    """Endless pairs of sessions; `annotated` dendrites give `config.annotated.share` of them.
 
     `start` is the step training goes on from, so that a resumed run sees fresh pairs.
     """
@@ -64,13 +64,12 @@ class TrainingPairs(IterableDataset[MatchExample]):
         fruitless = 0
         while fruitless < MOST_FRUITLESS:
             if self.annotated and rng.random() < c.annotated.share:
-                drawn = draw_pairs(self.annotated, gentle, rng)
+                example = draw_pair(self.annotated, gentle, rng)
             else:
-                drawn = draw_pairs(self.simulated, c.misfit, rng)
-            for example in drawn:
-                fruitless = 0 if example.same.any() else fruitless + 1
-                if not fruitless:
-                    yield example
+                example = draw_pair(self.simulated, c.misfit, rng)
+            fruitless = 0 if example.same.any() else fruitless + 1
+            if not fruitless:
+                yield example
         raise InputError(
             f"of {MOST_FRUITLESS} pairs of sessions drawn one after the other none has a spine in "
             "both. Draw more or longer dendrites (--regions, --simulate.shape), or leave out fewer "
