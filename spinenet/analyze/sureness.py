@@ -16,6 +16,7 @@ from spinenet.analyze.measured import by_sighting
 from spinenet.analyze.rows import Row, beside_chance, mean_row, row
 from spinenet.analyze.states import GONE, SEEN, Histories
 from spinenet.config import AnalyzeConfig
+from spinenet.types import FloatArray
 
 RULE = "contiguous"
 LEAST_PERCENT = (30, 50, 70)
@@ -34,9 +35,13 @@ def sureness_rows(
     if spines is None or not spines["probability"].notna().any():
         why = "needs probability in spines.csv"
         return [row(name, group, np.nan, test=why) for name in names.values()]
+    known = [by_sighting(h, spines, "probability") for h in ground.whole]
     rows = []
     for percent, name in names.items():
-        surer = [surely(h, spines, percent / 100, config.max_gap) for h in ground.whole]
+        surer = [
+            surely(h, probability, percent / 100, config.max_gap)
+            for h, probability in zip(ground.whole, known, strict=True)
+        ]
         rows.append(_clustered(name, group, surer, ground, percent / 100, config, seed))
     return rows
 
@@ -62,9 +67,9 @@ def _clustered(
     return beside_chance(name, group, mean, found.judged, found.null, how, n_spines=n_new)
 
 
-def surely(h: Histories, spines: pd.DataFrame, least_p: float, max_gap: int) -> Histories:
-    """The spines seen with `least_p` or more, and only such sightings of them; where nobody said
-    how likely a sighting is, it counts."""
-    doubted = (h.told == SEEN) & (by_sighting(h, spines, "probability") < least_p)
+def surely(h: Histories, probability: FloatArray, least_p: float, max_gap: int) -> Histories:
+    """The spines seen with a probability (S, T) of `least_p` or more, and only such sightings of
+    them; where nobody said how likely a sighting is (nan), it counts."""
+    doubted = (h.told == SEEN) & (probability < least_p)
     told = np.where(doubted, GONE, h.told).astype(np.int8)
     return h.retold(told, max_gap).only((told == SEEN).any(axis=1))

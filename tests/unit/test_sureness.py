@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from spinenet.analyze.measured import by_sighting
 from spinenet.analyze.states import GONE, SEEN
 from spinenet.analyze.summary import Evidence, analyze
 from spinenet.analyze.sureness import surely
@@ -36,13 +37,13 @@ def test_a_doubtful_sighting_is_an_absence_and_a_spine_never_surely_seen_is_none
     h = one({1: "111", 2: "011", 3: "0?1", 4: "110"})
     rows = [(1, 0, 0.9), (1, 1, 0.4), (1, 2, 0.9), (2, 1, 0.4), (2, 2, 0.9), (3, 2, 0.4)]
     table = pd.DataFrame(rows, columns=["track_id", "session", "probability"])
-    spines = table.assign(animal="m1", region="r1")
-    strict = surely(h, spines, 0.5, 1)
+    probability = by_sighting(h, table.assign(animal="m1", region="r1"), "probability")
+    strict = surely(h, probability, 0.5, 1)
     assert strict.track_ids.tolist() == [1, 2, 4]  # of 4 nobody said how likely it is
     assert strict.told.tolist() == [[SEEN, GONE, SEEN], [GONE, GONE, SEEN], [SEEN, SEEN, GONE]]
     assert strict.seen[0].tolist() == [SEEN, SEEN, SEEN]  # a single gap is filled
     assert strict.birth[1] == 2
-    assert (surely(h, spines, 0.3, 1).told == h.told).all()
+    assert (surely(h, probability, 0.3, 1).told == h.told).all()
 
 
 def test_a_cluster_of_doubtful_spines_stands_at_a_low_threshold_alone():
