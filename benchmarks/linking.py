@@ -182,12 +182,12 @@ def classical(cases: list[Case], tuning: list[Case]) -> Ways:
 
 
 def by_places(case: Case) -> PlacesAlone:
-    return link_by_places(case.tokens, MatchConfig())[0]
+    return case.places
 
 
 def informed(head: MatchingHead, case: Case) -> MatchingHead:
     """The head, told the scatter that linking by places learns of the dendrite."""
-    return replace(head, scatter_um=by_places(case).scatter_um)
+    return replace(head, scatter_um=case.places.scatter_um)
 
 
 def covers(cases: list[Case], tuning: list[Case], head: MatchingHead) -> Ways:

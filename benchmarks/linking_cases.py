@@ -11,7 +11,8 @@ from linkers import Spines
 from planted import INVENTED, PlantedRegion, raw_points, rigid_points
 
 from spinenet.config import MatchConfig
-from spinenet.match.region import shared_tokens, warp_region
+from spinenet.match.head import PlacesAlone
+from spinenet.match.region import link_by_places, shared_tokens, warp_region
 from spinenet.match.tokens import Tokens
 from spinenet.match.view import frames_of
 from spinenet.segment.label import PEAK_GAP_UM
@@ -38,10 +39,11 @@ def sized(tokens: Tokens, spines: pd.DataFrame) -> SizedTokens:
 @dataclass(frozen=True)
 class Case:
     """A dendrite over its sessions, ready to be linked in every way: spines by registration, tokens
-    after the warp, and the true track of each spine."""
+    after the warp, the judge that linking by places learns, and the true track of each spine."""
 
     by_registration: dict[str, list[Spines]]
     tokens: list[SizedTokens]
+    places: PlacesAlone
     truth: list[IntArray]
 
 
@@ -68,7 +70,7 @@ def case_of(region: PlantedRegion) -> Case:
             ("rigid + warp", token.places.points_um, along),
         ):
             sessions[name].append(Spines(points, arc, side, dendrite, width))
-    return Case(sessions, tokens, region.tracks)
+    return Case(sessions, tokens, link_by_places(tokens, config)[0], region.tracks)
 
 
 @dataclass(frozen=True)
