@@ -113,7 +113,7 @@ def spacing(places: pd.DataFrame, seed: int = 0) -> Figure:
     """Where new spines stand between their stable neighbours: u' of each class, each with the band
     that as many uniform places would give."""
     groups = sorted(places["group"].unique())
-    figure, axes = panels(0.8 + 2.6 * len(groups), 2.8, len(groups))
+    figure, axes = panels(0.8 + 2.6 * len(groups), 3.2, len(groups))
     grid = np.linspace(0, 1, 101)
     for axis, group in zip(axes, groups, strict=True):
         mine = places[(places["group"] == group) & places["relative"].notna()]
@@ -128,7 +128,10 @@ def spacing(places: pd.DataFrame, seed: int = 0) -> Figure:
             axis.plot(grid, curve, color=colour, label=label)
         axis.set_xlabel("u': 0 at a stable spine, 1 midway")
         axis.set_title(_name(group))
-        axis.legend(frameon=False, fontsize=6, loc="upper left")
+        # below: curves may run anywhere
+        axis.legend(
+            frameon=False, fontsize=6, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.25)
+        )
     axes[0].set_ylabel("share of new spines")
     return figure
 
