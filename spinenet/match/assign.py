@@ -15,10 +15,11 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from spinenet.match.score import Candidates
-from spinenet.types import InputError, IntArray
+from spinenet.types import BoolArray, InputError, IntArray
 
 SKIP_COST = 2.0
-"""Price of leaving out a session, where a spine is missed one time in seven (log 7)."""
+"""Price of leaving out a session in which the spine could have been seen, where one is missed one
+time in seven (log 7)."""
 
 
 Pair = tuple[int, int]
@@ -31,6 +32,7 @@ def path_cover(
     min_p: float,
     same: Collection[Pair] = (),
     different: Collection[Pair] = (),
+    looked: BoolArray | None = None,
 ) -> IntArray:
     """Track number of every spine, sessions one after the other.
 
@@ -40,6 +42,8 @@ def path_cover(
     candidates: for sessions (t, u), t < u. The cover settles which of rivals is right
     min_p: links less sure than this are never made
     same, different: pairs that shall be in one track, and that shall not
+    looked: (N, T) sessions in which one could be seen at each spine's place (`scope.looked_at`);
+        only these have a price when they are left out. Without it all have
 
     Raises
     ------
@@ -49,7 +53,8 @@ def path_cover(
     first = np.r_[0, np.cumsum(sizes)]
     edges: dict[Pair, float] = {}
     for (t, u), c in sorted(candidates.items(), key=lambda item: item[0]):
-        worth = np.log(np.maximum(c.odds, 1e-12) * (1 - min_p) / min_p) - SKIP_COST * (u - t - 1)
+        price = SKIP_COST * left_out(looked, c.i + first[t], t, u)
+        worth = np.log(np.maximum(c.odds, 1e-12) * (1 - min_p) / min_p) - price
         good = worth > 0
         pairs = zip((c.i[good] + first[t]).tolist(), (c.j[good] + first[u]).tolist(), strict=True)
         edges |= dict(zip(pairs, worth[good].tolist(), strict=True))
@@ -89,6 +94,18 @@ def path_cover(
                     "these lines."
                 )
             del free[min(hops, key=lambda pair: free[pair])]
+
+
+def left_out(
+    looked: BoolArray | None, spines: IntArray, early: IntArray | int, late: IntArray | int
+) -> IntArray:
+    """(K,) sessions between an early and a late one in which the spines (K,) could be seen."""
+    if looked is None:
+        return np.broadcast_to(np.maximum(late - np.asarray(early), 1) - 1, spines.shape)
+    until = np.pad(np.cumsum(looked, axis=1), ((0, 0), (1, 0)))
+    after = np.add(early, 1)
+    out: IntArray = until[spines, np.maximum(late, after)] - until[spines, after]
+    return out
 
 
 def _groups(same: Collection[Pair], session_of: IntArray) -> list[list[int]]:

@@ -20,8 +20,6 @@ STRAY_UM = 0.1
 """Standard deviation of the drift's change over one um; it adds up as a random walk does."""
 SPACING_UM = 0.7
 """Farther than this from the likeliest drift, spines would meet their neighbours."""
-SLIP_SHARE = 0.01
-"""Another drift that far away that is so likely, beside the likeliest, is not ruled out."""
 
 
 def drift(moving: FloatArray, known: FloatArray, length_um: float) -> ArcWarp:
@@ -40,7 +38,7 @@ def drift(moving: FloatArray, known: FloatArray, length_um: float) -> ArcWarp:
     np.add.at(told, at, agreement(moving, known))
     share = _chain(told, float(knots[1] - knots[0]))
     shift = share @ SHIFTS_UM
-    return ArcWarp(knots, shift, slip_ambiguous=float(_other(share)[at].mean()) > SLIP_SHARE)
+    return ArcWarp(knots, shift, slip_share=float(_other(share)[at].mean()))
 
 
 def _other(share: FloatArray) -> FloatArray:

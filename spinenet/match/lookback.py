@@ -12,6 +12,7 @@ from spinenet.config import MatchConfig
 from spinenet.geometry import from_line_frame, inside
 from spinenet.match.pins import NO_PINS, PERSON, Pins
 from spinenet.match.power import learn_sight
+from spinenet.match.scope import EDGE_UM
 from spinenet.match.view import Probe, SessionView, frames_of, track_by_spine
 from spinenet.match.warp import ArcWarp
 from spinenet.tables import SPINES
@@ -24,7 +25,6 @@ from spinenet.types import (
     SpineTable,
 )
 
-EDGE_UM = 0.5
 HALF_HEAD_UM = 0.25
 """A head whose middle is nearer to the edge of its shaft, seen from above, is hidden by it."""
 CLAIMED_UM = np.array([1.2, 0.4, 0.4])
@@ -45,6 +45,8 @@ class Life:
     """Tracks and session positions found only because they were seen before and after."""
     hidden: frozenset[int] = frozenset()
     """Tracks that do not stick out beside their shaft, unless a person saw them."""
+    settled: frozenset[tuple[int, int]] = frozenset()
+    """Tracks and session positions of which a person said that nothing is there."""
 
 
 NOWHERE = np.zeros((0, 3))
@@ -61,7 +63,8 @@ class Home:
 @dataclass(frozen=True)
 class Rules:
     """What is taken for a spine in one session: a height from `least_p` on; a person's word goes
-    before, that of tracks that are there and of places (M, 3) that are empty."""
+    before, that of tracks that are there, of places (M, 3) that are empty and of those that nobody
+    could tell."""
 
     least_p: float
     unseen: frozenset[int] = frozenset()
@@ -69,6 +72,7 @@ class Rules:
     found is no absence."""
     there: frozenset[int] = frozenset()
     empty_um: FloatArray = field(default_factory=lambda: NOWHERE)
+    unsure_um: FloatArray = field(default_factory=lambda: NOWHERE)
 
 
 def look_back(
@@ -106,6 +110,7 @@ def look_back(
             f"{views[t].session.index}, and that it is absent there. Remove one of the lines."
         )
     life = Life(list(views), list(frames), list(track_of), {}, hidden=hidden)
+    settled: set[tuple[int, int]] = set()
 
     def look(t: int, wanted: list[int], least_p: float) -> set[tuple[int, int]]:
         """Look for the wanted tracks in one session; returns what was found."""
@@ -134,8 +139,14 @@ def look_back(
             frozenset(k for k, p in zip(asked, power, strict=True) if p < config.least_power),
             frozenset(k for k in asked if (k, t) in there),
             pins.empty_um.get(t, NOWHERE),
+            pins.unsure_um.get(t, NOWHERE),
         )
         extra, numbers = _accept(view, seen, asked, homes, life.missing, t, rules)
+        settled.update(
+            (k, t)
+            for k, centre in zip(asked, seen.centres_um, strict=True)
+            if _near(rules.empty_um, centre) and k not in rules.there
+        )
         if extra:
             table = pd.concat([view.spines.frame, SPINES.frame(extra)], ignore_index=True)
             life.views[t] = replace(view, spines=SpineTable(table))
@@ -152,7 +163,7 @@ def look_back(
         lent |= look(t, missed, config.between_share * centre_p)
     for found in lent:
         del life.missing[found]
-    return replace(life, between=frozenset(lent))
+    return replace(life, between=frozenset(lent), settled=frozenset(settled | gone))
 
 
 def _between(track_of: list[IntArray], gone: set[tuple[int, int]]) -> dict[int, list[int]]:
@@ -250,7 +261,10 @@ def _accept(
                     "is. Say which of them is the same spine (same), or where it lies (add)."
                 )
             p, source = 1.0, PERSON
-        elif _near(rules.empty_um, centre) or (p < rules.least_p and k not in rules.unseen):
+        elif _near(rules.empty_um, centre):
+            missing[k, t] = (Presence.ABSENT, 0.0, float(homes[k].place[0]))
+            continue
+        elif p < rules.least_p and k not in rules.unseen and not _near(rules.unsure_um, centre):
             missing[k, t] = (Presence.ABSENT, p, float(homes[k].place[0]))
             continue
         # too faint to be seen, or a neighbour hides it

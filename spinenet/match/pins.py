@@ -18,7 +18,7 @@ Spine = tuple[int, int]
 class Pins:
     """Pairs of spines that are one and that are not; of a spine, sessions (by position) in which it
     is there and in which it is not; the dendrite of a spine; by session, places (M, 3) where there
-    is no spine."""
+    is no spine, and those where nobody could tell."""
 
     same: tuple[tuple[Spine, Spine], ...] = ()
     different: tuple[tuple[Spine, Spine], ...] = ()
@@ -26,6 +26,7 @@ class Pins:
     absent: tuple[tuple[Spine, int], ...] = ()
     home: Mapping[Spine, int] = field(default_factory=lambda: MappingProxyType({}))
     empty_um: Mapping[int, FloatArray] = field(default_factory=lambda: MappingProxyType({}))
+    unsure_um: Mapping[int, FloatArray] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def believed(self) -> frozenset[Spine]:

@@ -9,17 +9,17 @@ import pandas as pd
 
 from spinenet.chain import Rates, presence
 from spinenet.config import MatchConfig
-from spinenet.geometry import inside
 from spinenet.match.head import Judge, all_candidates
-from spinenet.match.lookback import EDGE_UM, Life
+from spinenet.match.lookback import Life
 from spinenet.match.pins import NO_PINS, Pins, Spine
+from spinenet.match.scope import scorable_nodes
 from spinenet.match.score import CANDIDATE_P
 from spinenet.match.support import supported
 from spinenet.match.tokens import Tokens
 from spinenet.match.view import SessionView, on_dendrite, track_by_spine
 from spinenet.match.warp import ArcWarp
 from spinenet.tables import COVERAGE, LINKS, SPINES, TRACKS
-from spinenet.types import Matches, Presence, Tracks
+from spinenet.types import FloatArray, Matches, Presence, Tracks
 
 SEEN_UM = 1.0
 EVEN = 0.5
@@ -48,6 +48,7 @@ def record(
     """The tables of a region whose spines have their tracks."""
     views = life.views
     told = _told_presence(life, pins)
+    settled = _settled_arcs(life)
     links, p_link = _links(life, tokens, judge, warps, _told_links(life, pins), told)
     spines = []
     for t, view in enumerate(views):
@@ -62,7 +63,7 @@ def record(
         Tracks(tracks),
         Matches(links),
         COVERAGE.frame(
-            [row for t, v in enumerate(views) for row in _stretches(t, v, warps, config)]
+            [row for t, v in enumerate(views) for row in _stretches(t, v, warps, config, settled)]
         ),
         warps,
     )
@@ -72,7 +73,21 @@ def _told_presence(life: Life, pins: Pins) -> dict[tuple[int, int], float]:
     """By track and session position, 1 where a person said that it is there and 0 where not."""
     track = track_by_spine(life.views, life.track_of)
     there = {(track[spine], t): 1.0 for spine, t in pins.present}
-    return there | {(track[spine], t): 0.0 for spine, t in pins.absent}
+    return there | dict.fromkeys(life.settled, 0.0)
+
+
+def _settled_arcs(life: Life) -> dict[tuple[int, int], list[float]]:
+    """By session position and dendrite, the shared arc lengths at which a person said that nothing
+    is there."""
+    home = {
+        k: d
+        for view, of in zip(life.views, life.track_of, strict=True)
+        for k, d in zip(of.tolist(), _ids(view), strict=True)
+    }
+    out: dict[tuple[int, int], list[float]] = {}
+    for k, t in life.settled:
+        out.setdefault((t, home[k]), []).append(life.missing[k, t][2])
+    return out
 
 
 def _told_links(life: Life, pins: Pins) -> dict[frozenset[Spine], float]:
@@ -120,13 +135,14 @@ def _links(
         dendrites, a_ids, b_ids = _ids(a), a.spines.ids, b.spines.ids
         for i, j in sorted(plausible):
             pair = frozenset({(t, int(a_ids[i])), (u, int(b_ids[j]))})
-            p = told.get(pair, p_of.get((i, j), 0.0))
+            d = dendrites[i]
+            unslipped = 1 / (1 + _slip(warps[t, d])) / (1 + _slip(warps[u, d]))
+            p = told.get(pair, p_of.get((i, j), 0.0) * unslipped)
             k = int(life.track_of[t][i])
             if (i, j) in chosen:
                 if 1.0 in (there.get((k, t)), there.get((k, u))):
                     p = 1.0  # that it is there was said of this very track
                 chosen_p[k, t, u] = p
-            d = dendrites[i]
             rows.append(
                 {
                     "animal": a.session.animal,
@@ -142,6 +158,11 @@ def _links(
                 }
             )
     return LINKS.frame(rows), chosen_p
+
+
+def _slip(warp: ArcWarp) -> float:
+    """How likely an alignment shifted by one spacing is, beside the one that was taken."""
+    return warp.slip_share if warp.slip_ambiguous else 0.0
 
 
 def _track_table(
@@ -226,20 +247,24 @@ def with_presence(tracks: pd.DataFrame) -> pd.DataFrame:
 
 
 def _stretches(
-    t: int, view: SessionView, warps: dict[tuple[int, int], ArcWarp], config: MatchConfig
+    t: int,
+    view: SessionView,
+    warps: dict[tuple[int, int], ArcWarp],
+    config: MatchConfig,
+    settled: dict[tuple[int, int], list[float]],
 ) -> list[dict[str, object]]:
-    """Runs of nodes in view whose shaft is bright enough, or with a spine, in the shared arc
-    length."""
+    """Runs of nodes in view whose shaft is bright enough, or with a spine or a person's word that
+    none is there, in the shared arc length."""
     rows = []
     for segment in view.dendrites.segments:
         snr = view.snr[segment.id]
         warp = warps[t, segment.id]
-        good = inside(segment.points_um, view.extent_um, EDGE_UM) & (
-            np.nan_to_num(snr) >= config.min_snr
-        )
+        good = scorable_nodes(view, segment, config.min_snr)
         own = view.spines.frame["arc_length_um"].to_numpy(float)[on_dendrite(view, segment.id)]
-        if len(own):  # where a spine was seen, one could be
-            away = np.abs(segment.arc_length_um[:, None] - own).min(axis=1)
+        # where a spine was seen, or known to be gone, one could be
+        told = warp(own).tolist() + settled.get((t, segment.id), [])
+        if told:
+            away = np.abs(warp(segment.arc_length_um)[:, None] - told).min(axis=1)
             good |= away <= SEEN_UM
         edges = np.flatnonzero(np.diff(np.r_[0, good.astype(int), 0]))
         for a, b in zip(edges[::2], edges[1::2] - 1, strict=True):
@@ -253,10 +278,16 @@ def _stretches(
                     "dendrite_id": segment.id,
                     "start_um": ends[0],
                     "end_um": ends[1],
-                    "snr": float(np.median(snr[a : b + 1])),
+                    "snr": _median(snr[a : b + 1]),
                     "usable": view.usable,
                     "slip_ambiguous": warp.slip_ambiguous,
                     "warp_rms_um": warp.rms_um,
                 }
             )
     return rows
+
+
+def _median(snr: FloatArray) -> float:
+    """Of the nodes within the stack; nan without any."""
+    known = snr[np.isfinite(snr)]
+    return float(np.median(known)) if len(known) else float("nan")

@@ -15,12 +15,13 @@ from spinenet.match.lookback import look_back
 from spinenet.match.overlay import overlay
 from spinenet.match.pins import NO_PINS, Pins, Spine
 from spinenet.match.record import LinkedRegion, record
+from spinenet.match.scope import looked_at
 from spinenet.match.score import PLACE_SD_UM, Places, apart, fit_scatter
 from spinenet.match.support import evidence, settle
 from spinenet.match.tokens import Tokens, about_spines
 from spinenet.match.view import SessionView, frames_of, on_dendrite, rehomed
 from spinenet.match.warp import ArcWarp
-from spinenet.types import FloatArray, InputError, IntArray, SpineTable
+from spinenet.types import BoolArray, FloatArray, InputError, IntArray, SpineTable
 
 LINK_ROUNDS = 2
 MANY_SESSIONS = 3
@@ -53,11 +54,12 @@ def link_region(
     warps = warp_region(views, frames, reference, config)
     tokens = shared_tokens(views, frames, warps, reference)
     same, different = pinned_pairs(views, pins)
-    places, track_of = link_by_places(tokens, config, same, different)
+    looked = looked_at(views, frames, warps, config.min_snr)
+    places, track_of = link_by_places(tokens, config, same, different, looked)
     judge: Judge = places
     if head is not None:
         told = replace(head, scatter_um=places.scatter_um)
-        judge, track_of = told, tracks_by(told, tokens, config, same, different)
+        judge, track_of = told, tracks_by(told, tokens, config, same, different, looked)
     views, track_of = _once_surely_seen(
         views, track_of, config.sure_share * centre_p, pins.believed
     )
@@ -138,12 +140,18 @@ def link_by_places(
     config: MatchConfig,
     same: Collection[Pair] = (),
     different: Collection[Pair] = (),
+    looked: BoolArray | None = None,
 ) -> tuple[PlacesAlone, list[IntArray]]:
     """Tracks over all sessions and dendrites at once, by places alone, and the judge that made
-    them: the scatter is learned from the links."""
+    them: the scatter is learned from the links.
+
+    Parameters
+    ----------
+    same, different, looked: as `path_cover` takes them
+    """
     judge = PlacesAlone(PLACE_SD_UM, config.gate_um)
     for _ in range(LINK_ROUNDS):
-        track_of = tracks_by(judge, tokens, config, same, different)
+        track_of = tracks_by(judge, tokens, config, same, different, looked)
         pairs: list[FloatArray] = [np.zeros((0, 3))]
         for t, u in session_pairs(len(tokens)):
             _, i, j = np.intersect1d(track_of[t], track_of[u], return_indices=True)
@@ -158,13 +166,14 @@ def tracks_by(
     config: MatchConfig,
     same: Collection[Pair] = (),
     different: Collection[Pair] = (),
+    looked: BoolArray | None = None,
 ) -> list[IntArray]:
     """The track of every spine, by session."""
     sizes = [len(t.about) for t in tokens]
     candidates = all_candidates(judge, tokens)
-    track = path_cover(sizes, candidates, config.min_link_p, same, different)
+    track = path_cover(sizes, candidates, config.min_link_p, same, different, looked)
     told = evidence(sizes, candidates)
-    track = settle(told, track, config.min_link_p, same, different)
+    track = settle(told, track, config.min_link_p, same, different, looked)
     first = np.r_[0, np.cumsum(sizes)]
     return [track[a:b] for a, b in zip(first[:-1], first[1:], strict=True)]
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spinenet.match.assign import SKIP_COST, Pair, solve
+from spinenet.match.assign import SKIP_COST, Pair, left_out, solve
 from spinenet.match.score import Candidates
-from spinenet.types import FloatArray, IntArray
+from spinenet.types import BoolArray, FloatArray, IntArray
 
 LEAST_LOG_ODDS = -2.0
 """Of a sighting far away: a track is not given up for one that was found beside its place."""
@@ -87,6 +87,7 @@ def settle(
     min_p: float,
     same: Collection[Pair] = (),
     different: Collection[Pair] = (),
+    looked: BoolArray | None = None,
 ) -> IntArray:
     """(N,) tracks after the spines of each session in turn were assigned anew, exactly, to the
     tracks of all others, until nothing changes or after `SWEEPS` rounds.
@@ -97,6 +98,7 @@ def settle(
     min_p: what is less sure than this, as a whole or by its best sighting, joins nothing; sessions
         left out before a track's first sighting or after its last have the price of the cover
     same, different: pairs of spines that stay where they are, and that are never joined
+    looked: as `path_cover` takes it
     """
     track = np.unique(track, return_inverse=True)[1]
     still = np.zeros(len(track), bool)
@@ -111,7 +113,7 @@ def settle(
         for t, part in enumerate(by_session):
             here = told.session == t
             on = against_tracks(part, track)
-            price = SKIP_COST * _left_out(told, track, t)[on.track]
+            price = SKIP_COST * left_out(looked, on.one, *_gap(told, on, track, t))
             gain = on.weight * on.mean + need - price
             taken = np.isin(on.track, track[here & still])
             never = np.isin(
@@ -137,15 +139,15 @@ def _told_of(told: Evidence, t: int) -> Evidence:
     return replace(told, one=told.one[mine], other=told.other[mine], log_odds=told.log_odds[mine])
 
 
-def _left_out(told: Evidence, track: IntArray, t: int) -> IntArray:
-    """(K,) sessions between t and each track's sightings in other ones; none from first to last."""
+def _gap(told: Evidence, on: AgainstTracks, track: IntArray, t: int) -> tuple[IntArray, IntArray]:
+    """(P,) an earlier and a later session: session t and the nearest end of each track's sightings
+    in other ones; t twice if it lies between these."""
     elsewhere = told.session != t
     n_tracks, n_sessions = int(track.max(initial=-1)) + 1, int(told.session.max(initial=-1)) + 1
     first, last = np.full(n_tracks, n_sessions), np.full(n_tracks, -1)
     np.minimum.at(first, track[elsewhere], told.session[elsewhere])
     np.maximum.at(last, track[elsewhere], told.session[elsewhere])
-    out: IntArray = np.maximum(np.maximum(first - t, t - last), 1) - 1
-    return out
+    return np.minimum(last[on.track], t), np.maximum(first[on.track], t)
 
 
 def _joined(track: IntArray, loose: np.ndarray, joins: IntArray) -> IntArray:

@@ -28,6 +28,8 @@ NODE_UM = 0.5
 FOLLOW_UM = 2.5
 SMOOTH_ALONG_UM = 6.0
 KNOT_UM = 2.0
+SLIP_SHARE = 0.01
+"""An alignment shifted by one spacing that is so likely, beside the likeliest, is not ruled out."""
 WARP_LENGTH_UM = 12.0
 START_WEIGHT = 0.5
 BESIDE_PAIRS = 4
@@ -147,7 +149,13 @@ class ArcWarp:
     roll_rad: float = 0.0
     beside_um: tuple[float, float] = (0.0, 0.0)
     rms_um: float = float("nan")
-    slip_ambiguous: bool = False
+    slip_share: float = 0.0
+    """How likely another alignment is that is shifted by a spine's spacing, beside this one."""
+
+    @property
+    def slip_ambiguous(self) -> bool:
+        """Could the dendrite as well be shifted by one spine spacing?"""
+        return self.slip_share > SLIP_SHARE
 
     def __call__(self, s_um: FloatArray) -> FloatArray:
         return s_um + np.interp(s_um, self.knots_um, self.shift_um)

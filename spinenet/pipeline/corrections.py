@@ -109,6 +109,7 @@ class _Desk:
         gone: dict[int, set[int]] = {}
         for row in rows.to_dict("records"):
             t, place = self._position(row["session"]), np.array([row[c] for c in PLACE], float)
+            self._check_inside(t, place, f"{self.source}, line {row['line']}")
             k = self._nearest(t, place, CLAIMED_UM)
             places = self.empty.setdefault(t, [])
             places.append(place)
@@ -167,19 +168,16 @@ class _Desk:
             for column in frame.columns.intersection(list(believed)):
                 frame.loc[frame.index[k], column] = believed[column]
             self.views[t] = replace(view, spines=SpineTable(frame))
-        if home is not None:
-            self.home[t, number] = home
+        if home is not None and self.home.setdefault((t, number), home) != home:
+            raise InputError(
+                f"{where}: another line puts this spine on dendrite {self.home[t, number]}, this "
+                f"one on {home}. Remove one of them."
+            )
         return t, number
 
     def _add(self, t: int, place: FloatArray, home: int | None, where: str) -> int:
         view = self.views[t]
-        if not inside(place, view.extent_um, -1.0)[0]:
-            raise InputError(
-                f"{where}: the place {', '.join(f'{v:g}' for v in place)} um (z, y, x) lies "
-                f"outside the stack of session {view.session.index}, which reaches to "
-                f"{', '.join(f'{v:.1f}' for v in view.extent_um)}. Pixels in the place of um, or "
-                "another session's place, are the usual causes."
-            )
+        self._check_inside(t, place, where)
         deleted = np.array(self.empty.get(t, [])).reshape(-1, 3)
         if (np.linalg.norm((deleted - place) / SAME_UM, axis=1) < 1).any():
             raise InputError(
@@ -201,6 +199,16 @@ class _Desk:
         table = pd.concat([frame, new], ignore_index=True)
         self.views[t] = replace(view, spines=SpineTable(table))
         return number
+
+    def _check_inside(self, t: int, place: FloatArray, where: str) -> None:
+        view = self.views[t]
+        if not inside(place, view.extent_um, -1.0)[0]:
+            raise InputError(
+                f"{where}: the place {', '.join(f'{v:g}' for v in place)} um (z, y, x) lies "
+                f"outside the stack of session {view.session.index}, which reaches to "
+                f"{', '.join(f'{v:.1f}' for v in view.extent_um)}. Pixels in the place of um, or "
+                "another session's place, are the usual causes."
+            )
 
     def _dendrite(self, view: SessionView, told: dict[str, Any], where: str) -> int:
         known = sorted(view.dendrites.by_id())

@@ -1,9 +1,11 @@
 """Straight shafts and sessions that show them, for tests of linking."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from spinenet.geometry import arc_length
-from spinenet.match.view import SessionView
+from spinenet.match.view import Probe, SessionView
 from spinenet.measure.attach import attach
 from spinenet.tables import SPINES
 from spinenet.types import Segment, Session, SpineTable
@@ -33,3 +35,39 @@ def view_of(dendrites, *spines):
     session = Session("m", "r", 0)
     extent = np.full(3, 30.0)
     return SessionView(session, SpineTable(frame), dendrites, {}, extent, True, None, measure, None)
+
+
+def session_of(t, dendrites, *spines, snr=20.0, usable=True, height=0.9):
+    """The same as session `t` of a region, found by the machine; what is seen at a place is the
+    head that was drawn there."""
+    view = view_of(dendrites, *spines)
+    who = {"animal": "m", "region": "r", "session": t, "day": float(t)}
+    frame = view.spines.frame.assign(**who, probability=height, source="detected", kind="spine")
+    heads = np.array([spine[1:] for spine in spines], float).reshape(-1, 3)
+
+    def measure(points_um, home):
+        return [
+            {**who, "kind": "spine", "z_um": c[0], "y_um": c[1], "x_um": c[2], **row}
+            for c, row in zip(points_um, view.measure(points_um, home), strict=True)
+        ]
+
+    def probe(points_um, home):
+        near = np.abs(points_um[:, None] - heads[None]) <= (1.5, 0.35, 0.35)
+        there = near.all(axis=2)
+        seen = there.any(axis=1)
+        centres = points_um.astype(float).copy()
+        if len(heads):
+            centres[seen] = heads[there.argmax(axis=1)[seen]]
+        return Probe(np.where(seen, height, 0.0), centres, measure(centres, home))
+
+    return replace(
+        view,
+        session=Session("m", "r", t, float(t)),
+        spines=SpineTable(frame),
+        snr={d.id: np.full(len(d.points_um), float(snr)) for d in dendrites.segments},
+        extent_um=np.full(3, 70.0),
+        usable=usable,
+        probe=probe,
+        measure=measure,
+        portray=lambda points_um, home: np.zeros((len(points_um), 5, 17, 17), np.float16),
+    )

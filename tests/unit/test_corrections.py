@@ -4,10 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spinenet.io.corrections import read_corrections
+from spinenet.io.corrections import Corrections, read_corrections
 from spinenet.match.assign import path_cover
 from spinenet.match.score import Candidates
-from spinenet.types import InputError
+from spinenet.pipeline.corrections import corrected
+from spinenet.pipeline.stacks import RunLog
+from spinenet.tables import CORRECTIONS
+from spinenet.types import Dendrites, InputError
+from tests.unit.drawn_shafts import line, session_of
 
 
 def chain_of(odds, **pins):
@@ -108,3 +112,27 @@ def test_what_the_machine_put_between_gives_way_to_what_a_person_said():
     assert chain_of(odds, sizes=(1, 1, 1, 1), **told) == [0, 1, 0, 0]
     told = {"same": [(0, 2)], "different": [(1, 3)]}
     assert chain_of(odds, sizes=(1, 1, 1, 1), **told) == [0, 1, 0, 0]
+
+
+TWO = Dendrites((line((5, 5, 0), (5, 5, 20)), line((5, 8, 0), (5, 8, 20), 1)))
+
+
+def told(*rows):
+    """What a person said of one session with a spine between two shafts."""
+    frame = CORRECTIONS.frame([{**ROW, "y_um": 6.3, "z_um": 5, "x_um": 10, **row} for row in rows])
+    frame["line"] = np.arange(len(rows)) + 2
+    views = [session_of(t, TWO, (0, 5, 6.3, 10)) for t in (0, 1)]
+    return corrected(views, Corrections(frame, "corrections.csv", ""), RunLog())
+
+
+def test_two_lines_cannot_put_one_spine_on_two_dendrites():
+    one = {"action": "dendrite", "dendrite_id": 1, "session_to": None}
+    _, pins = told(one, one)
+    assert dict(pins.home) == {(0, 1): 1}
+    with pytest.raises(InputError, match="line 3: another line puts this spine on dendrite 1"):
+        told(one, {**one, "dendrite_id": 0})
+
+
+def test_what_lies_outside_the_stack_cannot_be_deleted():
+    with pytest.raises(InputError, match="line 2: the place 5, 6.3, 500 um"):
+        told({"action": "delete", "x_um": 500, "session_to": None})

@@ -1,0 +1,51 @@
+"""Where on the dendrites, and in which sessions, a spine could have been seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from spinenet.geometry import inside
+from spinenet.match.view import SessionView, on_dendrite
+from spinenet.match.warp import ArcWarp
+from spinenet.types import BoolArray, FloatArray, Segment
+
+EDGE_UM = 0.5
+
+
+def scorable_nodes(view: SessionView, segment: Segment, min_snr: float) -> BoolArray:
+    """(N,) nodes of a dendrite within the stack at which its shaft is bright enough."""
+    out: BoolArray = inside(segment.points_um, view.extent_um, EDGE_UM) & (
+        np.nan_to_num(view.snr[segment.id]) >= min_snr
+    )
+    return out
+
+
+def looked_at(
+    views: list[SessionView],
+    frames: list[FloatArray],
+    warps: dict[tuple[int, int], ArcWarp],
+    min_snr: float,
+) -> BoolArray:
+    """(N, T) for every spine, counted through all sessions: could one be seen at its place along
+    the dendrite in each of them?
+
+    Parameters
+    ----------
+    frames: (K, 3) arc length, sideways and upward offset of every session's spines on their
+        dendrites
+    warps: by session position and dendrite, onto the shared arc length
+    """
+    parts: list[npt.NDArray[np.bool_]] = [np.zeros((0, len(views)), bool)]
+    for t, (view, frame) in enumerate(zip(views, frames, strict=True)):
+        mine = np.zeros((len(frame), len(views)), bool)
+        for d in view.dendrites.by_id():
+            here = on_dendrite(view, d)
+            arc = warps[t, d](frame[here, 0])
+            for u, other in enumerate(views):
+                segment = other.dendrites.by_id()[d]
+                there = np.maximum.accumulate(warps[u, d](segment.arc_length_um))
+                good = scorable_nodes(other, segment, min_snr) & other.usable
+                mine[here, u] = np.interp(arc, there, good.astype(float)) >= 0.5
+        parts.append(mine)
+    return np.concatenate(parts)
