@@ -70,7 +70,13 @@ def _link(args: Namespace) -> int:
     from spinenet.io.annotated import read_truth
     from spinenet.io.sessions import find_stacks
     from spinenet.pipeline import Told
+    from spinenet.types import InputError
 
+    if Path(args.out).resolve() == Path(args.folder).resolve():
+        raise InputError(
+            f"--out {args.out} is the folder of the marked spines; they would be written over. "
+            "Give another one."
+        )
     stacks = find_stacks(Path(args.folder))
     truth = read_truth(Path(args.folder), args.point)
     return _walk(args, stacks, Told(truth.traces, truth.spines))

@@ -10,6 +10,7 @@ from spinenet.config import SimulateConfig
 from spinenet.io.write import write_stack, write_table, write_volume
 from spinenet.synthetic.experiment import simulate_region
 from spinenet.tables import DENDRITES, SESSIONS, SPINES, TRACKS
+from spinenet.types import InputError
 
 
 def write_experiment(config: SimulateConfig, out: Path) -> Path:
@@ -17,8 +18,18 @@ def write_experiment(config: SimulateConfig, out: Path) -> Path:
 
     `truth/` holds the true spines.csv, dendrites.csv and tracks.csv and, in `labels/`, every
     voxel's label, all as in a results folder.
+
+    Raises
+    ------
+    InputError
+        If the folder holds an experiment that was not simulated.
     """
     truth = out / "truth"
+    if (out / SESSIONS.file).exists() and not truth.exists():
+        raise InputError(
+            f"{out} holds a {SESSIONS.file} that is not of a simulation; it and its stacks could "
+            "be written over. Give another folder as --out."
+        )
     tables: dict[str, list[pd.DataFrame]] = {"spines": [], "dendrites": [], "tracks": []}
     rows = []
     for animal in range(config.animals):

@@ -13,7 +13,7 @@ from spinenet.io.sessions import StackFile
 from spinenet.io.table import read_table
 from spinenet.io.weights import sha256_of
 from spinenet.tables import TRACES
-from spinenet.types import InputError, Segment
+from spinenet.types import InputError, Segment, Session
 
 NODE_UM = 0.5
 SMOOTH_UM = (1.5, 0.5, 0.5)
@@ -51,6 +51,12 @@ class Traces:
                 "sessions and give it the same names as sessions.csv does, or leave the region out."
             )
         return [found[d] for d in sorted(found)]
+
+    def hold(self, session: Session) -> bool:
+        """Was a dendrite traced in this session?"""
+        f = self.frame
+        mine = f["animal"].isin(["", session.animal]) & f["region"].isin(["", session.region])
+        return bool((mine & (f["session"] == session.index)).any())
 
     def for_stacks(self, stacks: list[StackFile]) -> Traces:
         """The traces with blank sessions filled; checked against the stacks before work begins.

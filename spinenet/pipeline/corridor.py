@@ -47,10 +47,8 @@ from spinenet.progress import Stages
 from spinenet.report import figures
 from spinenet.report.page import five_numbers
 from spinenet.segment.predict import pick_device
-from spinenet.types import (
-    InputError,
-    Tracks,
-)
+from spinenet.tables import RESULTS
+from spinenet.types import FloatArray, InputError, Tracks
 
 
 @dataclass(frozen=True)
@@ -78,6 +76,8 @@ class Told:
 
 
 NOTHING_TOLD = Told()
+STACKS = ".stacks"
+"""Of a results folder: what was found in each stack, kept for the next run."""
 PLACES_ALONE = "places"
 """In the place of a matching head's name."""
 
@@ -112,7 +112,8 @@ def infer(
         check_corrections(told.corrections, sessions)
     if told.traces:
         told = replace(told, traces=told.traces.for_stacks(stacks))
-    out.mkdir(parents=True, exist_ok=True)
+    _check_out(out)
+    (out / STACKS).mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / ".lock", timeout=0):
             sweep(out)
@@ -122,6 +123,40 @@ def infer(
             f"{out} is in use by another run of spinenet. Wait until it has ended, or give "
             "another --out."
         ) from None
+
+
+def _check_out(out: Path) -> None:
+    """A person's own tables are not written over."""
+    strange = [t.file for t in RESULTS if (out / t.file).is_file()]
+    strange += ["labels"] * (out / "labels").is_dir()
+    if strange and not (out / STACKS).is_dir() and not (out / "run.json").is_file():
+        raise InputError(
+            f"{out} holds {', '.join(strange)}, which spinenet did not write there; results would "
+            "replace them. Give another folder as --out."
+        )
+
+
+def _warn_of_strangers(told: Told, files: list[StackFile], log: RunLog) -> None:
+    """Rows of sessions that are not listed are not used: say so."""
+    listed = [(f.session.animal, f.session.region, f.session.index) for f in files]
+    nodes = told.traces.frame if told.traces else None
+    for what, frame in (("marked spines", told.marks), ("nodes of traced dendrites", nodes)):
+        if frame is None:
+            continue
+        keys = list(frame[["animal", "region", "session"]].itertuples(index=False, name=None))
+        lost = [k for k in keys if not any(_may_be(k, session) for session in listed)]
+        if lost:
+            named = "; ".join(f"{a}, {r}, session {t}" for a, r, t in sorted(set(lost))[:3])
+            log.warn(
+                f"{len(lost)} {what} are of sessions that sessions.csv does not list ({named}) "
+                "and were left out. Sessions numbered from 1 in one table and from 0 in the other, "
+                "or names written differently, are the usual causes."
+            )
+
+
+def _may_be(told: tuple[str, str, int], session: tuple[str, str, int]) -> bool:
+    """Blank names are of any animal and region."""
+    return all(a in ("", b) for a, b in zip(told, session, strict=True))
 
 
 def _infer(
@@ -135,6 +170,7 @@ def _infer(
     keep_freed_memory()
     traces = told.traces
     log, failed = RunLog(), {}
+    _warn_of_strangers(told, files, log)
     for file in files:
         if not file.usable:
             log.warn(f"{file.path.name} is marked usable=0 in sessions.csv and was left out.")
@@ -148,7 +184,7 @@ def _infer(
     for file in files:
         try:
             with log.timed("segment"):
-                done.append(segment_stack(file, out / ".stacks", weights, config, device, stages))
+                done.append(segment_stack(file, out / STACKS, weights, config, device, stages))
         except InputError as error:
             if len(files) == 1:
                 raise
@@ -167,13 +203,18 @@ def _infer(
     bar = stages.stage("link sessions", len(regions))
     tables: dict[str, list[pd.DataFrame]] = {}
     strips: list[tuple[str, list[figures.Strip], tuple[str, str], int]] = []
+    done_regions: list[tuple[list[Stack], list[SessionView], LinkedRegion]] = []
     for key in sorted(regions):
         mine = sorted(regions[key], key=lambda s: s.volume.session.index)
         with log.timed("link"):
             views, reference = region_views(mine, config, log, traces)
             linked = _link(views, reference, config.match, centre_p, head, told, log)
-            nodes = node_table(views, linked)
+        done_regions.append((mine, views, linked))
+        bar.step()
+    # nothing is written before all regions are linked: a contradiction in one leaves all as it was
+    for mine, views, linked in done_regions:
         with log.timed("write"):
+            nodes = node_table(views, linked)
             for name, frame in (
                 ("spines", linked.spines),
                 ("dendrites", nodes),
@@ -184,7 +225,6 @@ def _infer(
                 tables.setdefault(name, []).append(frame)
             write_stacks(out, mine, linked, nodes)
             strips += strips_of(mine, views, linked)
-        bar.step()
     joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
     with log.timed("analyze"):
         evidence = Evidence(
@@ -245,12 +285,14 @@ def _link(
     log: RunLog,
 ) -> LinkedRegion:
     """The spines of a region, found or marked, linked as the machine thinks and a person said."""
+    unsure: dict[int, FloatArray] = {}
     if told.marks is not None:
-        views = with_marks(views, told.marks, log)
+        views, unsure = with_marks(views, told.marks, told.traces, log)
     pins = NO_PINS
     if told.corrections is not None:
         views, pins = corrected(views, told.corrections, log)
     if told.marks is not None:
+        pins = replace(pins, unsure_um=unsure)
         return link_marks(views, reference, config, head, pins)
     return link_region(views, reference, config, centre_p, head, pins)
 

@@ -33,18 +33,27 @@ def export(results: Path, to: ExportFormat, out: Path) -> list[Path]:
     Raises
     ------
     InputError
-        If the results lack what the format needs.
+        If the results lack what the format needs, or a file would be written over.
     """
     written = []
     for graph in graphs_of(results):
         if to == "geff":
             written.append(write_geff(out / f"{graph.name}.geff", graph))
         elif to == "trackmate":
-            written.append(write_trackmate(out / f"{graph.name}.xml", graph))
+            written.append(write_trackmate(_fresh(out / f"{graph.name}.xml"), graph))
         else:
             voxels = {s.index: _voxel(results, s) for s in graph.sessions}
-            written.append(write_mapmanager(out / f"{graph.name}.csv", graph, voxels))
+            written.append(write_mapmanager(_fresh(out / f"{graph.name}.csv"), graph, voxels))
     return written
+
+
+def _fresh(path: Path) -> Path:
+    if path.exists():
+        raise InputError(
+            f"{path} is there already, and may hold what you edited. Give another folder, or move "
+            "it away."
+        )
+    return path
 
 
 def _voxel(results: Path, session: Session) -> Um3:

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 
 from spinenet.config import MatchConfig
+from spinenet.evaluate.judge import sure
 from spinenet.io.annotated import MARK_REACH_UM, heads_of, of_session
+from spinenet.io.traces import Traces
 from spinenet.match.head import MatchingHead
 from spinenet.match.pins import PERSON, Pins
 from spinenet.match.record import LinkedRegion
@@ -17,7 +19,7 @@ from spinenet.match.view import SessionView
 from spinenet.measure.attach import EXTRA_COLUMNS, attach
 from spinenet.pipeline.stacks import RunLog
 from spinenet.tables import SPINES
-from spinenet.types import SpineTable, Tracks
+from spinenet.types import FloatArray, SpineTable, Tracks
 
 NOTHING = 2.0
 """A centre probability that no place reaches: what was not marked is not looked for again."""
@@ -38,21 +40,52 @@ def link_marks(
     return replace(linked, tracks=Tracks(tracks))
 
 
-def with_marks(views: list[SessionView], marks: pd.DataFrame, log: RunLog) -> list[SessionView]:
+def with_marks(
+    views: list[SessionView], marks: pd.DataFrame, traces: Traces | None, log: RunLog
+) -> tuple[list[SessionView], dict[int, FloatArray]]:
     """The sessions of a region with marked spines in the place of detected ones.
+
+    A session in which nothing was marked, and no dendrite traced, was not scored: it is not usable.
 
     Parameters
     ----------
     marks: `tables.POINTS`, `point` filled; of these animals and others
+    traces: of which the marks' `dendrite_id` speaks; without traces it says nothing
+
+    Returns
+    -------
+    The sessions, and by position the places (M, 3) of marks that the person was not sure of: they
+    are no spines, and whether there is one nobody knows.
     """
-    return [_with_marks(view, marks[of_session(marks, view.session)], log) for view in views]
+    out: list[SessionView] = []
+    unsure: dict[int, FloatArray] = {}
+    for t, view in enumerate(views):
+        mine = marks[of_session(marks, view.session)]
+        certain = sure(mine)
+        unsure[t] = heads_of(mine[~certain])
+        if view.usable and mine.empty and not (traces and traces.hold(view.session)):
+            s = view.session
+            log.warn(
+                f"no spine of {s.animal}, {s.region}, session {s.index} is marked: it counts as "
+                "not scored, and nothing as lost in it. If you looked and found none, trace the "
+                "dendrites of that session in dendrites.csv; if you did not, leave it out of "
+                "sessions.csv."
+            )
+            view = replace(view, usable=False)
+        out.append(_with_marks(view, mine[certain], traces is not None, log))
+    return out, unsure
 
 
-def _with_marks(view: SessionView, marks: pd.DataFrame, log: RunLog) -> SessionView:
+def _with_marks(
+    view: SessionView, marks: pd.DataFrame, dendrites_told: bool, log: RunLog
+) -> SessionView:
     heads = heads_of(marks)
     attached = attach(heads, view.dendrites)
     home, near = attached.dendrite, attached.reach_um <= MARK_REACH_UM
-    if not view.usable:  # another field: that was said already
+    if dendrites_told:
+        told = marks["dendrite_id"].astype("Float64").to_numpy(float, na_value=np.nan)
+        home = np.where(np.isin(told, list(view.dendrites.by_id())), told, home).astype(np.int64)
+    if not view.usable:  # not scored, or another field: that was said already
         near[:] = False
     elif not near.all():
         s = view.session

@@ -43,6 +43,15 @@ def region_views(
                 "in both, are the usual causes. If it is the same field after all, lower "
                 "match.same_field."
             )
+    sizes = {s.volume.voxel_size_um for s in stacks}
+    if len(sizes) > 1:
+        s = stacks[reference].volume.session
+        log.warn(
+            f"the sessions of {s.animal}, {s.region} have different voxel sizes ("
+            + "; ".join(", ".join(f"{v:g}" for v in size) for size in sorted(sizes))
+            + " um, z, y, x). All measures are in um; if one of these is a mistake, give "
+            "voxel_z_um, voxel_y_um and voxel_x_um in sessions.csv."
+        )
     order = sorted(range(len(stacks)), key=lambda t: (t != reference, t))
     trusted = {t: alignments[t].affine for t in order if alignments[t].same_field}
     traced = _traced(stacks, trusted, traces) if traces is not None else None

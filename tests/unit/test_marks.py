@@ -1,0 +1,88 @@
+"""Spines that a person marked: where they count, and where they do not."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from spinenet.config import MatchConfig
+from spinenet.io.traces import Traces
+from spinenet.match.pins import NO_PINS
+from spinenet.pipeline.marks import link_marks, with_marks
+from spinenet.pipeline.stacks import RunLog
+from spinenet.tables import POINTS, TRACES
+from spinenet.types import Dendrites
+from tests.unit.drawn_shafts import line, session_of
+
+TWO = Dendrites((line((5, 5, 0), (5, 5, 40)), line((5, 8, 0), (5, 8, 40), 1)))
+"""Shafts in y 5 and 8."""
+
+
+def mark(session, x_um, y_um=6.3, **more):
+    who = {"animal": "m", "region": "r", "session": session, "point": "head"}
+    return {**who, "z_um": 5.0, "y_um": y_um, "x_um": x_um, **more}
+
+
+def traced(*sessions):
+    nodes = [
+        {
+            "animal": "m",
+            "region": "r",
+            "session": s,
+            "dendrite_id": 0,
+            "z_um": 5,
+            "y_um": 5,
+            "x_um": x,
+        }
+        for s in sessions
+        for x in (0, 40)
+    ]
+    return Traces(TRACES.frame(nodes), "dendrites.csv")
+
+
+def placed(*marks, traces=None, n=3):
+    log = RunLog()
+    views, unsure = with_marks(
+        [session_of(t, TWO) for t in range(n)], POINTS.frame(marks), traces, log
+    )
+    return views, unsure, log
+
+
+def presence(views, unsure):
+    pins = replace(NO_PINS, unsure_um=unsure)
+    tracks = link_marks(views, 0, MatchConfig(), None, pins).tracks.frame
+    return tracks.pivot(index="track_id", columns="session", values="presence").to_numpy().tolist()
+
+
+def test_a_session_that_nobody_scored_is_no_loss():
+    views, unsure, log = placed(mark(0, 10), mark(1, 10))
+    assert [v.usable for v in views] == [True, True, False]
+    assert presence(views, unsure) == [["present", "present", "not_scorable"]]
+    assert any("session 2 is marked: it counts as not scored" in w for w in log.warnings)
+
+
+def test_a_traced_session_without_a_mark_was_scored():
+    views, unsure, log = placed(mark(0, 10), mark(1, 10), traces=traced(0, 2))
+    assert presence(views, unsure) == [["present", "present", "absent"]]
+    assert not log.warnings
+
+
+@pytest.mark.parametrize("word", [{"scorable": "0"}, {"bad": "1"}])
+def test_where_the_person_was_not_sure_nobody_knows(word):
+    views, unsure, _ = placed(
+        mark(0, 10), mark(1, 10, **word), mark(1, 30), mark(2, 10), mark(2, 30)
+    )
+    first, other = presence(views, unsure)
+    assert first == ["present", "not_scorable", "present"]
+    assert other == ["absent", "present", "present"]
+
+
+def test_a_mark_is_on_the_dendrite_that_the_person_says():
+    """Nearer to the first shaft, and said to be of the second."""
+    told = mark(0, 10, dendrite_id=1)
+    views, _, _ = placed(told, traces=traced(0))
+    assert views[0].spines.frame["dendrite_id"].tolist() == [1]
+    views, _, _ = placed(told)  # nothing says which dendrite has the number 1
+    assert views[0].spines.frame["dendrite_id"].tolist() == [0]
+    views, _, _ = placed(mark(0, 10, dendrite_id=pd.NA), traces=traced(0))
+    assert views[0].spines.frame["dendrite_id"].tolist() == [0]
