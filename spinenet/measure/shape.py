@@ -112,7 +112,11 @@ def _beside(
 
 def _shaft_light(light: FloatArray, grid: list[FloatArray], stalk: Stalk) -> float:
     """Integrated light of the shaft per um of its length: the median over thin slices across it,
-    which a spine on one of them does not move."""
+    which a spine on one of them does not move.
+
+    Slices are compared by their mean light, as how many voxels fall into one hangs on the pixels;
+    all of them together say how many there are per um.
+    """
     away = [g - b for g, b in zip(grid, stalk.base_um, strict=True)]
     along = sum(a * t for a, t in zip(away, stalk.tangent, strict=True))
     sideways = np.sqrt(
@@ -125,4 +129,6 @@ def _shaft_light(light: FloatArray, grid: list[FloatArray], stalk: Stalk) -> flo
     sums = np.bincount(slices, weights=light[near], minlength=len(edges) + 1)[1:-1]
     counts = np.bincount(slices, minlength=len(edges) + 1)[1:-1]
     seen = counts > 0
-    return float(np.median(sums[seen])) / float(edges[1] - edges[0]) if seen.any() else 0.0
+    if not seen.any():
+        return 0.0
+    return float(np.median(sums[seen] / counts[seen]) * counts.sum() / (2 * SHAFT_HALF_UM))

@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy import ndimage
 from torch.nn.utils import convert_conv3d_weight_memory_format
 
 from spinenet.models.inputs import (
@@ -31,7 +32,7 @@ from spinenet.models.unet3d import (
     SpineUNet,
     autocast_dtype,
 )
-from spinenet.types import FloatArray, IntArray, Um3, Volume
+from spinenet.types import FloatArray, InputError, IntArray, Um3, Volume
 
 logger = logging.getLogger(__name__)
 VOTER_PROBABILITY = 0.2
@@ -75,7 +76,18 @@ class Box:
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` takes CUDA where there is a card."""
+    """`auto` takes CUDA where there is a card.
+
+    Raises
+    ------
+    InputError
+        If CUDA is asked for and there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "device cuda was asked for, but PyTorch sees no CUDA card here. Install a PyTorch with "
+            "CUDA and a driver for it, or give --device cpu."
+        )
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
@@ -180,7 +192,11 @@ def predict(
     at, says = np.concatenate(voters), np.concatenate(votes)
     if not native:
         says = says + canonical_shift_um(volume.voxel_size_um)
-        maps = {c: _back(m, volume.data.shape) for c, m in maps.items()}
+        maps = {
+            SHAFT: _back(maps[SHAFT], volume.data.shape),
+            SPINE: _back(maps[SPINE], volume.data.shape),
+            CENTRE: _peaks_back(maps[CENTRE], volume.data.shape),
+        }
         at, says = _spread(at, says, shape, volume.data.shape)
     return Prediction(
         maps[SHAFT], maps[SPINE], maps[CENTRE], at, says.astype(np.float32), volume.voxel_size_um
@@ -216,17 +232,31 @@ def _back(values: npt.NDArray[np.uint8], shape: tuple[int, int, int]) -> npt.NDA
     return out
 
 
+def _peaks_back(
+    values: npt.NDArray[np.uint8], shape: tuple[int, int, int]
+) -> npt.NDArray[np.uint8]:
+    """The highest of the net's voxels in and around each voxel of the stack: a peak's height is its
+    probability, which a mean with its surroundings would lower."""
+    side = [2 * (-(-n // m) // 2) + 1 for n, m in zip(values.shape, shape, strict=True)]
+    top = ndimage.maximum_filter(values, (1, *side[1:]))
+    return top[np.ix_(*_nearest(values.shape, shape))]
+
+
+def _nearest(canonical: tuple[int, ...], shape: tuple[int, ...]) -> list[IntArray]:
+    """By axis, the net's voxel in which the middle of each voxel of the stack lies."""
+    return [
+        np.minimum(((np.arange(n) + 0.5) * c / n).astype(np.int64), c - 1)
+        for n, c in zip(shape, canonical, strict=True)
+    ]
+
+
 def _spread(
     at: IntArray, says: FloatArray, canonical: tuple[int, ...], shape: tuple[int, ...]
 ) -> tuple[IntArray, FloatArray]:
     """Votes of the net's voxels given to the voxels of the stack that each of them covers."""
     index = np.full(canonical, -1, np.int32)
     index[tuple(at.T)] = np.arange(len(at))
-    axes = [
-        np.minimum(((np.arange(n) + 0.5) * c / n).astype(int), c - 1)
-        for n, c in zip(shape, canonical, strict=True)
-    ]
-    rows = index[np.ix_(*axes)]
+    rows = index[np.ix_(*_nearest(canonical, shape))]
     where = np.argwhere(rows >= 0)
     return where, says[rows[tuple(where.T)]]
 

@@ -6,6 +6,7 @@ import pytest
 from spinenet.config import MeasureConfig
 from spinenet.measure.attach import attach, measure_spines
 from spinenet.measure.quality import noise_of, shaft_snr
+from spinenet.measure.shape import Stalk, _shaft_light
 from spinenet.measure.skeleton import find_dendrites, join_ends
 from spinenet.measure.straighten import straighten
 from spinenet.synthetic.morphology import Dendrite, Scene, SpineShape, place
@@ -149,3 +150,17 @@ def test_a_clipped_detector_is_not_without_noise():
     background, noise = noise_of(Volume(data, (1.0, 0.1, 0.1), Session("a", "r", 0)))
     assert background == 0
     assert noise == pytest.approx(0.289, abs=0.001)
+
+
+@pytest.mark.parametrize("xy_um", [0.06, 0.12, 0.16, 0.24])
+def test_the_light_of_the_shaft_does_not_hang_on_the_pixels(xy_um):
+    """A tube of even light along x: as much light per um, whatever the pixels."""
+
+    def light_per_um(xy):
+        axes = [np.arange(-2, 2.1, 0.5), np.arange(-2, 2, xy), np.arange(-2, 2, xy)]
+        grid = list(np.meshgrid(*axes, indexing="ij"))
+        tube = np.exp(-0.5 * ((grid[0] / 0.8) ** 2 + (grid[1] / 0.3) ** 2))
+        stalk = Stalk(np.zeros(3), np.array([0.0, 0, 1]), 0.4)
+        return _shaft_light(tube, grid, stalk) * xy**2
+
+    assert light_per_um(xy_um) == pytest.approx(light_per_um(0.02), rel=0.05)

@@ -6,6 +6,7 @@ from spinenet.config import MorphologyConfig, OpticsConfig
 from spinenet.io.weights import load_segment_weights
 from spinenet.models.inputs import (
     Brightness,
+    canonical_shift_um,
     canonical_voxel_um,
     measure_brightness,
     normalise,
@@ -14,7 +15,7 @@ from spinenet.models.inputs import (
 from spinenet.models.losses import heat_loss, segment_loss
 from spinenet.models.unet3d import HALO_PX, MULTIPLE, SpineUNet, folded
 from spinenet.segment.label import find_peaks, group_votes, label, peak_near
-from spinenet.segment.predict import Prediction, pick_device, plan_tiles, predict
+from spinenet.segment.predict import Prediction, _peaks_back, pick_device, plan_tiles, predict
 from spinenet.synthetic.patches import draw_example
 from spinenet.training.targets import heat_at
 from spinenet.types import Session, Volume
@@ -145,6 +146,18 @@ def test_other_pixels_are_resampled_and_brought_back(net, stack, xy):
     assert p.voters.shape == p.votes_um.shape
     assert (p.voters < stack.shape).all()
     assert canonical_voxel_um((1, xy, xy)) == (1, 0.1, 0.1)
+
+
+@pytest.mark.parametrize("xy", [0.05, 0.15, 0.2, 0.3])
+def test_peaks_keep_their_height_on_other_pixels(xy):
+    """A head found with certainty stays certain when its map goes back to the stack's pixels."""
+    voxel = (1.0, xy, xy)
+    shape = (9, round(6 / xy), round(6 / xy))
+    heat = _peaks_back(blobs((4, 1.57, 2.13), (4, 4.0, 3.52)), shape)
+    centres, heights = find_peaks(heat, voxel, 0.5)
+    places = centres - canonical_shift_um(voxel)
+    assert heights == pytest.approx([1, 1], abs=0.05)
+    assert np.abs(places[np.argsort(places[:, 1])] - [(4, 1.57, 2.13), (4, 4, 3.52)]).max() < 0.12
 
 
 def test_a_full_card_is_answered_by_smaller_tiles(net, stack, caplog):
