@@ -14,7 +14,7 @@ from spinenet.config import AnnotatedConfig
 from spinenet.evaluate.judge import sure
 from spinenet.evaluate.masks import IGNORE
 from spinenet.geometry import inside, nearest_voxels, point_at, resample
-from spinenet.io.annotated import AnnotatedStack, read_labels
+from spinenet.io.annotated import AnnotatedStack, heads_of, read_labels
 from spinenet.io.read import read_volume
 from spinenet.models.inputs import (
     canonical_shape,
@@ -34,7 +34,7 @@ from spinenet.training.targets import (
     forget,
     heat_at,
 )
-from spinenet.types import FloatArray, InputError, Segment, Um3, Volume
+from spinenet.types import BoolArray, FloatArray, InputError, Segment, Um3, Volume
 
 Z_SQUEEZE = 2.5
 """Distances in z count less by this: the depth of focus, and how far clicks stray in z."""
@@ -63,6 +63,8 @@ class AnnotatedScene:
     """(N, 3) places with something to learn."""
     lines: tuple[Line, ...] = ()
     """Traced dendrites on which simulated spines may grow; none where a label TIFF tells all."""
+    hidden: BoolArray | None = None
+    """(Z, Y, X) around the dendrites that are held out."""
 
 
 @dataclass(frozen=True)
@@ -102,22 +104,17 @@ def read_scenes(stacks: Sequence[AnnotatedStack], config: AnnotatedConfig) -> li
         If a stack or its labels cannot be read, marks lie outside the stack, an unknown dendrite is
         held out, or nothing is left to train on.
     """
-    traced = {d.id for stack in stacks for d in stack.dendrites}
-    strangers = sorted(set(config.hold_out) - traced)
-    if strangers:
-        raise InputError(
-            f"dendrite {strangers[0]} is to be held out, but the traced dendrites are "
-            f"{', '.join(map(str, sorted(traced))) or 'none'}. Only traced dendrites can be held "
-            "out: their places must be known."
-        )
+    check_held_out(stacks, config.hold_out)
     taught = [
         s for s in stacks if not s.dendrites or {d.id for d in s.dendrites} - {*config.hold_out}
     ]
     if not taught:
         raise InputError(
-            f"all annotated dendrites ({', '.join(map(str, sorted(traced)))}) are held out; "
-            "nothing is left to train on. Hold out fewer."
+            f"all annotated dendrites ({', '.join(map(str, sorted(config.hold_out)))}) are held "
+            "out; nothing is left to train on. Hold out fewer."
         )
+    for stack in taught:
+        _check_hidden(stack, stacks, config.hold_out)
     return [_read_scene(stack, config) for stack in taught]
 
 
@@ -142,7 +139,45 @@ def _read_scene(stack: AnnotatedStack, config: AnnotatedConfig) -> AnnotatedScen
     at = nearest_voxels(seen.centres_vox, (1, 1, 1), hidden.shape)
     known = np.where(hidden, 0, seen.known).astype(np.uint8)
     wanted = seen.wanted & ~hidden[tuple(at.T)]
-    return replace(scene, labelled=replace(seen, known=known, wanted=wanted))
+    return replace(scene, labelled=replace(seen, known=known, wanted=wanted), hidden=hidden)
+
+
+def check_held_out(stacks: Sequence[AnnotatedStack], hold_out: Sequence[int]) -> None:
+    """Refuses to hold out dendrites that nobody traced.
+
+    Raises
+    ------
+    InputError
+        If a dendrite that is to be held out is none of the traced ones.
+    """
+    traced = {d.id for stack in stacks for d in stack.dendrites}
+    strangers = sorted(set(hold_out) - traced)
+    if strangers:
+        raise InputError(
+            f"dendrite {strangers[0]} is to be held out, but the traced dendrites are "
+            f"{', '.join(map(str, sorted(traced))) or 'none'}. Only traced dendrites can be held "
+            "out: their places must be known."
+        )
+
+
+def _check_hidden(
+    stack: AnnotatedStack, stacks: Sequence[AnnotatedStack], hold_out: Sequence[int]
+) -> None:
+    """A dendrite is held out in all sessions of its region, so each must say where it lies."""
+    s = stack.file.session
+    region = [
+        o for o in stacks if (o.file.session.animal, o.file.session.region) == (s.animal, s.region)
+    ]
+    traced = {d.id for other in region for d in other.dendrites}
+    unknown = sorted((traced & set(hold_out)) - {d.id for d in stack.dendrites})
+    named = set(stack.spines["dendrite_id"].dropna().astype(int))
+    shown = [d for d in unknown if stack.labels is not None or d in named]
+    if shown:
+        raise InputError(
+            f"dendrite {shown[0]} is to be held out, but it is not traced in session {s.index} of "
+            f"{s.animal}, {s.region}, so nothing says what of {stack.file.path.name} must not be "
+            "shown. Trace it there, or leave that session out (usable 0)."
+        )
 
 
 def _check_places(stack: AnnotatedStack, volume: Volume) -> None:
@@ -176,12 +211,16 @@ def _from_labels(
     centres = np.array(ndimage.center_of_mass(labels > 1, labels, numbers)).reshape(-1, 3)
     wanted = np.ones(len(numbers), bool)
     place = {int(number): k for k, number in enumerate(numbers)}
-    unseen = []
-    for row, certain in zip(stack.spines.to_dict("records"), sure(stack.spines), strict=True):
-        head = grid.vox(np.array([row[f"{a}_um"] for a in "zyx"]))
-        k = None if pd.isna(row["label"]) else place.get(int(row["label"]))
-        if k is None:  # marked, but painted over or too small for the grid
-            unseen.append(head)
+    bare: list[tuple[FloatArray, bool]] = []
+    heads = grid.vox(heads_of(stack.spines))
+    under = labels[tuple(nearest_voxels(heads, (1, 1, 1), labels.shape).T)]
+    for n, certain in enumerate(sure(stack.spines)):
+        row, head = stack.spines.iloc[n], heads[n]
+        told = not pd.isna(row["label"]) and row["label"] > 0
+        k = place.get(int(row["label"]) if told else int(under[n]))
+        if k is None:
+            # what has a label was painted over; what has none, a person added
+            bare.append((head, certain and not told))
             continue
         wanted[k] &= certain
         if row["point"] == "head":
@@ -197,8 +236,11 @@ def _from_labels(
         raise InputError(
             f"{stack.file.path.name}: every voxel of its labels is {IGNORE} (unknown)."
         )
-    points = np.concatenate([centres, np.array(unseen).reshape(-1, 3)])
-    wanted = np.r_[wanted, np.zeros(len(unseen), bool)]
+    for head, _ in bare:
+        window, heat = heat_at(head, grid.voxel_um, labels.shape)
+        known[window][heat > 0.1] &= KNOWN_SHAFT | KNOWN_CENTRE
+    points = np.concatenate([centres, np.array([head for head, _ in bare]).reshape(-1, 3)])
+    wanted = np.r_[wanted, np.array([certain for _, certain in bare], bool)]
     scene = Labelled(grid.image, labels, known, points, wanted, grid.voxel_um)
     return AnnotatedScene(forget(scene), anchors[:: max(len(anchors) // 5000, 1)].astype(float))
 

@@ -20,6 +20,7 @@ from spinenet.measure.attach import attach, measure_spines, spine_rows
 from spinenet.segment.label import label
 from spinenet.segment.predict import predict
 from spinenet.tables import SPINES
+from spinenet.training.annotated_data import check_held_out
 from spinenet.training.sightings import NOBODY, UNNAMED, Family, Sighting, sight
 from spinenet.types import Dendrites, InputError, IntArray, Segment, Volume
 
@@ -42,8 +43,9 @@ def read_families(
     Raises
     ------
     InputError
-        If no dendrite has spines with tracks in two sessions.
+        If no dendrite has spines with tracks in two sessions, or an unknown one is held out.
     """
+    check_held_out(stacks, hold_out)
     seen: dict[tuple[str, ...], list[Sighting]] = {}
     for stack in stacks:
         volume, session = read_volume(stack.file), stack.file.session

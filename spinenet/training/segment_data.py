@@ -46,7 +46,7 @@ class TrainingPatches(IterableDataset[Patch]):
         self.start = start
         self.card = card
         shape = self._scene_shape
-        grounds = [find_ground(scene.labelled, shape) for scene in annotated]
+        grounds = [find_ground(scene.labelled, shape, scene.hidden) for scene in annotated]
         self.grounds = [ground for ground in grounds if ground]
 
     def __iter__(self) -> Iterator[Patch]:

@@ -91,7 +91,11 @@ def train_segment(
         log_every_n_steps=config.trainer.log_every,
         callbacks=[
             ModelCheckpoint(
-                out, filename="step", save_last=True, every_n_train_steps=config.save_every
+                out,
+                filename="step",
+                save_last=True,
+                every_n_train_steps=config.save_every,
+                enable_version_counter=False,  # of a moved folder an old one would go on
             ),
             Ship(
                 lambda task: save_segment_weights(weights, task.averaged.module, START_THRESHOLDS),

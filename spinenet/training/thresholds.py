@@ -146,8 +146,9 @@ def calibration(peaks: Sequence[_Peaks]) -> tuple[float, float]:
         z = parameters[0] * x + parameters[1]
         return float(np.mean(np.logaddexp(0, z) - y * z))
 
-    slope, offset = minimize(loss, [1.0, 0.0], method="Nelder-Mead").x
-    return float(np.clip(slope, *SLOPES)), float(offset)
+    anywhere = (None, None)
+    slope, offset = minimize(loss, [1.0, 0.0], method="Nelder-Mead", bounds=[SLOPES, anywhere]).x
+    return float(slope), float(offset)
 
 
 def calibrate(net: SpineUNet, slope: float, offset: float) -> None:

@@ -17,7 +17,7 @@ from spinenet.synthetic.scenes import draw_scene
 from spinenet.synthetic.seen import seen_labels
 from spinenet.training.implant import PLAIN, photon_share
 from spinenet.training.targets import KNOWN_ALL, Labelled, forget
-from spinenet.types import IntArray
+from spinenet.types import BoolArray, IntArray
 
 BRIGHT_SHARE = 0.5
 """Normalised brightness over the shafts' from which a voxel may be of a dendrite."""
@@ -41,23 +41,24 @@ class Ground:
     """Where the detector saturates."""
 
 
-def find_ground(labelled: Labelled, shape: tuple[int, int, int]) -> Ground | None:
-    """The parts of `shape` without a dendrite; None where there is none, or no shaft is known."""
+def find_ground(
+    labelled: Labelled, shape: tuple[int, int, int], closed: BoolArray | None = None
+) -> Ground | None:
+    """The parts of `shape` without a dendrite or a marked spine, and without a voxel of `closed`
+    (Z, Y, X); None where there is none, or no shaft is known."""
     on = labelled.labels == 1
     if not on.any() or any(n < s for n, s in zip(labelled.shape, shape, strict=True)):
         return None
     level = float(np.median(labelled.image[on]))
     bright = ndimage.gaussian_filter(labelled.image, (0, 1, 1)) > BRIGHT_SHARE * level
-    # sums over boxes from the running sum of the whole stack
-    total = np.pad((bright | on).astype(np.int64), [(1, 0)] * 3).cumsum(0).cumsum(1).cumsum(2)
-    for axis, n in enumerate(shape):
-        high, low = (
-            np.take(total, np.arange(start, total.shape[axis] - n + start), axis=axis)
-            for start in (n, 0)
-        )
-        total = high - low
-    every = tuple(slice(None, None, step) for step in STEP_VOX)
-    corners = np.argwhere(total[every] < EMPTY_SHARE * np.prod(shape)) * np.array(STEP_VOX)
+    never = labelled.labels > 1
+    if closed is not None:
+        never |= closed
+    heads = np.rint(labelled.centres_vox).astype(int)
+    heads = heads[np.all((heads >= 0) & (heads < labelled.shape), axis=1)]
+    never[tuple(heads.T)] = True
+    empty = _counts(bright | on, shape) < EMPTY_SHARE * np.prod(shape)
+    corners = np.argwhere(empty & (_counts(never, shape) == 0)) * np.array(STEP_VOX)
     if not len(corners):
         return None
     light = denormalise(labelled.image)
@@ -68,6 +69,20 @@ def find_ground(labelled: Labelled, shape: tuple[int, int, int]) -> Ground | Non
         photon_share(light, on),
         float(light.max()),
     )
+
+
+def _counts(flags: BoolArray, shape: tuple[int, int, int]) -> IntArray:
+    """How many voxels are set in the boxes of `shape` that begin every `STEP_VOX` voxels, from the
+    running sum of the whole stack."""
+    total = np.pad(flags.astype(np.int64), [(1, 0)] * 3).cumsum(0).cumsum(1).cumsum(2)
+    for axis, n in enumerate(shape):
+        high, low = (
+            np.take(total, np.arange(start, total.shape[axis] - n + start), axis=axis)
+            for start in (n, 0)
+        )
+        total = high - low
+    out: IntArray = total[tuple(slice(None, None, step) for step in STEP_VOX)]
+    return out
 
 
 def underlay(

@@ -1,5 +1,6 @@
 """A lab's annotations, drawn small: what is known of them, what is not, and that a net trains."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -304,7 +305,8 @@ def test_a_run_does_not_go_on_with_other_marks(points_folder, tmp_path, capsys):
 
 def test_a_blank_region_that_fits_two_fields_is_refused(points_folder):
     table = pd.read_csv(points_folder / "sessions.csv")
-    pd.concat([table, table.assign(region="r2")]).to_csv(
+    shutil.copy(points_folder / "stack.tif", points_folder / "other.tif")
+    pd.concat([table, table.assign(region="r2", path="other.tif")]).to_csv(
         points_folder / "sessions.csv", index=False
     )
     spines = pd.read_csv(points_folder / "spines.csv").assign(region=None)
@@ -327,3 +329,83 @@ def test_labels_on_another_grid_are_refused(tmp_path):
     tifffile.imwrite(tmp_path / "labels" / "stack.tif", np.zeros((6, 7, 8), np.uint16))
     with pytest.raises(InputError, match="without scaling or cropping"):
         scene(tmp_path)
+
+
+def labels_folder(folder, *marks):
+    """One mask, of the spine of dendrite 0; and a table of marks."""
+    write_sessions(folder)
+    labels = np.zeros(SHAPE, np.uint16)
+    labels[12, 38:43] = 1
+    labels[11:14, 28:33, 58:63] = 7
+    (folder / "labels").mkdir()
+    tifffile.imwrite(folder / "labels" / "stack.tif", labels)
+    rows = [{"region": "r", "session": 0, "point": "head", **mark} for mark in marks]
+    pd.DataFrame(rows).to_csv(folder / "spines.csv", index=False)
+    return scene(folder)
+
+
+IN_THE_MASK = {"z_um": 6.0, "y_um": 3.0, "x_um": 6.0}
+BESIDE_IT = {"z_um": 6.0, "y_um": 11.0, "x_um": 12.0}
+
+
+def test_a_mark_without_a_label_is_of_the_mask_it_lies_in(tmp_path):
+    taught = labels_folder(tmp_path, IN_THE_MASK)
+    assert taught.labelled.wanted.tolist() == [True]
+    assert known(taught, KNOWN_CENTRE)[HEAD]
+
+
+def test_a_spine_that_a_person_added_is_one_though_it_has_no_mask(tmp_path):
+    taught = labels_folder(tmp_path, IN_THE_MASK, BESIDE_IT, {**IN_THE_MASK, "x_um": 6.1, "bad": 1})
+    assert taught.labelled.wanted.tolist() == [False, True]
+    added = (12, 110, 120)
+    assert known(taught, KNOWN_CENTRE)[added]
+    assert not known(taught, KNOWN_SPINE)[added]  # what its voxels are nobody said
+
+
+def test_a_spine_that_was_painted_over_is_neither_spine_nor_background(tmp_path):
+    taught = labels_folder(tmp_path, {**BESIDE_IT, "label": 9})
+    assert taught.labelled.wanted.tolist() == [True, False]
+    assert not known(taught, KNOWN_CENTRE)[12, 110, 120]
+
+
+def test_a_dendrite_is_held_out_in_all_sessions_or_not_at_all(tmp_path):
+    """Labelled in two sessions and traced in one: in the other its place is not known."""
+    write_sessions(tmp_path)
+    write_points(tmp_path)
+    sessions = pd.read_csv(tmp_path / "sessions.csv")
+    tifffile.imwrite(tmp_path / "later.tif", picture())
+    later = sessions.assign(session=1, day=4.0, path="later.tif")
+    pd.concat([sessions, later]).to_csv(tmp_path / "sessions.csv", index=False)
+    (tmp_path / "labels").mkdir()
+    for name in ("stack.tif", "later.tif"):
+        tifffile.imwrite(tmp_path / "labels" / name, np.ones(SHAPE, np.uint16))
+    with pytest.raises(InputError, match="dendrite 0 is to be held out, but it is not traced in"):
+        scene(tmp_path, hold_out=(0,))
+
+
+def test_marks_of_a_session_without_a_trace_are_left_out_with_a_word(tmp_path, caplog):
+    write_sessions(tmp_path)
+    write_points(tmp_path)
+    sessions = pd.read_csv(tmp_path / "sessions.csv")
+    tifffile.imwrite(tmp_path / "later.tif", picture())
+    later = sessions.assign(session=1, day=4.0, path="later.tif")
+    pd.concat([sessions, later]).to_csv(tmp_path / "sessions.csv", index=False)
+    marks = pd.read_csv(tmp_path / "spines.csv")
+    pd.concat([marks, marks.assign(session=1)]).to_csv(tmp_path / "spines.csv", index=False)
+    with caplog.at_level("WARNING"):
+        assert len(read_annotated(tmp_path, "tip")) == 1
+    assert "later.tif has marked spines but no trace" in caplog.text
+
+
+def test_marked_spines_and_held_out_dendrites_are_no_ground(points_folder):
+    shape = (8, 32, 32)
+    taught = scene(points_folder, hold_out=(1,))
+    corners = find_ground(taught.labelled, shape, taught.hidden).corners_vox
+    whole = find_ground(replace(taught.labelled, labels=taught.labelled.labels % 2), shape)
+    holds = np.all((corners <= HEAD) & (corners + shape > HEAD), axis=1)
+    assert not holds.any()
+    rows = corners[:, 1]
+    assert not (
+        (rows <= 120) & (rows + 32 > 120) & (corners[:, 0] <= 12) & (corners[:, 0] > 4)
+    ).any()
+    assert 0 < len(corners) < len(whole.corners_vox)
