@@ -72,6 +72,15 @@ def _run(name: str, arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return BAD_INPUT
+    except OSError as error:
+        where = error.filename or "a file"
+        print(
+            f"spinenet {name}: {where} could not be read or written ({error.strerror or error}). A "
+            "full disk, a path that is too long or a drive that has gone are the usual causes; "
+            "mend it and give the same command again.",
+            file=sys.stderr,
+        )
+        return BAD_INPUT
     except KeyboardInterrupt:
         print("stopped; the same command goes on where it was", file=sys.stderr)
         return FAULT

@@ -6,6 +6,7 @@ label TIFFs in `labels/`, named as the stacks, or spines.csv and dendrites.csv.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,13 +17,14 @@ import tifffile
 
 from spinenet.evaluate.judge import BASE, XYZ
 from spinenet.evaluate.masks import IGNORE
-from spinenet.io.sessions import StackFile, find_stacks
+from spinenet.io.sessions import StackFile, find_stacks, is_usable
 from spinenet.io.table import read_table
 from spinenet.io.traces import Traces, read_traces
 from spinenet.io.voxel import voxel_of
 from spinenet.tables import CONTESTED, POINTS, SESSIONS, TRACES
 from spinenet.types import FloatArray, InputError, Segment, Session, Um3
 
+logger = logging.getLogger(__name__)
 RENAMED = {"dendrite": "dendrite_id", "track": "track_id", "spine": "spine_id"}
 TO_HEAD_UM = 0.5
 """A tip is clicked at the outer edge; the head's middle lies so far towards the base, at most half
@@ -75,7 +77,8 @@ class AnnotatedStack:
 
 
 def read_truth(folder: Path, point: str = "", seen: pd.DataFrame | None = None) -> Truth:
-    """The tables of an annotated folder, or of its folder `truth/`.
+    """The tables of an annotated folder, or of its folder `truth/`; sessions that its sessions.csv
+    calls not usable are left out.
 
     Parameters
     ----------
@@ -106,11 +109,14 @@ def read_truth(folder: Path, point: str = "", seen: pd.DataFrame | None = None) 
         first = traces.frame["session"].fillna(names["session"].min())
         named = _with_names(traces.frame.assign(session=first), names, nodes.name)
         traces = replace(traces, frame=named)
-    sessions = pd.concat([listed, spines[WHO].assign(path="")]).drop_duplicates(WHO)
+    sessions = pd.concat([listed, spines[WHO].assign(path="", usable="")]).drop_duplicates(WHO)
+    good = np.array([is_usable(word) for word in sessions["usable"]], bool)
+    left_out = pd.MultiIndex.from_frame(sessions.loc[~good, WHO])
+    counted = ~pd.MultiIndex.from_frame(spines[WHO]).isin(left_out)
     return Truth(
-        spines,
+        spines[counted].reset_index(drop=True),
         traces,
-        sessions.reset_index(drop=True),
+        sessions.loc[good, [*WHO, "path"]].reset_index(drop=True),
         read_table(contested, CONTESTED, RENAMED) if contested.is_file() else CONTESTED.frame(),
         inside,
     )
@@ -132,6 +138,12 @@ def read_annotated(folder: Path, point: str = "") -> list[AnnotatedStack]:
         if labels or dendrites:
             here = truth.spines[of_session(truth.spines, s)].reset_index(drop=True)
             found.append(AnnotatedStack(stack, here, dendrites, labels))
+        elif of_session(truth.spines, s).any():
+            logger.warning(
+                "%s has marked spines but no trace in dendrites.csv: where there are none is not "
+                "known, so nothing is learned from it. Trace its dendrites.",
+                stack.path.name,
+            )
     if not found:
         raise InputError(
             f"no usable stack of {folder} is annotated: neither label TIFFs of the stacks' names "
@@ -190,7 +202,7 @@ def _read_sessions(inside: Path) -> pd.DataFrame | None:
     """sessions.csv of the folder, or of the one above a folder `truth/`."""
     for folder in (inside, inside.parent) if inside.name == "truth" else (inside,):
         if (folder / SESSIONS.file).is_file():
-            return read_table(folder / SESSIONS.file, SESSIONS)[[*WHO, "path"]]
+            return read_table(folder / SESSIONS.file, SESSIONS)[[*WHO, "path", "usable"]]
     return None
 
 
@@ -213,6 +225,23 @@ def _read_points(path: Path, point: str) -> pd.DataFrame:
             f"{path.name}: column point, line {int(odd.index[0]) + 2}: {odd.iloc[0]!r}; tip or "
             "head was expected."
         )
+    negative = frame["track_id"] < 0
+    if negative.any():
+        line = int(negative.index[negative.fillna(False)][0])
+        raise InputError(
+            f"{path.name}: column track_id, line {line + 2}: {frame['track_id'][line]}; a number "
+            "from 0 on was expected. Leave it blank for a spine that is in no track."
+        )
+    for what, columns in (("place", ["z_um", "y_um", "x_um"]), ("track", ["track_id"])):
+        named = [*WHO, *columns]
+        again = frame.duplicated(named) & frame[columns].notna().all(axis=1)
+        if again.any():
+            line = int(again.index[again][0])
+            first = int(frame.index[(frame[named] == frame.loc[line, named]).all(axis=1)][0])
+            raise InputError(
+                f"{path.name}: lines {first + 2} and {line + 2} give one {what} in one session "
+                "twice. Rows that were pasted twice are the usual cause; remove one of them."
+            )
     lost = ~np.isfinite(frame[["z_um", "y_um", "x_um"]].to_numpy(float)).all(axis=1)
     if lost.any():
         raise InputError(

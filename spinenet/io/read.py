@@ -41,7 +41,7 @@ def read_volume(stack: StackFile) -> Volume:
                     "in Fiji with Image > Type > 16-bit."
                 )
             data, axes = _pixels(tif, series, stack.path)
-    except (tifffile.TiffFileError, ValueError, OSError, IndexError, KeyError) as error:
+    except (tifffile.TiffFileError, ValueError, OSError, RuntimeError, LookupError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
@@ -107,6 +107,12 @@ def _to_zyx(data: Any, axes: str, channel: str, names: list[str], name: str) -> 
             )
         data = np.take(data, index, axis=axes.index("C"))
         axes = axes.replace("C", "")
+    elif channel not in ("", "0"):
+        raise InputError(
+            f"{name} has one channel only, and sessions.csv asks for channel {channel!r}; its axes "
+            f"are {axes} {data.shape}. Clear the column channel, or, if the file should have "
+            "several, save it again as a hyperstack: their order was lost."
+        )
     keep = [i for i, a in enumerate(axes) if a in "YX" or data.shape[i] > 1]
     data = data.reshape([data.shape[i] for i in keep])
     axes = "".join(axes[i] for i in keep)

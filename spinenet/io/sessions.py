@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,12 @@ import numpy as np
 from spinenet.io.table import read_table
 from spinenet.tables import SESSIONS
 from spinenet.types import InputError, Session, Um3
+
+logger = logging.getLogger(__name__)
+YES, NO = ("", "1", "1.0", "yes", "true"), ("0", "0.0", "no", "false")
+LONGEST_NAME = 160
+DATES = (19000101, 21001231)
+"""Days in this range are dates written as one number."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,7 @@ def find_stacks(source: Path, *, pattern: str = "", voxel_um: Um3 | None = None)
     if voxel_um:
         stacks = [replace(s, voxel_um=s.voxel_um or voxel_um) for s in stacks]
     _check_sessions([s.session for s in stacks], source)
+    _check_files(stacks, source)
     return stacks
 
 
@@ -84,10 +92,27 @@ def _from_table(path: Path) -> list[StackFile]:
                 file,
                 (z, y, x) if given else None,
                 row["channel"],
-                row["usable"].lower() not in ("0", "no", "false"),
+                is_usable(row["usable"], f"{path.name}, line {line}"),
             )
         )
     return stacks
+
+
+def is_usable(word: str, where: str = SESSIONS.file) -> bool:
+    """What the column usable of sessions.csv says; blank is yes.
+
+    Raises
+    ------
+    InputError
+        If it is no word for yes or no.
+    """
+    said = word.strip().lower()
+    if said not in (*YES, *NO):
+        raise InputError(
+            f"{where}: usable is {word!r}; 1 (or blank) for a stack to analyse and 0 for one to "
+            "leave out were expected."
+        )
+    return said in YES
 
 
 def _from_folder(folder: Path, pattern: str) -> list[StackFile]:
@@ -112,12 +137,35 @@ def _from_folder(folder: Path, pattern: str) -> list[StackFile]:
             f"--pattern {pattern!r} names {{{', '.join(sorted(unknown))}}}; it may name animal, "
             "group, region, session and day."
         )
+    repeated = sorted({p for p in parts[1::2] if parts[1::2].count(p) > 1})
+    if repeated:
+        raise InputError(
+            f"--pattern {pattern!r} names {{{repeated[0]}}} twice. Name each part once."
+        )
     numbers = {"day": r"[-+]?\d+(?:\.\d+)?", "session": r"\d+"}
     expression = "".join(
         f"(?P<{p}>{numbers.get(p, '[^/]+?')})" if i % 2 else re.escape(p)
         for i, p in enumerate(parts)
     )
     found = [(p, m.groupdict()) for p in files if (m := re.fullmatch(expression, p.name))]
+    greedy = expression.replace("+?)", "+)")
+    for path, told in found:
+        other = re.fullmatch(greedy, path.name)
+        if other is not None and other.groupdict() != told:
+            raise InputError(
+                f"--pattern {pattern!r} can be read in two ways: {path.name!r} is {told} or "
+                f"{other.groupdict()}. Write a sessions.csv instead, or put fixed text between the "
+                "parts that no name holds."
+            )
+    strange = [p.name for p in files if p not in {path for path, _ in found}]
+    if found and strange:
+        logger.warning(
+            "%d of %d stacks in %s do not fit --pattern and are left out: %s",
+            len(strange),
+            len(files),
+            folder,
+            ", ".join(strange[:5]),
+        )
     if not found:
         raise InputError(
             f"none of the {len(files)} stacks in {folder} fits --pattern {pattern!r}; the first is "
@@ -142,6 +190,17 @@ def _check_sessions(sessions: list[Session], source: Path) -> None:
     groups: dict[str, str] = {}
     seen: dict[tuple[str, str], list[Session]] = {}
     for s in sessions:
+        if not s.animal.strip() or not s.region.strip():
+            raise InputError(
+                f"{source.name}: session {s.index} on day {s.day:g} has animal {s.animal!r} and "
+                f"region {s.region!r}; both must be named in every row. Merged cells of a "
+                "spreadsheet are the usual cause."
+            )
+        if DATES[0] <= s.day <= DATES[1] and s.day == int(s.day):
+            raise InputError(
+                f"{source.name}: day {s.day:.0f} of animal {s.animal!r} looks like a date. Give "
+                "days counted from the first session: 0, 2, 4, ..."
+            )
         if groups.setdefault(s.animal, s.group) != s.group:
             raise InputError(
                 f"{source.name}: animal {s.animal!r} is in the groups {groups[s.animal]!r} and "
@@ -164,9 +223,29 @@ def _check_sessions(sessions: list[Session], source: Path) -> None:
                 )
     names: dict[str, Session] = {}
     for s in sessions:
-        if names.setdefault(s.name, s) is not s:
+        first = names.setdefault(s.name.casefold(), s)  # disks of Mac and Windows ignore the case
+        if first is not s:
             raise InputError(
-                f"{source.name}: {s.animal!r}/{s.region!r} and {names[s.name].animal!r}/"
-                f"{names[s.name].region!r} would write the same file {s.name!r}. Use names that "
-                "differ in letters or digits."
+                f"{source.name}: {s.animal!r}/{s.region!r} and {first.animal!r}/{first.region!r} "
+                f"would write the same file {s.name!r}. Use names that differ in letters or "
+                "digits; if both are one field, write its name in one way."
+            )
+        if len(s.name) > LONGEST_NAME:
+            raise InputError(
+                f"{source.name}: the name {s.name!r} of animal and region is {len(s.name)} letters "
+                f"long; files cannot be named after it. Shorten both to {LONGEST_NAME} together."
+            )
+
+
+def _check_files(stacks: list[StackFile], source: Path) -> None:
+    """One channel of one file is one session."""
+    seen: dict[tuple[Path, str], Session] = {}
+    for stack in stacks:
+        s = stack.session
+        first = seen.setdefault((stack.path.resolve(), stack.channel), s)
+        if first is not s:
+            raise InputError(
+                f"{source.name}: {stack.path.name} is listed as session {first.index} of "
+                f"{first.animal!r}, {first.region!r} and as session {s.index} of {s.animal!r}, "
+                f"{s.region!r}. A row copied and not changed is the usual cause; correct its path."
             )

@@ -14,6 +14,7 @@ import uuid
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -53,18 +54,29 @@ def save_stack(
         small[f"dendrite{s.id}"] = np.c_[s.points_um, s.radius_um, s.arc_length_um]
     np.savez(aside / "small.npz", **small)
     (aside / "fingerprint").write_text(mark)
+    for file in aside.iterdir():  # a name must not outlive its content when the power goes
+        with file.open("rb") as written:
+            os.fsync(written.fileno())
     if folder.exists():
         shutil.rmtree(folder)
     os.replace(aside, folder)
 
 
 def load_stack(folder: Path, mark: str) -> tuple[Segmentation, Dendrites, Thumb] | None:
-    """What is kept of a stack, maps memory-mapped; None if it was made from something else."""
+    """What is kept of a stack, maps memory-mapped; None if it was made from something else, or is
+    damaged."""
     note = folder / "fingerprint"
-    if not note.is_file() or note.read_text() != mark:
+    try:
+        if note.read_text() != mark:
+            return None
+        return _load(folder)
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile):
         return None
+
+
+def _load(folder: Path) -> tuple[Segmentation, Dendrites, Thumb]:
     maps = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in MAPS}
-    with np.load(folder / "small.npz") as small:
+    with (folder / "small.npz").open("rb") as file, np.load(file) as small:
         z, y, x = map(float, small["voxel_size_um"])
         segmentation = Segmentation(
             **maps,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +34,7 @@ from spinenet.match.pins import PERSON
 from spinenet.tables import COVERAGE, LINKS, POINTS, SPINES, TRACKS
 from spinenet.types import InputError, Session, Tracks, Um3
 
+logger = logging.getLogger(__name__)
 RULE = "contiguous"
 
 
@@ -56,6 +58,7 @@ def evaluate(
     """
     found = read_table(results / SPINES.file, SPINES)
     truth = read_truth(truth_folder, point, found)
+    _warn_of_missing(truth, found, results)
     masks = _masks(truth, results)
     truth = replace(truth, spines=pd.concat([truth.spines, *(m.heads for m in masks)]))
     _check_names(truth, found, results, dendrites)
@@ -174,6 +177,25 @@ def _check_names(
         raise InputError(
             f"dendrite {strange[0]} is not annotated in {truth.folder}; there are "
             f"{', '.join(str(d) for d in sorted(known))}."
+        )
+
+
+def _warn_of_missing(truth: Truth, found: pd.DataFrame, results: Path) -> None:
+    """Annotated sessions that the results lack count as missed: say so."""
+    known = [found[KEYS]]
+    if (results / COVERAGE.file).is_file():
+        known.append(read_table(results / COVERAGE.file, COVERAGE)[KEYS])
+    here = pd.MultiIndex.from_frame(pd.concat(known))
+    lost = truth.sessions[~pd.MultiIndex.from_frame(truth.sessions[KEYS]).isin(here)]
+    if len(lost) and len(lost) < len(truth.sessions):
+        logger.warning(
+            "%d of %d annotated sessions are not in %s (the first is %s): their spines count as "
+            "missed. Sessions numbered from 1 in one table and from 0 in the other are the usual "
+            "cause.",
+            len(lost),
+            len(truth.sessions),
+            results,
+            _named(lost),
         )
 
 

@@ -50,6 +50,18 @@ def ome(folder, shape, axes, names=()):
     return stack(folder, "a.ome.tif", shape, ome=True, metadata=meta)
 
 
+def cut_zlib(folder):
+    path = stack(folder, compression="zlib", photometric="minisblack")
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    return path
+
+
+def two_ways(folder):
+    stack(folder, "mouse_1_r1_day0.tif")
+    return folder
+
+
 def folder_of_stacks(folder):
     stack(folder, "m1_day0.tif")
     return folder
@@ -113,6 +125,57 @@ WRONG = {
         VOXELS,
         "belongs to one group",
     ),
+    "one stack for two sessions": (
+        lambda f: table(f, "m,r,0,0,a.tif\nm,r,1,2,a.tif\n"),
+        VOXELS,
+        "a.tif is listed as session 0 .* and as session 1",
+    ),
+    "cells that were merged": (
+        lambda f: table(f, "m,r,0,0,a.tif\n,,1,2,a.tif\n"),
+        VOXELS,
+        "both must be named in every row",
+    ),
+    "names that differ by case": (
+        lambda f: table(f, "m,r,0,0,a.tif\nM,r,0,0,a.tif\n"),
+        VOXELS,
+        "would write the same file",
+    ),
+    "a name too long for a file": (
+        lambda f: table(f, f"{'m' * 170},r,0,0,a.tif\n"),
+        VOXELS,
+        "files cannot be named after it",
+    ),
+    "dates for days": (
+        lambda f: table(f, "m,r,0,20240129,a.tif\n"),
+        VOXELS,
+        "day 20240129 .* looks like a date",
+    ),
+    "another word for no": (
+        lambda f: table(f, "m,r,0,0,a.tif,nein\n", HEADER.strip() + ",usable\n"),
+        VOXELS,
+        "line 2: usable is 'nein'",
+    ),
+    "a channel that is not there": (
+        lambda f: table(f, "m,r,0,0,a.tif,1\n", HEADER.strip() + ",channel\n"),
+        VOXELS,
+        "has one channel only",
+    ),
+    "a pattern that can be read in two ways": (
+        two_ways,
+        ["--pattern", "{animal}_{region}_day{day}.tif"],
+        "can be read in two ways",
+    ),
+    "a pattern that names a part twice": (
+        folder_of_stacks,
+        ["--pattern", "{animal}_{animal}_day{day}.tif"],
+        "names .animal. twice",
+    ),
+    "a packed stack cut short": (cut_zlib, VOXELS, "cannot be read as a TIFF"),
+    "a card that is not there": (
+        lambda f: stack(f, photometric="minisblack"),
+        [*VOXELS, "--device", "cuda"],
+        "PyTorch sees no CUDA card",
+    ),
     "an empty table": (lambda f: table(f, ""), VOXELS, "no stacks"),
     "pickled weights": (
         lambda f: stack(f),
@@ -130,6 +193,11 @@ WRONG = {
         "are read from .csv or .swc",
     ),
 }
+
+
+@pytest.fixture(autouse=True)
+def _no_card(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
 
 
 @pytest.mark.parametrize("what", WRONG)

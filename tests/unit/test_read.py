@@ -168,6 +168,23 @@ def test_incomplete_voxel_columns(write_tif, tmp_path):
         find_stacks(path)
 
 
+def test_a_stack_that_does_not_fit_the_pattern_is_named(write_tif, tmp_path, caplog):
+    write_tif("m1_day0.tif")
+    write_tif("m1_Day2.tif")
+    with caplog.at_level("WARNING"):
+        assert len(find_stacks(tmp_path, pattern="{animal}_day{day}.tif")) == 1
+    assert "1 of 2 stacks" in caplog.text
+    assert "m1_Day2.tif" in caplog.text
+
+
+@pytest.mark.parametrize(("word", "left"), [("0", 0), ("0.0", 0), ("No", 0), ("1.0", 1), ("", 1)])
+def test_a_stack_can_be_left_out(write_tif, tmp_path, word, left):
+    write_tif()
+    head = "animal,group,region,session,day,path,usable"
+    path = table(tmp_path, f"m,,r,0,0,a.tif,{word}", head=head)
+    assert sum(s.usable for s in find_stacks(path)) == left
+
+
 def test_single_stack_folder_and_pattern(write_tif, tmp_path):
     path = write_tif("m1_r1_day4.tif")
     write_tif("m1_r1_day0.5.tif")
