@@ -1,6 +1,6 @@
 """Are clusters neither invented nor erased? From stacks to clusters, beside what was planted.
 
-    python benchmarks/planted_clusters.py [--regions 8] [--out FOLDER]
+    python benchmarks/planted_clusters.py [--regions 12] [--snr good ...] [--planted none ...]
 
 Simulated regions of five sessions (the simulator of training, seeds apart), in which none, few or a
 third of the new spines are planted beside an earlier new one; chance makes clusters besides. The
@@ -9,8 +9,8 @@ tracks that a person could score; among the same as far as they were found, thei
 ("misses alone"); as the program reports it, spines left out that are true but that nobody could
 score ("reported"); and with them ("reported, all"). Inflation is the third less the first, with a
 95 % interval by drawing regions anew. A planted cluster counts as there if two of its members are
-new and in one cluster. With looking back before a spine is called absent, the same without asking
-whether it would have been seen (`match.least_power` 0), and without looking back.
+new and in one cluster. With looking back before a spine is called absent, and without. What is not
+run keeps its rows.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ from spinenet.pipeline.evaluation import fair_tracks
 from spinenet.tables import SPINES, TRACKS, Column, Table
 from spinenet.types import Presence, Tracks
 
-SHARES = {"none": 0.0, "few": 0.07, "a third": 0.33}
+PLANTED = {"none": (0.0, 0.0125), "few": (0.07, 0.0125), "a third": (0.33, 0.025)}
+"""Share of new spines planted beside an earlier new one, and formation per day. A spine can only be
+planted where one is new: at the rate of a resting animal a third would be one or two clusters."""
 PLAIN = TurnoverConfig(
     days=(0.0, 4.0, 8.0, 12.0, 16.0),
-    formation_per_day=0.0125,
     elimination_per_day=0.0125,
     new_loss_per_day=0.03,
 )
@@ -48,11 +49,12 @@ RULE = "contiguous"
 DRAWS = 2000
 WAYS = {
     "with": {},
-    "with, power not asked": {"least_power": 0.0},
     "without": {"least_power": 0.0, "lookback_share": 1.0, "between_share": 1.0},
 }
 """Of looking back: settings of `match`."""
-PLANTED = Table(TRACKS.file, TRACKS.row, (*TRACKS.columns, Column("planted", "int", "cluster")))
+PLANTED_TRACKS = Table(
+    TRACKS.file, TRACKS.row, (*TRACKS.columns, Column("planted", "int", "cluster"))
+)
 
 
 def clustered(tracks: Tracks) -> pd.DataFrame:
@@ -115,10 +117,10 @@ def planted_found(
     return out
 
 
-def run(share: float, snr: str, regions: int, folder: Path, way: dict[str, float]) -> dict:
-    config = SimulateConfig(
-        animals=regions, snr=snr, seed=7171, turnover=replace(PLAIN, clustered_share=share)
-    )
+def run(planted: str, snr: str, regions: int, folder: Path, way: dict[str, float]) -> dict:
+    share, formation = PLANTED[planted]
+    turnover = replace(PLAIN, clustered_share=share, formation_per_day=formation)
+    config = SimulateConfig(animals=regions, snr=snr, seed=7171, turnover=turnover)
     if not (folder / "sessions.csv").exists():
         write_experiment(config, folder)
     out = folder / "results"
@@ -126,7 +128,7 @@ def run(share: float, snr: str, regions: int, folder: Path, way: dict[str, float
     assert spinenet(["infer", str(folder / "sessions.csv"), "--out", str(out), *how]) == 0
     found = read_table(out / SPINES.file, SPINES)
     truth = read_truth(folder / "truth", "head", found)
-    tracks = read_table(folder / "truth" / TRACKS.file, PLANTED)
+    tracks = read_table(folder / "truth" / TRACKS.file, PLANTED_TRACKS)
     annotated = truth.sessions[KEYS].assign(whole=True)
     judged = judge(truth.spines, found, truth.nodes, annotated)
     fair = fair_tracks(tracks, judged.truth)
@@ -144,16 +146,16 @@ def run(share: float, snr: str, regions: int, folder: Path, way: dict[str, float
     }
     mine = fair.frame[fair.frame["planted"] >= 0].groupby(["animal", "planted"])["track_id"]
     there = {(str(a), int(p)): set(map(int, ids)) for (a, p), ids in mine.unique().items()}
-    planted = {k: members for k, members in there.items() if len(members) > 1}
-    planted = {k: planted[k] for k in planted_found(planted, by["true"])}
-    kept = planted_found(planted, by["misses alone"])
-    seen = planted_found(planted, by["reported"], names)
+    pairs = {k: members for k, members in there.items() if len(members) > 1}
+    pairs = {k: pairs[k] for k in planted_found(pairs, by["true"])}
+    kept = planted_found(pairs, by["misses alone"])
+    seen = planted_found(pairs, by["reported"], names)
     sums = {k: t.groupby("animal")[["new", "clustered"]].sum() for k, t in by.items()}
     return {
         "new spines": {k: int(s["new"].sum()) for k, s in sums.items()},
         "clustered share": {k: ratio(s) for k, s in sums.items()},
         "inflation": inflation(sums["true"], sums["reported"]),
-        "planted clusters": len(planted),
+        "planted clusters": len(pairs),
         "left by misses alone": len(kept),
         "of these reported": len(kept & seen),
     }
@@ -177,21 +179,23 @@ def inflation(true: pd.DataFrame, reported: pd.DataFrame) -> tuple[float, float,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--regions", type=int, default=8)
+    parser.add_argument("--regions", type=int, default=12)
     parser.add_argument("--snr", nargs="+", default=["good", "fair", "poor"])
+    parser.add_argument("--planted", nargs="+", choices=PLANTED, default=list(PLANTED))
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "planted_clusters")
     args = parser.parse_args()
-    rows = []
-    for snr in args.snr:
-        for name, share in SHARES.items():
-            folder = args.out / f"{snr}_{name.replace(' ', '_')}_{args.regions}"
-            for how, way in WAYS.items():
-                found = run(share, snr, args.regions, folder, way)
-                rows.append({"snr": snr, "planted": name, "look-back": how, **found})
-                print(json.dumps(rows[-1]), flush=True)
-    content = {"regions": args.regions, "rows": rows}
     path = ROOT / "benchmarks" / "planted_clusters.json"
-    path.write_text(json.dumps(content, indent=1, default=float) + "\n")
+    for snr in args.snr:
+        for planted in args.planted:
+            folder = args.out / f"{snr}_{planted.replace(' ', '_')}_{args.regions}"
+            for how, way in WAYS.items():
+                at = {"snr": snr, "planted": planted, "look-back": how}
+                row = {**at, "regions": args.regions}
+                row |= run(planted, snr, args.regions, folder, way)
+                print(json.dumps(row), flush=True)
+                kept = json.loads(path.read_text()) if path.exists() else []
+                rows = [r for r in kept if not at.items() <= r.items()] + [row]
+                path.write_text(json.dumps(rows, indent=1, default=float) + "\n")
 
 
 if __name__ == "__main__":
