@@ -72,6 +72,8 @@ def _run(name: str, arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return BAD_INPUT
+    except BrokenPipeError:  # who read the output has read enough
+        return DONE
     except OSError as error:
         where = error.filename or "a file"
         print(

@@ -104,6 +104,7 @@ def read_truth(folder: Path, point: str = "", seen: pd.DataFrame | None = None) 
     if listed is not None:
         names = listed
     spines = _with_names(spines, names, POINTS.file)
+    _check_twice(spines)
     traces = read_traces(nodes) if nodes.is_file() else None
     if traces is not None:
         first = traces.frame["session"].fillna(names["session"].min())
@@ -232,16 +233,6 @@ def _read_points(path: Path, point: str) -> pd.DataFrame:
             f"{path.name}: column track_id, line {line + 2}: {frame['track_id'][line]}; a number "
             "from 0 on was expected. Leave it blank for a spine that is in no track."
         )
-    for what, columns in (("place", ["z_um", "y_um", "x_um"]), ("track", ["track_id"])):
-        named = [*WHO, *columns]
-        again = frame.duplicated(named) & frame[columns].notna().all(axis=1)
-        if again.any():
-            line = int(again.index[again][0])
-            first = int(frame.index[(frame[named] == frame.loc[line, named]).all(axis=1)][0])
-            raise InputError(
-                f"{path.name}: lines {first + 2} and {line + 2} give one {what} in one session "
-                "twice. Rows that were pasted twice are the usual cause; remove one of them."
-            )
     lost = ~np.isfinite(frame[["z_um", "y_um", "x_um"]].to_numpy(float)).all(axis=1)
     if lost.any():
         raise InputError(
@@ -249,6 +240,20 @@ def _read_points(path: Path, point: str) -> pd.DataFrame:
             "blank z_um, y_um or x_um). Fill it in, or remove the row."
         )
     return frame
+
+
+def _check_twice(spines: pd.DataFrame) -> None:
+    for what, columns in (("place", ["z_um", "y_um", "x_um"]), ("track", ["track_id"])):
+        told = spines[spines[columns].notna().all(axis=1)]
+        again = told[told.duplicated([*WHO, *columns], keep=False)]
+        if len(again):
+            _, rows = next(iter(again.groupby([*WHO, *columns])))
+            first, second = rows.index[:2] + 2
+            raise InputError(
+                f"{POINTS.file}: lines {first} and {second} give one {what} in one session twice. "
+                "Rows that were pasted twice are the usual cause, or a spine at a branch point "
+                "listed for each dendrite; leave one row for each spine."
+            )
 
 
 def _with_names(frame: pd.DataFrame, sessions: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -25,10 +25,13 @@ def write_experiment(config: SimulateConfig, out: Path) -> Path:
         If the folder holds an experiment that was not simulated.
     """
     truth = out / "truth"
-    if (out / SESSIONS.file).exists() and not truth.exists():
+    spines, listed = truth / SPINES.file, out / SESSIONS.file
+    mine = spines.exists() and "planted" in spines.read_text(encoding="utf-8").split("\n", 1)[0]
+    if (spines.exists() or listed.exists()) and not mine:
         raise InputError(
-            f"{out} holds a {SESSIONS.file} that is not of a simulation; it and its stacks could "
-            "be written over. Give another folder as --out."
+            f"{out} holds an experiment that is not of a simulation ({SESSIONS.file} or "
+            f"truth/{SPINES.file}); its tables and stacks could be written over. Give another "
+            "folder as --out."
         )
     tables: dict[str, list[pd.DataFrame]] = {"spines": [], "dendrites": [], "tracks": []}
     rows = []
@@ -45,8 +48,8 @@ def write_experiment(config: SimulateConfig, out: Path) -> Path:
             for name, parts in tables.items():
                 parts.append(getattr(made, name))
     joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
-    spines = joined["spines"].assign(point="head")
-    write_table(truth, SPINES, spines, extra=("point", "scorable", "planted"))
+    marked = joined["spines"].assign(point="head")
+    write_table(truth, SPINES, marked, extra=("point", "scorable", "planted"))
     write_table(truth, DENDRITES, joined["dendrites"])
     write_table(truth, TRACKS, joined["tracks"], extra=("planted",))
     return write_table(out, SESSIONS, SESSIONS.frame(rows))

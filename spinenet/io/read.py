@@ -107,7 +107,7 @@ def _to_zyx(data: Any, axes: str, channel: str, names: list[str], name: str) -> 
             )
         data = np.take(data, index, axis=axes.index("C"))
         axes = axes.replace("C", "")
-    elif channel not in ("", "0"):
+    elif channel not in ("", "0", *names[:1]):
         raise InputError(
             f"{name} has one channel only, and sessions.csv asks for channel {channel!r}; its axes "
             f"are {axes} {data.shape}. Clear the column channel, or, if the file should have "

@@ -55,7 +55,7 @@ def save_stack(
     np.savez(aside / "small.npz", **small)
     (aside / "fingerprint").write_text(mark)
     for file in aside.iterdir():  # a name must not outlive its content when the power goes
-        with file.open("rb") as written:
+        with file.open("rb+") as written:
             os.fsync(written.fileno())
     if folder.exists():
         shutil.rmtree(folder)

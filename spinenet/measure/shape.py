@@ -115,7 +115,7 @@ def _shaft_light(light: FloatArray, grid: list[FloatArray], stalk: Stalk) -> flo
     which a spine on one of them does not move.
 
     Slices are compared by their mean light, as how many voxels fall into one hangs on the pixels;
-    all of them together say how many there are per um.
+    together, as far as the stack reaches, they say how many there are per um.
     """
     away = [g - b for g, b in zip(grid, stalk.base_um, strict=True)]
     along = sum(a * t for a, t in zip(away, stalk.tangent, strict=True))
@@ -131,4 +131,7 @@ def _shaft_light(light: FloatArray, grid: list[FloatArray], stalk: Stalk) -> flo
     seen = counts > 0
     if not seen.any():
         return 0.0
-    return float(np.median(sums[seen] / counts[seen]) * counts.sum() / (2 * SHAFT_HALF_UM))
+    whole = np.flatnonzero(counts >= 0.5 * np.median(counts[seen]))
+    first, last = whole[0], whole[-1] + 1
+    per_um = counts[first:last].sum() / (edges[last] - edges[first])
+    return float(np.median(sums[seen] / counts[seen]) * per_um)

@@ -47,7 +47,7 @@ from spinenet.progress import Stages
 from spinenet.report import figures
 from spinenet.report.page import five_numbers
 from spinenet.segment.predict import pick_device
-from spinenet.tables import RESULTS
+from spinenet.tables import COVERAGE, DENDRITES, LINKS, SPINES, TRACKS
 from spinenet.types import FloatArray, InputError, Tracks
 
 
@@ -127,7 +127,8 @@ def infer(
 
 def _check_out(out: Path) -> None:
     """A person's own tables are not written over."""
-    strange = [t.file for t in RESULTS if (out / t.file).is_file()]
+    by_hand = (SPINES, DENDRITES, TRACKS, LINKS, COVERAGE)
+    strange = [t.file for t in by_hand if (out / t.file).is_file()]
     strange += ["labels"] * (out / "labels").is_dir()
     if strange and not (out / STACKS).is_dir() and not (out / "run.json").is_file():
         raise InputError(
@@ -143,12 +144,13 @@ def _warn_of_strangers(told: Told, files: list[StackFile], log: RunLog) -> None:
     for what, frame in (("marked spines", told.marks), ("nodes of traced dendrites", nodes)):
         if frame is None:
             continue
-        keys = list(frame[["animal", "region", "session"]].itertuples(index=False, name=None))
-        lost = [k for k in keys if not any(_may_be(k, session) for session in listed)]
+        rows = frame.groupby(["animal", "region", "session"]).size()
+        lost = [k for k in rows.index if not any(_may_be(k, session) for session in listed)]
         if lost:
-            named = "; ".join(f"{a}, {r}, session {t}" for a, r, t in sorted(set(lost))[:3])
+            named = "; ".join(f"{a}, {r}, session {t}" for a, r, t in lost[:3])
+            n = int(rows[lost].sum())
             log.warn(
-                f"{len(lost)} {what} are of sessions that sessions.csv does not list ({named}) "
+                f"{n} {what} are of sessions that sessions.csv does not list ({named}) "
                 "and were left out. Sessions numbered from 1 in one table and from 0 in the other, "
                 "or names written differently, are the usual causes."
             )

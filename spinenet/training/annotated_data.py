@@ -214,14 +214,19 @@ def _from_labels(
     bare: list[tuple[FloatArray, bool]] = []
     heads = grid.vox(heads_of(stack.spines))
     under = labels[tuple(nearest_voxels(heads, (1, 1, 1), labels.shape).T)]
-    for n, certain in enumerate(sure(stack.spines)):
-        row, head = stack.spines.iloc[n], heads[n]
-        told = not pd.isna(row["label"]) and row["label"] > 0
-        k = place.get(int(row["label"]) if told else int(under[n]))
-        if k is None:
-            # what has a label was painted over; what has none, a person added
-            bare.append((head, certain and not told))
+    certain_of = sure(stack.spines).to_numpy(bool)
+    number = stack.spines["label"].astype("Float64").to_numpy(float, na_value=0.0)
+    mine = np.where(number > 0, number, under).astype(int)
+    machine = stack.spines.get("source", pd.Series("", stack.spines.index)) == "lookback"
+    taken: set[int] = set()
+    for n in np.argsort(number <= 0, kind="stable"):  # those with a label choose first
+        row, head, certain, told = stack.spines.iloc[n], heads[n], certain_of[n], number[n] > 0
+        k = place.get(mine[n])
+        if k is None or (k in taken and not told):
+            # with a label it was painted over; without, a person saw one more
+            bare.append((head, bool(certain and not told and not machine.iloc[n])))
             continue
+        taken.add(k)
         wanted[k] &= certain
         if row["point"] == "head":
             centres[k] = head

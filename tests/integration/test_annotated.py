@@ -356,10 +356,23 @@ def test_a_mark_without_a_label_is_of_the_mask_it_lies_in(tmp_path):
 
 def test_a_spine_that_a_person_added_is_one_though_it_has_no_mask(tmp_path):
     taught = labels_folder(tmp_path, IN_THE_MASK, BESIDE_IT, {**IN_THE_MASK, "x_um": 6.1, "bad": 1})
-    assert taught.labelled.wanted.tolist() == [False, True]
+    assert taught.labelled.wanted.tolist() == [True, True, False]
     added = (12, 110, 120)
     assert known(taught, KNOWN_CENTRE)[added]
     assert not known(taught, KNOWN_SPINE)[added]  # what its voxels are nobody said
+
+
+def test_two_marks_in_one_mask_are_two_spines(tmp_path):
+    """The net had drawn two spines as one; the person added the second in its mask."""
+    first = {**IN_THE_MASK, "label": 7}
+    taught = labels_folder(tmp_path, {**IN_THE_MASK, "x_um": 6.2}, first).labelled
+    assert taught.wanted.tolist() == [True, True]
+    assert np.abs(taught.centres_vox * VOXEL - [(6, 3, 6), (6, 3, 6.2)]).max() < 0.01
+
+
+def test_what_looking_back_added_teaches_nothing(tmp_path):
+    taught = labels_folder(tmp_path, {**BESIDE_IT, "label": 0, "source": "lookback"})
+    assert taught.labelled.wanted.tolist() == [True, False]
 
 
 def test_a_spine_that_was_painted_over_is_neither_spine_nor_background(tmp_path):

@@ -32,6 +32,10 @@ def test_marked_spines_are_not_written_over(lab, capsys):
 
 
 def test_an_experiment_is_not_simulated_over(lab, capsys):
+    for of_ours in ("scorable", "planted"):
+        marks = pd.read_csv(lab / "truth" / "spines.csv").drop(columns=of_ours)
+        marks.to_csv(lab / "truth" / "spines.csv", index=False)
+    assert "is not of a simulation" in refused(capsys, "simulate", "--out", lab)
     shutil.rmtree(lab / "truth")
     before = (lab / "sessions.csv").read_bytes()
     assert "is not of a simulation" in refused(capsys, "simulate", "--out", lab)

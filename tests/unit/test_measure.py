@@ -156,11 +156,13 @@ def test_a_clipped_detector_is_not_without_noise():
 def test_the_light_of_the_shaft_does_not_hang_on_the_pixels(xy_um):
     """A tube of even light along x: as much light per um, whatever the pixels."""
 
-    def light_per_um(xy):
-        axes = [np.arange(-2, 2.1, 0.5), np.arange(-2, 2, xy), np.arange(-2, 2, xy)]
+    def light_per_um(xy, first=-2.0):
+        axes = [np.arange(-2, 2.1, 0.5), np.arange(-2, 2, xy), np.arange(first, 2, xy)]
         grid = list(np.meshgrid(*axes, indexing="ij"))
         tube = np.exp(-0.5 * ((grid[0] / 0.8) ** 2 + (grid[1] / 0.3) ** 2))
         stalk = Stalk(np.zeros(3), np.array([0.0, 0, 1]), 0.4)
         return _shaft_light(tube, grid, stalk) * xy**2
 
     assert light_per_um(xy_um) == pytest.approx(light_per_um(0.02), rel=0.05)
+    for edge in (-0.8, -0.3, 0.0):  # the stack ends there
+        assert light_per_um(xy_um, edge) == pytest.approx(light_per_um(0.02), rel=0.15)
