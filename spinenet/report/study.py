@@ -100,7 +100,8 @@ def births(clusters: pd.DataFrame) -> Figure:
         axis.imshow(table, cmap="Oranges", origin="lower", vmin=0)
         for (y, x), n in np.ndenumerate(table):
             if x <= y:
-                axis.text(x, y, str(n), ha="center", va="center", fontsize=7)
+                ink = "white" if n > 0.6 * table.max() else "black"
+                axis.text(x, y, str(n), ha="center", va="center", fontsize=7, color=ink)
         axis.set_xticks(range(len(sessions)), [str(s) for s in sessions])
         axis.set_yticks(range(len(sessions)), [str(s) for s in sessions])
         axis.set_xlabel("session of the first member")
