@@ -7,6 +7,7 @@ import pytest
 
 from spinenet.cli import main
 from spinenet.commands import BAD_INPUT, DONE
+from spinenet.io.store import load_stack
 
 
 @pytest.fixture
@@ -58,10 +59,19 @@ def test_what_was_exported_is_not_exported_over(results, tmp_path, capsys, to):
         ("small.npz", lambda f: f.write_bytes(f.read_bytes()[:100])),
     ],
 )
-def test_a_torn_store_is_done_again(results, small_experiment, tmp_path, name, damage):
+def test_a_torn_stack_is_not_taken_from_the_store(results, tmp_path, name, damage):
+    stack = tmp_path / "stack"
+    shutil.copytree(next((results / ".stacks").glob("[!.]*")), stack)
+    mark = (stack / "fingerprint").read_text()
+    assert load_stack(stack, mark) is not None
+    damage(stack / name)
+    assert load_stack(stack, mark) is None
+
+
+def test_a_torn_store_is_done_again(results, small_experiment, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(results, out)
-    damage(next((out / ".stacks").glob(f"*/{name}")))
+    next((out / ".stacks").glob("*/small.npz")).write_bytes(b"")
     command = ["infer", str(small_experiment / "sessions.csv"), "--out", str(out), "--quiet"]
     assert main(command) == DONE
     for table in ("spines.csv", "tracks.csv"):
