@@ -243,6 +243,7 @@ def _read_points(path: Path, point: str) -> pd.DataFrame:
 
 
 def _check_twice(spines: pd.DataFrame) -> None:
+    """One row for each spine of a session; names are filled, rows stand as in the file."""
     for what, columns in (("place", ["z_um", "y_um", "x_um"]), ("track", ["track_id"])):
         told = spines[spines[columns].notna().all(axis=1)]
         again = told[told.duplicated([*WHO, *columns], keep=False)]

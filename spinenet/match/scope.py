@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from spinenet.geometry import inside
 from spinenet.match.view import SessionView, on_dendrite
@@ -36,16 +35,14 @@ def looked_at(
         dendrites
     warps: by session position and dendrite, onto the shared arc length
     """
-    parts: list[npt.NDArray[np.bool_]] = [np.zeros((0, len(views)), bool)]
-    for t, (view, frame) in enumerate(zip(views, frames, strict=True)):
-        mine = np.zeros((len(frame), len(views)), bool)
-        for d in view.dendrites.by_id():
-            here = on_dendrite(view, d)
-            arc = warps[t, d](frame[here, 0])
-            for u, other in enumerate(views):
-                segment = other.dendrites.by_id()[d]
-                there = np.maximum.accumulate(warps[u, d](segment.arc_length_um))
-                good = scorable_nodes(other, segment, min_snr) & other.usable
-                mine[here, u] = np.interp(arc, there, good.astype(float)) >= 0.5
-        parts.append(mine)
-    return np.concatenate(parts)
+    first = np.r_[0, np.cumsum([len(frame) for frame in frames])]
+    looked = np.zeros((first[-1], len(views)), bool)
+    for u, other in enumerate(views):
+        for d, segment in other.dendrites.by_id().items():
+            there = np.maximum.accumulate(warps[u, d](segment.arc_length_um))
+            good = scorable_nodes(other, segment, min_snr) & other.usable
+            for t, (view, frame) in enumerate(zip(views, frames, strict=True)):
+                here = on_dendrite(view, d)
+                arc = warps[t, d](frame[here, 0])
+                looked[first[t] + here, u] = np.interp(arc, there, good.astype(float)) >= 0.5
+    return looked

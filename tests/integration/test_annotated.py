@@ -42,6 +42,13 @@ def write_sessions(folder, stack=None, voxel_um=VOXEL):
     pd.DataFrame([{**row, **size}]).to_csv(folder / "sessions.csv", index=False)
 
 
+def add_session(folder):
+    sessions = pd.read_csv(folder / "sessions.csv")
+    tifffile.imwrite(folder / "later.tif", picture())
+    later = sessions.assign(session=1, day=4.0, path="later.tif")
+    pd.concat([sessions, later]).to_csv(folder / "sessions.csv", index=False)
+
+
 def write_points(folder, shift_um=0.0, **more):
     head = {"z_um": 6.0, "y_um": 2.5 + shift_um, "x_um": 6.0 + shift_um}
     base = {"base_z_um": 6.0, "base_y_um": 4.0 + shift_um, "base_x_um": 6.0 + shift_um}
@@ -331,64 +338,11 @@ def test_labels_on_another_grid_are_refused(tmp_path):
         scene(tmp_path)
 
 
-def labels_folder(folder, *marks):
-    """One mask, of the spine of dendrite 0; and a table of marks."""
-    write_sessions(folder)
-    labels = np.zeros(SHAPE, np.uint16)
-    labels[12, 38:43] = 1
-    labels[11:14, 28:33, 58:63] = 7
-    (folder / "labels").mkdir()
-    tifffile.imwrite(folder / "labels" / "stack.tif", labels)
-    rows = [{"region": "r", "session": 0, "point": "head", **mark} for mark in marks]
-    pd.DataFrame(rows).to_csv(folder / "spines.csv", index=False)
-    return scene(folder)
-
-
-IN_THE_MASK = {"z_um": 6.0, "y_um": 3.0, "x_um": 6.0}
-BESIDE_IT = {"z_um": 6.0, "y_um": 11.0, "x_um": 12.0}
-
-
-def test_a_mark_without_a_label_is_of_the_mask_it_lies_in(tmp_path):
-    taught = labels_folder(tmp_path, IN_THE_MASK)
-    assert taught.labelled.wanted.tolist() == [True]
-    assert known(taught, KNOWN_CENTRE)[HEAD]
-
-
-def test_a_spine_that_a_person_added_is_one_though_it_has_no_mask(tmp_path):
-    taught = labels_folder(tmp_path, IN_THE_MASK, BESIDE_IT, {**IN_THE_MASK, "x_um": 6.1, "bad": 1})
-    assert taught.labelled.wanted.tolist() == [True, True, False]
-    added = (12, 110, 120)
-    assert known(taught, KNOWN_CENTRE)[added]
-    assert not known(taught, KNOWN_SPINE)[added]  # what its voxels are nobody said
-
-
-def test_two_marks_in_one_mask_are_two_spines(tmp_path):
-    """The net had drawn two spines as one; the person added the second in its mask."""
-    first = {**IN_THE_MASK, "label": 7}
-    taught = labels_folder(tmp_path, {**IN_THE_MASK, "x_um": 6.2}, first).labelled
-    assert taught.wanted.tolist() == [True, True]
-    assert np.abs(taught.centres_vox * VOXEL - [(6, 3, 6), (6, 3, 6.2)]).max() < 0.01
-
-
-def test_what_looking_back_added_teaches_nothing(tmp_path):
-    taught = labels_folder(tmp_path, {**BESIDE_IT, "label": 0, "source": "lookback"})
-    assert taught.labelled.wanted.tolist() == [True, False]
-
-
-def test_a_spine_that_was_painted_over_is_neither_spine_nor_background(tmp_path):
-    taught = labels_folder(tmp_path, {**BESIDE_IT, "label": 9})
-    assert taught.labelled.wanted.tolist() == [True, False]
-    assert not known(taught, KNOWN_CENTRE)[12, 110, 120]
-
-
 def test_a_dendrite_is_held_out_in_all_sessions_or_not_at_all(tmp_path):
     """Labelled in two sessions and traced in one: in the other its place is not known."""
     write_sessions(tmp_path)
     write_points(tmp_path)
-    sessions = pd.read_csv(tmp_path / "sessions.csv")
-    tifffile.imwrite(tmp_path / "later.tif", picture())
-    later = sessions.assign(session=1, day=4.0, path="later.tif")
-    pd.concat([sessions, later]).to_csv(tmp_path / "sessions.csv", index=False)
+    add_session(tmp_path)
     (tmp_path / "labels").mkdir()
     for name in ("stack.tif", "later.tif"):
         tifffile.imwrite(tmp_path / "labels" / name, np.ones(SHAPE, np.uint16))
@@ -399,10 +353,7 @@ def test_a_dendrite_is_held_out_in_all_sessions_or_not_at_all(tmp_path):
 def test_marks_of_a_session_without_a_trace_are_left_out_with_a_word(tmp_path, caplog):
     write_sessions(tmp_path)
     write_points(tmp_path)
-    sessions = pd.read_csv(tmp_path / "sessions.csv")
-    tifffile.imwrite(tmp_path / "later.tif", picture())
-    later = sessions.assign(session=1, day=4.0, path="later.tif")
-    pd.concat([sessions, later]).to_csv(tmp_path / "sessions.csv", index=False)
+    add_session(tmp_path)
     marks = pd.read_csv(tmp_path / "spines.csv")
     pd.concat([marks, marks.assign(session=1)]).to_csv(tmp_path / "spines.csv", index=False)
     with caplog.at_level("WARNING"):
