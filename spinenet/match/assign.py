@@ -108,14 +108,22 @@ def left_out(
     return out
 
 
-def _groups(same: Collection[Pair], session_of: IntArray) -> list[list[int]]:
-    """Spines that a person bound together, in the order of their sessions."""
-    n = len(session_of)
+def bound_together(same: Collection[Pair], n: int) -> IntArray:
+    """(N,) number of the group in which a person bound a spine to others, directly or by way of
+    further ones; -1 for spines that were bound to none."""
     ends = np.array([*same], np.int64).reshape(-1, 2)
     _, group = connected_components(
         coo_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), (n, n)), directed=False
     )
-    groups = [np.flatnonzero(group == g).tolist() for g in np.unique(group[ends[:, 0]])]
+    bound = np.isin(np.arange(n), ends)
+    out: IntArray = np.where(bound, group, -1)
+    return out
+
+
+def _groups(same: Collection[Pair], session_of: IntArray) -> list[list[int]]:
+    """Spines that a person bound together, in the order of their sessions."""
+    group = bound_together(same, len(session_of))
+    groups = [np.flatnonzero(group == g).tolist() for g in np.unique(group[group >= 0])]
     for them in groups:
         for i, j in pairwise(them):
             if session_of[i] == session_of[j]:

@@ -11,32 +11,37 @@ import numpy as np
 
 from spinenet.match.score import PLACE_SD_UM, pair_odds
 from spinenet.match.warp import ArcWarp, unwarped
-from spinenet.types import FloatArray
+from spinenet.types import FloatArray, IntArray
 
 SHIFTS_UM = np.arange(-30, 31) / 10
 FIELD_SD_UM = 1.0
 """What the alignment of the whole field leaves."""
 STRAY_UM = 0.1
 """Standard deviation of the drift's change over one um; it adds up as a random walk does."""
+LEAST_LOG_SHARE = -100.0
+"""Of a drift at one place: whoever told of two that no dendrite could join still gets an answer."""
 SPACING_UM = 0.7
 """Farther than this from the likeliest drift, spines would meet their neighbours."""
 
 
-def drift(moving: FloatArray, known: FloatArray, length_um: float) -> ArcWarp:
+def drift(
+    moving: FloatArray, known: FloatArray, length_um: float, told: IntArray | None = None
+) -> ArcWarp:
     """The expected drift of a dendrite's spines, and whether another one would be as good.
 
     Parameters
     ----------
     moving, known: (M, 3), (N, 3) arc length, sideways and upward offset of heads, um
+    told: (M,) which of the known ones a person said a spine is, -1 where nothing was said
     """
     still = unwarped(length_um)
     if not len(moving) or not len(known):
         return still
     knots = still.knots_um
     at = np.abs(moving[:, :1] - knots).argmin(axis=1)
-    told = np.zeros((len(knots), len(SHIFTS_UM)))
-    np.add.at(told, at, agreement(moving, known))
-    share = _chain(told, float(knots[1] - knots[0]))
+    says = np.zeros((len(knots), len(SHIFTS_UM)))
+    np.add.at(says, at, agreement(moving, known, told))
+    share = _chain(says, float(knots[1] - knots[0]))
     shift = share @ SHIFTS_UM
     return ArcWarp(knots, shift, slip_share=float(_other(share)[at].mean()))
 
@@ -52,29 +57,39 @@ def _other(share: FloatArray) -> FloatArray:
     return out
 
 
-def agreement(moving: FloatArray, known: FloatArray) -> FloatArray:
+def agreement(moving: FloatArray, known: FloatArray, told: IntArray | None = None) -> FloatArray:
     """(M, D) log of how much likelier each spine's place is if the known ones have drifted by each
-    of `SHIFTS_UM` than if it were none of them."""
+    of `SHIFTS_UM` than if it were none of them; where a person told which one it is (`told` as in
+    `drift`) it is that one and cannot be none, and the other spines are not that one."""
     reach = SHIFTS_UM[-1] + 4 * PLACE_SD_UM[0]
-    i, j = np.nonzero(np.abs(known[:, 0] - moving[:, :1]) < reach)
+    near = np.abs(known[:, 0] - moving[:, :1]) < reach
+    certain = np.zeros(len(moving), bool) if told is None else told >= 0
+    if told is not None:
+        near[certain] = False
+        near[:, told[certain]] = False
+    i, j = np.nonzero(near)
     apart = np.repeat((known[j] - moving[i])[:, None], len(SHIFTS_UM), axis=1)
     apart[:, :, 0] -= SHIFTS_UM
     odds = np.zeros((len(moving), len(SHIFTS_UM)))
     np.add.at(odds, i, pair_odds(apart, PLACE_SD_UM, np.inf))
-    return np.log1p(odds)
+    out = np.log1p(odds)
+    if told is not None:
+        off = known[told[certain], :1] - moving[certain, :1] - SHIFTS_UM
+        out[certain] = -0.5 * (off / PLACE_SD_UM[0]) ** 2
+    return out
 
 
-def _chain(told: FloatArray, step_um: float) -> FloatArray:
-    """(K, D) probability of each drift at each knot, from what the spines there tell (K, D)."""
+def _chain(says: FloatArray, step_um: float) -> FloatArray:
+    """(K, D) probability of each drift at each knot, from what the spines there say (K, D)."""
     far = SHIFTS_UM[:, None] - SHIFTS_UM
     on = np.exp(-0.5 * far**2 / (STRAY_UM**2 * step_um))
     on /= on.sum(axis=1, keepdims=True)
-    likely = np.exp(told - told.max(axis=1, keepdims=True))
+    likely = np.exp(np.maximum(says - says.max(axis=1, keepdims=True), LEAST_LOG_SHARE))
     ahead, behind = likely.copy(), np.ones_like(likely)
     ahead[0] *= np.exp(-0.5 * (SHIFTS_UM / FIELD_SD_UM) ** 2)
-    for k in range(1, len(told)):
+    for k in range(1, len(says)):
         ahead[k] *= ahead[k - 1] / ahead[k - 1].sum() @ on
-    for k in range(len(told) - 2, -1, -1):
+    for k in range(len(says) - 2, -1, -1):
         behind[k] = on @ (likely[k + 1] * behind[k + 1])
         behind[k] /= behind[k].sum()
     both = ahead * behind

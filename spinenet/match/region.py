@@ -9,7 +9,7 @@ import numpy as np
 
 from spinenet.config import MatchConfig
 from spinenet.geometry import axes_at, from_line_frame
-from spinenet.match.assign import Pair, path_cover, session_pairs
+from spinenet.match.assign import Pair, bound_together, path_cover, session_pairs
 from spinenet.match.head import Judge, MatchingHead, PlacesAlone, all_candidates
 from spinenet.match.lookback import look_back
 from spinenet.match.overlay import overlay
@@ -51,9 +51,9 @@ def link_region(
         If what a person said contradicts itself.
     """
     frames = [frames_of(v) for v in views]
-    warps = warp_region(views, frames, reference, config)
-    tokens = shared_tokens(views, frames, warps, reference)
     same, different = pinned_pairs(views, pins)
+    warps = warp_region(views, frames, reference, config, same)
+    tokens = shared_tokens(views, frames, warps, reference)
     looked = looked_at(views, frames, warps, config.min_snr)
     places, track_of = link_by_places(tokens, config, same, different, looked)
     judge: Judge = places
@@ -71,14 +71,23 @@ def link_region(
 
 
 def warp_region(
-    views: list[SessionView], frames: list[FloatArray], reference: int, config: MatchConfig
+    views: list[SessionView],
+    frames: list[FloatArray],
+    reference: int,
+    config: MatchConfig,
+    same: Collection[Pair] = (),
 ) -> Warps:
-    """The warp of every session and dendrite onto the reference, from where its spines lie."""
+    """The warp of every session and dendrite onto the reference, from where its spines lie and
+    which pairs a person said are the same (as `path_cover` takes them)."""
+    sizes = [len(v.spines) for v in views]
+    bound = np.split(bound_together(same, sum(sizes)), np.cumsum(sizes)[:-1])
     warps: Warps = {}
     for segment in views[reference].dendrites.segments:
-        local = [f[on_dendrite(v, segment.id)] for f, v in zip(frames, views, strict=True)]
+        mine = [on_dendrite(v, segment.id) for v in views]
+        local = [f[rows] for f, rows in zip(frames, mine, strict=True)]
+        told = [b[rows] for b, rows in zip(bound, mine, strict=True)]
         length = float(segment.arc_length_um[-1])
-        for t, warp in enumerate(overlay(local, reference, length, config.gate_um)):
+        for t, warp in enumerate(overlay(local, reference, length, config.gate_um, told)):
             warps[t, segment.id] = warp
     return warps
 

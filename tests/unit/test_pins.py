@@ -1,0 +1,64 @@
+"""What a person said of a few spines carries the rest of the dendrite with it."""
+
+import numpy as np
+import pytest
+
+from spinenet.config import MatchConfig
+from spinenet.match.drift import drift
+from spinenet.match.overlay import overlay
+from spinenet.match.pins import Pins
+from spinenet.match.region import link_region
+from spinenet.types import Dendrites
+from tests.unit.drawn_shafts import line, session_of
+
+SHAFT = Dendrites((line((5, 5, 0), (5, 5, 40)),))
+CONFIG = MatchConfig()
+EVERY_2_UM = np.arange(8.0, 33.0, 2.0)
+DRIFT_UM = 1.3
+"""More than half a spacing: by their places alone spines belong to the neighbours, as soon as one
+at the end is missed."""
+
+
+def even(t, places_um):
+    return session_of(t, SHAFT, *((0, 5, 6.5, x) for x in places_um))
+
+
+def linked(*said):
+    """Which spine of the first session each of the second is linked to, and all of the answer."""
+    views = [even(0, EVERY_2_UM), even(1, EVERY_2_UM[:-1] + DRIFT_UM)]
+    region = link_region(views, 0, CONFIG, 0.4, pins=Pins(same=said))
+    chosen = region.matches.links[region.matches.links["chosen"]]
+    return dict(zip(chosen["spine_from"], chosen["spine_to"], strict=True)), region
+
+
+def pin(k):
+    return (0, k), (1, k)
+
+
+def test_without_a_word_spines_go_to_their_neighbours():
+    links, region = linked()
+    assert links == {k + 1: k for k in range(1, len(EVERY_2_UM))}
+    assert region.warps[1, 0].slip_ambiguous
+
+
+@pytest.mark.parametrize("spine", [1, 6, 12])
+def test_one_pair_that_a_person_joined_carries_its_dendrite(spine):
+    links, region = linked(pin(spine))
+    assert links == {k: k for k in range(1, len(EVERY_2_UM))}
+    assert not region.warps[1, 0].slip_ambiguous
+
+
+def test_a_word_about_two_later_sessions_lays_one_onto_the_other():
+    """The first session lacks the dendrite's spines; the person joined two of the others."""
+    local = [np.c_[x, np.full((len(x), 2), 1.0)] for x in ([], EVERY_2_UM, EVERY_2_UM + DRIFT_UM)]
+    bound = [np.full(len(x), -1) for x in local]
+    bound[1][4] = bound[2][4] = 0
+    first, second = overlay(local, 0, 40.0, CONFIG.gate_um, bound)[1:]
+    assert second.place(local[2])[:, 0] == pytest.approx(first.place(local[1])[:, 0], abs=0.15)
+
+
+def test_words_that_no_dendrite_could_follow_still_give_a_drift():
+    spines = np.c_[EVERY_2_UM, np.ones((len(EVERY_2_UM), 2))]
+    told = np.arange(len(spines))[::-1]
+    warp = drift(spines, spines, 40.0, told)
+    assert np.isfinite(warp.shift_um).all()
