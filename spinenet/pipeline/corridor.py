@@ -32,19 +32,20 @@ from spinenet.pipeline.corrections import check_corrections, corrected
 from spinenet.pipeline.marks import link_marks, with_marks
 from spinenet.pipeline.results import (
     analysis_figures,
+    forget_stacks,
     link_figure,
     map_of,
     node_table,
     page_of,
     strips_of,
-    write_maps,
+    write_figures,
     write_stacks,
     write_tables,
 )
 from spinenet.pipeline.sessions import region_views
 from spinenet.pipeline.stacks import RunLog, Stack, segment_stack, thresholds_of
 from spinenet.progress import Stages
-from spinenet.report import figures
+from spinenet.report.figures import Strip
 from spinenet.report.page import five_numbers
 from spinenet.segment.predict import pick_device
 from spinenet.tables import COVERAGE, DENDRITES, LINKS, SPINES, TRACKS
@@ -204,7 +205,7 @@ def _infer(
         regions.setdefault((s.animal, s.region), []).append(stack)
     bar = stages.stage("link sessions", len(regions))
     tables: dict[str, list[pd.DataFrame]] = {}
-    strips: list[tuple[str, list[figures.Strip], tuple[str, str], int]] = []
+    strips: list[tuple[str, list[Strip], tuple[str, str], int]] = []
     done_regions: list[tuple[list[Stack], list[SessionView], LinkedRegion]] = []
     for key in sorted(regions):
         mine = sorted(regions[key], key=lambda s: s.volume.session.index)
@@ -236,12 +237,14 @@ def _infer(
     with log.timed("report"):
         written = write_tables(out, joined, analysis, config.seed)
         judge = head_mark["sha256"] if head_mark else PLACES_ALONE
-        drawn = analysis_figures(out, analysis) | link_figure(out, joined["links"], judge)
         maps = [map_of(title, group, key, d, written) for title, group, key, d in strips]
+        figures = analysis_figures(analysis) | link_figure(joined["links"], judge)
+        shown = write_figures(out, figures, maps)
         nets = (f"{weights.name}, {weights.sha256[:12]}", head_mark)
-        page = page_of(analysis, written, (drawn, maps), nets, config, log, told.sentences)
-        write_maps(out, maps)
+        page = page_of(analysis, written, (shown, maps), nets, config, log, told.sentences)
         report = write_text(out / "report.html", page)
+        earlier = {folder.name for folder in (out / STACKS).iterdir()}
+        forget_stacks(out, earlier - {s.volume.session.name for s in done})
     write_json(
         out / "run.json",
         {

@@ -54,6 +54,17 @@ from spinenet.types import (
 )
 
 FIGURE_KINDS: tuple[Literal["svg", "pdf", "png"], ...] = ("svg", "pdf", "png")
+TITLES = {
+    "turnover": "Turnover",
+    "clustered_share": "Clustered share of new spines, and chance",
+    "cluster_sizes": "Sizes of clusters",
+    "cluster_births": "When the members of a cluster formed",
+    "survival": "Survival from the landmark",
+    "spacing": "New spines between their stable neighbours",
+    "strength": "Strength as a second spine arrives",
+    "links": "How far links can be trusted",
+}
+"""Of the figures, by the names of their files."""
 
 
 def node_table(views: list[SessionView], linked: LinkedRegion) -> pd.DataFrame:
@@ -95,6 +106,14 @@ def write_stacks(
         write_stack(out / "labels" / f"{session.name}.ome.tif", labels, voxel)
         write_rois(out / "rois" / f"{session.name}.zip", mine, labels, voxel)
         write_swc(out / "rois" / f"{session.name}.swc", nodes[nodes["session"] == session.index])
+
+
+def forget_stacks(out: Path, names: set[str]) -> None:
+    """Label stacks, ROIs and traces of sessions that an earlier run had and the tables no longer
+    have."""
+    for name in names:
+        for file in (f"labels/{name}.ome.tif", f"rois/{name}.zip", f"rois/{name}.swc"):
+            (out / file).unlink(missing_ok=True)
 
 
 def final_labels(segmentation: Segmentation, spines: pd.DataFrame) -> npt.NDArray[np.uint16]:
@@ -232,52 +251,47 @@ def page_of(
     )
 
 
-def analysis_figures(out: Path, analysis: Analysis) -> dict[str, str]:
-    """The figures that the data allow, written as PDF, SVG and PNG; SVG by title for the page."""
-    drawn: dict[tuple[str, str], Figure] = {}
-    if len(analysis.intervals):
-        drawn["turnover", "Turnover"] = study.rates(analysis.intervals)
-    if len(analysis.statistics):
-        title = "Clustered share of new spines, and chance"
-        drawn["clustered_share", title] = study.clustering(analysis)
-    if (analysis.clusters["rule"] == "contiguous").any():
-        drawn["cluster_sizes", "Sizes of clusters"] = study.cluster_sizes(analysis.clusters)
-        title = "When the members of a cluster formed"
-        drawn["cluster_births", title] = study.births(analysis.clusters)
-    if len(analysis.survival):
-        title = "Survival from the landmark"
-        drawn["survival", title] = study.survival(analysis.survival)
-    if len(analysis.spacing):
-        title = "New spines between their stable neighbours"
-        drawn["spacing", title] = study.spacing(analysis.spacing)
-    if len(analysis.strength):
-        title = "Strength as a second spine arrives"
-        drawn["strength", title] = study.strength(analysis.strength)
-    return _written(out, drawn)
+def analysis_figures(analysis: Analysis) -> dict[str, Figure | None]:
+    """By name, the figures of an analysis; None where the data do not allow one."""
+    contiguous = (analysis.clusters["rule"] == "contiguous").any()
+    return {
+        "turnover": study.rates(analysis.intervals) if len(analysis.intervals) else None,
+        "clustered_share": study.clustering(analysis) if len(analysis.statistics) else None,
+        "cluster_sizes": study.cluster_sizes(analysis.clusters) if contiguous else None,
+        "cluster_births": study.births(analysis.clusters) if contiguous else None,
+        "survival": study.survival(analysis.survival) if len(analysis.survival) else None,
+        "spacing": study.spacing(analysis.spacing) if len(analysis.spacing) else None,
+        "strength": study.strength(analysis.strength) if len(analysis.strength) else None,
+    }
 
 
-def link_figure(out: Path, links: pd.DataFrame, judge: str) -> dict[str, str]:
-    """How far links can be trusted, likewise; nothing where none was made.
+def link_figure(links: pd.DataFrame, judge: str) -> dict[str, Figure | None]:
+    """How far links can be trusted, likewise; None where none was made.
 
     Parameters
     ----------
     judge: who judged them: `places`, or the sha256 of a head
     """
-    if not links["chosen"].any():
-        return {}
-    figure = link_trust(links, *known_reliability(judge))
-    return _written(out, {("links", "How far links can be trusted"): figure})
+    made = links["chosen"].any()
+    return {"links": link_trust(links, *known_reliability(judge)) if made else None}
 
 
-def write_maps(out: Path, maps: list[DendriteMap]) -> None:
-    """Every dendrite over its sessions, a page each."""
-    if maps:
-        pages = figures.as_pages({m.title: m.figure for m in maps})
-        write_bytes(out / "figures" / "dendrites.pdf", pages)
-
-
-def _written(out: Path, drawn: dict[tuple[str, str], Figure]) -> dict[str, str]:
-    for (name, _), figure in drawn.items():
+def write_figures(
+    out: Path, drawn: dict[str, Figure | None], maps: list[DendriteMap]
+) -> dict[str, str]:
+    """Figures as PDF, SVG and PNG, and every dendrite over its sessions, a page each; one that an
+    earlier run drew and this one cannot goes. SVG by title, for the page."""
+    folder = out / "figures"
+    for name, figure in drawn.items():
         for kind in FIGURE_KINDS:
-            write_bytes(out / "figures" / f"{name}.{kind}", figures.as_bytes(figure, kind))
-    return {title: figures.as_svg(figure) for (_, title), figure in drawn.items()}
+            path = folder / f"{name}.{kind}"
+            if figure is None:
+                path.unlink(missing_ok=True)
+            else:
+                write_bytes(path, figures.as_bytes(figure, kind))
+    every = folder / "dendrites.pdf"
+    if maps:
+        write_bytes(every, figures.as_pages({m.title: m.figure for m in maps}))
+    else:
+        every.unlink(missing_ok=True)
+    return {TITLES[name]: figures.as_svg(f) for name, f in drawn.items() if f is not None}

@@ -11,7 +11,7 @@ from spinenet.analyze.summary import Evidence, analyze
 from spinenet.config import InferConfig
 from spinenet.io.write import write_table, write_text
 from spinenet.pipeline.corridor import Outcome
-from spinenet.pipeline.results import analysis_figures, analysis_tables, write_maps
+from spinenet.pipeline.results import analysis_figures, analysis_tables, write_figures
 from spinenet.report.page import LINKED_BY_PLACE, DendriteMap, five_numbers, make_page, methods_text
 from spinenet.report.study import straight_map
 from spinenet.tables import TRACKS
@@ -31,10 +31,9 @@ def analyze_tracks(tracks: Tracks, out: Path, config: InferConfig, evidence: Evi
         f"{tracks.frame['animal'].nunique()} animals. spinenet {__version__}.",
         analysis,
         {t.file: f for t, f in ({TRACKS: tracks.frame} | tables).items()},
-        (analysis_figures(out, analysis), maps),
+        (write_figures(out, analysis_figures(analysis), maps), maps),
         ([], methods[1:]),
     )
-    write_maps(out, maps)
     return Outcome(write_text(out / "report.html", page), five_numbers(analysis), {})
 
 

@@ -78,6 +78,20 @@ def test_a_torn_store_is_done_again(results, small_experiment, tmp_path):
         assert (out / table).read_bytes() == (results / table).read_bytes()
 
 
+def test_what_a_smaller_run_no_longer_has_goes(results, lab, tmp_path):
+    """One session is left: no labels of the others, no turnover. A person's own file stays."""
+    out = tmp_path / "out"
+    shutil.copytree(results, out)
+    (out / "rois" / "mine.zip").write_bytes(b"by hand")
+    listed = (lab / "sessions.csv").read_text().splitlines()
+    (lab / "sessions.csv").write_text("\n".join(listed[:2]) + "\n")
+    assert main(["infer", str(lab / "sessions.csv"), "--out", str(out), "--quiet"]) == DONE
+    left = {p.name.split("_session")[-1] for p in (*out.glob("labels/*"), *out.glob("rois/*"))}
+    assert left == {"0.ome.tif", "0.zip", "0.swc", "mine.zip"}
+    assert (results / "figures" / "turnover.pdf").is_file()
+    assert not list(out.glob("figures/turnover.*"))
+
+
 def test_marks_of_sessions_that_are_not_listed_are_named(lab, tmp_path, capsys):
     """The table of spines counts sessions from 1, that of stacks from 0."""
     marks = pd.read_csv(lab / "truth" / "spines.csv")
