@@ -8,9 +8,11 @@ clustered share of new spines (contiguous, all regions pooled) is counted four t
 tracks that a person could score; among the same as far as they were found, their identities known
 ("misses alone"); as the program reports it, spines left out that are true but that nobody could
 score ("reported"); and with them ("reported, all"). Inflation is the third less the first, with a
-95 % interval by drawing regions anew. A planted cluster counts as there if two of its members are
-new and in one cluster. With looking back before a spine is called absent, and without. What is not
-run keeps its rows.
+95 % interval by drawing regions anew. Misses alone raise that share, as a spine that was not found
+no longer parts two new ones; chance raises it as much, so beside each share stands what it is with
+the spines' lives dealt out anew to their places, and how rarely (P) chance gives as much. A planted
+cluster counts as there if two of its members are new and in one cluster. With looking back before a
+spine is called absent, and without. What is not run keeps its rows.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ import pandas as pd
 from real import ROOT
 
 from spinenet.analyze.clusters import cluster_table
-from spinenet.analyze.nulls import candidates
+from spinenet.analyze.nulls import candidates, shuffled_counts
+from spinenet.analyze.rows import p_value
 from spinenet.analyze.states import histories
 from spinenet.cli import main as spinenet
 from spinenet.config import AnalyzeConfig, SimulateConfig, TurnoverConfig
@@ -34,7 +37,7 @@ from spinenet.io.annotated import read_truth
 from spinenet.io.experiment import write_experiment
 from spinenet.io.table import read_table
 from spinenet.pipeline.evaluation import fair_tracks
-from spinenet.tables import SPINES, TRACKS, Column, Table
+from spinenet.tables import SPINES, TRACKS, TRUE_TRACKS
 from spinenet.types import Presence, Tracks
 
 PLANTED = {"none": (0.0, 0.0125), "few": (0.07, 0.0125), "a third": (0.33, 0.025)}
@@ -52,25 +55,23 @@ WAYS = {
     "without": {"least_power": 0.0, "lookback_share": 1.0, "between_share": 1.0},
 }
 """Of looking back: settings of `match`."""
-PLANTED_TRACKS = Table(
-    TRACKS.file, TRACKS.row, (*TRACKS.columns, Column("planted", "int", "cluster"))
-)
 
 
 def clustered(tracks: Tracks) -> pd.DataFrame:
-    """By region: new spines, those of them in clusters; and who they are."""
+    """By region: new spines, those of them in clusters and (B,) as many by chance; who they are."""
     config = AnalyzeConfig()
     hs = histories(tracks, config.max_gap)
     clusters = cluster_table(hs, config)
     clusters = clusters[clusters["rule"] == RULE]
     rows = []
-    for h in hs:
+    for h, stream in zip(hs, np.random.SeedSequence(0).spawn(len(hs)), strict=True):
+        chance = shuffled_counts(h, config, np.random.default_rng(stream))[RULE]
         new = h.track_ids[h.is_new(config.window) & candidates(h, RULE, config)]
         here = (clusters["animal"] == h.animal) & (clusters["dendrite_id"] == h.dendrite_id)
         groups = [set(map(int, m.split(";"))) for m in clusters.loc[here, "track_ids"]]
         inside = set().union(*groups) & set(new.tolist())
-        rows.append((h.animal, len(new), len(inside), groups))
-    return pd.DataFrame(rows, columns=["animal", "new", "clustered", "groups"])
+        rows.append((h.animal, len(new), len(inside), groups, chance))
+    return pd.DataFrame(rows, columns=["animal", "new", "clustered", "groups", "chance"])
 
 
 def found_alone(true: Tracks, judged: Judged) -> Tracks:
@@ -128,7 +129,7 @@ def run(planted: str, snr: str, regions: int, folder: Path, way: dict[str, float
     assert spinenet(["infer", str(folder / "sessions.csv"), "--out", str(out), *how]) == 0
     found = read_table(out / SPINES.file, SPINES)
     truth = read_truth(folder / "truth", "head", found)
-    tracks = read_table(folder / "truth" / TRACKS.file, PLANTED_TRACKS)
+    tracks = read_table(folder / "truth" / TRACKS.file, TRUE_TRACKS)
     annotated = truth.sessions[KEYS].assign(whole=True)
     judged = judge(truth.spines, found, truth.nodes, annotated)
     fair = fair_tracks(tracks, judged.truth)
@@ -154,6 +155,8 @@ def run(planted: str, snr: str, regions: int, folder: Path, way: dict[str, float
     return {
         "new spines": {k: int(s["new"].sum()) for k, s in sums.items()},
         "clustered share": {k: ratio(s) for k, s in sums.items()},
+        "chance": {k: float(t["chance"].sum().mean() / t["new"].sum()) for k, t in by.items()},
+        "p": {k: p_value(t["clustered"].sum(), t["chance"].sum()) for k, t in by.items()},
         "inflation": inflation(sums["true"], sums["reported"]),
         "planted clusters": len(pairs),
         "left by misses alone": len(kept),

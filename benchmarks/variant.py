@@ -31,7 +31,7 @@ from spinenet.synthetic.morphology import Dendrite, PlacedSpine, SpineShape, pla
 from spinenet.synthetic.morphology import Scene as DrawnScene
 from spinenet.synthetic.scenes import draw_scene
 from spinenet.synthetic.seen import HALF
-from spinenet.tables import SESSIONS, SPINES
+from spinenet.tables import SESSIONS, TRUE_SPINES
 from spinenet.types import FloatArray, Session, Volume
 
 ROOT = Path(__file__).parents[1]
@@ -266,7 +266,7 @@ def write(folder: Path, snr: str, n: int) -> None:
         rows.append({**who, "path": path.name})
         spines += [{**who, **row} for row in scene.rows]
     write_table(folder, SESSIONS, SESSIONS.frame(rows))
-    write_table(folder, SPINES, SPINES.frame(spines), extra=("point", "scorable"))
+    write_table(folder, TRUE_SPINES, TRUE_SPINES.frame(spines))
 
 
 def main() -> None:

@@ -58,10 +58,12 @@ def run_import(args: Namespace) -> int:
 
 def add_power(parser: ArgumentParser) -> None:
     """What `power` is told."""
+    from jsonargparse.typing import NonNegativeInt
+
     from spinenet.config import PowerConfig
 
     parser.add_class_arguments(PowerConfig, None)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=NonNegativeInt, default=0)
 
 
 def run_power(args: Namespace) -> int:

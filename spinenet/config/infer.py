@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from spinenet.config.limits import NOT_NEGATIVE, POSITIVE, SHARE, at_least, check
 from spinenet.types import InputError
 
 ExportFormat = Literal["geff", "trackmate", "mapmanager"]
@@ -44,6 +45,10 @@ class SegmentConfig:
     centre_threshold: float | None = None
     tile_mvox: float = 10.0
 
+    def __post_init__(self) -> None:
+        check(self, SHARE, "shaft_threshold", "spine_threshold", "centre_threshold")
+        check(self, POSITIVE, "tile_mvox")
+
 
 @dataclass(frozen=True)
 class MeasureConfig:
@@ -65,6 +70,10 @@ class MeasureConfig:
     edge_um: float = 1.0
     reach_um: float = 3.0
     min_length_um: float = 0.2
+
+    def __post_init__(self) -> None:
+        check(self, POSITIVE, "min_dendrite_um", "node_um", "reach_um")
+        check(self, NOT_NEGATIVE, "spur_um", "edge_um", "min_length_um")
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,16 @@ class MatchConfig:
     between_share: float = 0.1
     min_snr: float = 4.0
     least_power: float = 0.8
+
+    def __post_init__(self) -> None:
+        check(self, POSITIVE, "gate_um", "sure_share", "min_link_p")
+        check(self, NOT_NEGATIVE, "max_shift_um", "max_rotation_deg", "min_snr")
+        check(self, NOT_NEGATIVE, "lookback_share", "between_share")
+        check(self, SHARE, "same_field", "least_power", "min_link_p")
+        if self.min_link_p == 1:
+            raise InputError(
+                "min_link_p 1: no link is that sure, so none would be made. Give less than 1."
+            )
 
 
 @dataclass(frozen=True)
@@ -143,27 +162,12 @@ class AnalyzeConfig:
     persist_days: float = 4.0
 
     def __post_init__(self) -> None:
-        least = {
-            "d_um": (self.d_um, 0),
-            "resolution_um": (self.resolution_um, 0),
-            "exclusion_um": (self.exclusion_um, 0),
-            "min_spines_per_segment": (self.min_spines_per_segment, 0),
-            "min_seg_um": (self.min_seg_um, 0),
-            "edge_um": (self.edge_um, 0),
-            "n_shuffles": (self.n_shuffles, 1),
-            "n_draws": (self.n_draws, 0),
-            "max_gap": (self.max_gap, 0),
-            "persist_days": (self.persist_days, 0),
-        }
-        for name, (value, lowest) in least.items():
-            if not value >= lowest:
-                raise InputError(
-                    f"analyze.{name} {value}: {lowest} or more was expected. Leave it out for the "
-                    "usual value."
-                )
+        check(self, NOT_NEGATIVE, "d_um", "resolution_um", "exclusion_um", "min_seg_um", "edge_um")
+        check(self, NOT_NEGATIVE, "min_spines_per_segment", "n_draws", "max_gap", "persist_days")
+        check(self, at_least(1), "n_shuffles")
         if self.window is not None and not self.window[0] <= self.window[1]:
             raise InputError(
-                f"analyze.window {list(self.window)}: the first day comes after the last one. "
+                f"window {list(self.window)}: the first day comes after the last one. "
                 "Exchange them."
             )
 
@@ -178,3 +182,6 @@ class InferConfig:
     match: MatchConfig = field(default_factory=MatchConfig)
     analyze: AnalyzeConfig = field(default_factory=AnalyzeConfig)
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check(self, NOT_NEGATIVE, "seed")

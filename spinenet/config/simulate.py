@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from spinenet.config.limits import (
+    NOT_NEGATIVE,
+    POSITIVE,
+    SHARE,
+    at_least,
+    check,
+    check_days,
+    check_ranges,
+)
 from spinenet.types import InputError
+
+SMALLEST = (3, 32, 32)
+"""Voxels of a simulated stack."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,12 @@ class OpticsConfig:
     clip_8bit_chance: float = 0.5
 
     def __post_init__(self) -> None:
+        check(self, POSITIVE, "lateral_fwhm_um", "axial_fwhm_um", "photons")
+        check(self, NOT_NEGATIVE, "background_photons", "read_noise", "smoothing_px", "jitter_um")
+        check(self, NOT_NEGATIVE, "shading")
+        check(self, SHARE, "halo_share", "shadow_chance", "clip_8bit_chance")
+        check_ranges(self, "lateral_fwhm_um", "axial_fwhm_um", "halo_share", "photons")
+        check_ranges(self, "background_photons", "read_noise", "smoothing_px", "jitter_um")
         if not 0 <= self.line_noise[0] <= self.line_noise[1] <= 0.7:
             raise InputError(
                 f"line_noise {self.line_noise}: a correlation between 0 and 0.7 was expected; "
@@ -85,6 +103,13 @@ class MorphologyConfig:
     clouds: tuple[float, float] = (0.0, 5.0)
     blobs: tuple[float, float] = (0.0, 0.6)
 
+    def __post_init__(self) -> None:
+        check(self, POSITIVE, "shaft_radius_um", "head_volume_um3")
+        check(self, NOT_NEGATIVE, "spines_per_um", "axons", "puncta", "clouds", "blobs")
+        check(self, NOT_NEGATIVE, "head_volume_log_sd", "brightness_log_sd")
+        check(self, SHARE, "filopodia_share", "stubby_share")
+        check_ranges(self, "spines_per_um", "shaft_radius_um", "axons", "puncta", "clouds", "blobs")
+
 
 @dataclass(frozen=True)
 class TurnoverConfig:
@@ -109,6 +134,13 @@ class TurnoverConfig:
     protection: float = 2.5
     size_log_sd: float = 0.25
     recurrent_share: float = 0.02
+
+    def __post_init__(self) -> None:
+        check_days("days", self.days, 1)
+        check(self, NOT_NEGATIVE, "formation_per_day", "elimination_per_day", "new_loss_per_day")
+        check(self, NOT_NEGATIVE, "size_log_sd")
+        check(self, SHARE, "clustered_share", "recurrent_share")
+        check(self, POSITIVE, "protection")
 
 
 @dataclass(frozen=True)
@@ -147,6 +179,17 @@ class SimulateConfig:
     turnover: TurnoverConfig = field(default_factory=TurnoverConfig)
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        check(self, at_least(1), "animals", "regions", "dendrites")
+        check(self, POSITIVE, "voxel_um")
+        check(self, NOT_NEGATIVE, "shift_um", "rotation_deg", "tilt_deg", "warp_um", "roll_deg")
+        check(self, NOT_NEGATIVE, "arc_jitter_um", "neck_log_sd", "seed")
+        if not all(n >= least for n, least in zip(self.shape, SMALLEST, strict=True)):
+            raise InputError(
+                f"shape {list(self.shape)}: at least {list(SMALLEST)} voxels (z, y, x) were "
+                "expected, so that a dendrite finds room. Give a larger one."
+            )
+
 
 @dataclass(frozen=True)
 class CohortConfig:
@@ -178,6 +221,14 @@ class CohortConfig:
     miss_rate: float = 0.0
     link_error: float = 0.0
 
+    def __post_init__(self) -> None:
+        check(self, at_least(1), "animals", "dendrites")
+        check(self, POSITIVE, "length_um", "spines_per_um", "protection")
+        check_days("days", self.days, 2)
+        check(self, SHARE, "formation", "elimination", "clustered_share", "new_loss")
+        check(self, SHARE, "miss_rate", "link_error")
+        check(self, NOT_NEGATIVE, "animal_log_sd")
+
 
 FEWEST_ANIMALS = 4
 """Per group: with fewer no relabelling of two groups reaches P = 0.05."""
@@ -207,6 +258,8 @@ class PowerConfig:
     studies: int = 2000
 
     def __post_init__(self) -> None:
+        check(self, SHARE, "effect", "power")
+        check(self, at_least(1), "dendrites", "pool", "studies")
         if self.most_animals < FEWEST_ANIMALS or not self.dendrites:
             raise InputError(
                 f"most_animals {self.most_animals}, dendrites {list(self.dendrites)}: at least "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from spinenet.config.limits import NOT_NEGATIVE, POSITIVE, SHARE, at_least, check
 from spinenet.config.simulate import (
     MorphologyConfig,
     OpticsConfig,
@@ -23,6 +24,11 @@ class NetConfig:
 
     channels: tuple[int, ...] = (16, 32, 64, 128)
 
+    def __post_init__(self) -> None:
+        if len(self.channels) != 4:
+            raise InputError(f"net.channels {list(self.channels)}: four levels were expected.")
+        check(self, at_least(1), "channels")
+
 
 @dataclass(frozen=True)
 class TrainerConfig:
@@ -36,6 +42,9 @@ class TrainerConfig:
 
     devices: int = 1
     log_every: int = 25
+
+    def __post_init__(self) -> None:
+        check(self, at_least(1), "devices", "log_every")
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,10 @@ class AnnotatedConfig:
     point: PointKind = ""
     reach_um: float = 3.0
     hold_out: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        check(self, SHARE, "share", "implant_share", "underlay_share")
+        check(self, POSITIVE, "reach_um")
 
 
 @dataclass(frozen=True)
@@ -97,6 +110,10 @@ class TrainSegmentConfig:
     device: Device = "auto"
 
     def __post_init__(self) -> None:
+        check(self, at_least(1), "steps", "batch", "crops_per_scene", "save_every")
+        check(self, POSITIVE, "learning_rate")
+        check(self, SHARE, "ema")
+        check(self, NOT_NEGATIVE, "workers", "seed")
         z, y, x = self.patch
         if z % 2 or y % 8 or y != x or min(self.patch) < 2:
             raise InputError(
@@ -104,8 +121,6 @@ class TrainSegmentConfig:
                 "net halves them on its way down, and patches are turned. Give for example "
                 "[16, 96, 96]."
             )
-        if len(self.net.channels) != 4:
-            raise InputError(f"net.channels {list(self.net.channels)}: four levels were expected.")
         if self.validation_stacks < 1:
             raise InputError(
                 f"validation_stacks {self.validation_stacks}: at least one is needed, to fit masks."
@@ -139,6 +154,10 @@ class MisfitConfig:
     leave_out: float = 0.2
     hide_portraits: float = 0.2
 
+    def __post_init__(self) -> None:
+        check(self, NOT_NEGATIVE, "shift_um", "smooth_um", "scatter_um", "worst")
+        check(self, SHARE, "slip", "resettled", "leave_out", "hide_portraits")
+
 
 @dataclass(frozen=True)
 class MatchAnnotatedConfig:
@@ -156,6 +175,10 @@ class MatchAnnotatedConfig:
     worst: float = 1.0
     point: PointKind = ""
     hold_out: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        check(self, SHARE, "share")
+        check(self, NOT_NEGATIVE, "worst")
 
 
 def _long_dendrites() -> SimulateConfig:
@@ -201,6 +224,9 @@ class TrainMatchConfig:
     device: Device = "auto"
 
     def __post_init__(self) -> None:
+        check(self, at_least(1), "steps", "batch", "save_every")
+        check(self, POSITIVE, "learning_rate")
+        check(self, NOT_NEGATIVE, "workers", "seed")
         if self.trainer.devices > 1:
             raise InputError(
                 f"trainer.devices {self.trainer.devices}: the matching head is small and trains on "

@@ -9,7 +9,7 @@ import pandas as pd
 from spinenet.config import SimulateConfig
 from spinenet.io.write import write_stack, write_table, write_volume
 from spinenet.synthetic.experiment import simulate_region
-from spinenet.tables import DENDRITES, SESSIONS, SPINES, TRACKS
+from spinenet.tables import DENDRITES, SESSIONS, TRUE_SPINES, TRUE_TRACKS
 from spinenet.types import InputError
 
 
@@ -25,12 +25,12 @@ def write_experiment(config: SimulateConfig, out: Path) -> Path:
         If the folder holds an experiment that was not simulated.
     """
     truth = out / "truth"
-    spines, listed = truth / SPINES.file, out / SESSIONS.file
+    spines, listed = truth / TRUE_SPINES.file, out / SESSIONS.file
     mine = spines.exists() and "planted" in spines.read_text(encoding="utf-8").split("\n", 1)[0]
     if (spines.exists() or listed.exists()) and not mine:
         raise InputError(
             f"{out} holds an experiment that is not of a simulation ({SESSIONS.file} or "
-            f"truth/{SPINES.file}); its tables and stacks could be written over. Give another "
+            f"truth/{TRUE_SPINES.file}); its tables and stacks could be written over. Give another "
             "folder as --out."
         )
     tables: dict[str, list[pd.DataFrame]] = {"spines": [], "dendrites": [], "tracks": []}
@@ -48,8 +48,7 @@ def write_experiment(config: SimulateConfig, out: Path) -> Path:
             for name, parts in tables.items():
                 parts.append(getattr(made, name))
     joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
-    marked = joined["spines"].assign(point="head")
-    write_table(truth, SPINES, marked, extra=("point", "scorable", "planted"))
+    write_table(truth, TRUE_SPINES, joined["spines"])
     write_table(truth, DENDRITES, joined["dendrites"])
-    write_table(truth, TRACKS, joined["tracks"], extra=("planted",))
+    write_table(truth, TRUE_TRACKS, joined["tracks"])
     return write_table(out, SESSIONS, SESSIONS.frame(rows))

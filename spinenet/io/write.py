@@ -26,13 +26,11 @@ from spinenet.types import Um3, Volume
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
-def write_table(
-    folder: Path, table: Table, frame: pd.DataFrame, extra: tuple[str, ...] = (), file: str = ""
-) -> Path:
-    """A table of the contract as CSV, under its own name or that of `file`; of further columns only
-    those named in `extra`."""
+def write_table(folder: Path, table: Table, frame: pd.DataFrame, file: str = "") -> Path:
+    """A table of the contract as CSV, under its own name or that of `file`; further columns are
+    left out."""
     path = folder / (file or table.file)
-    shown = table.conform(frame)[[*table.names, *extra]]
+    shown = table.conform(frame)[table.names]
     with published(path) as aside:
         shown.to_csv(aside, index=False, float_format="%.7g", lineterminator="\n")
     return path

@@ -24,7 +24,7 @@ from spinenet.synthetic.optics import draw_microscope, image
 from spinenet.synthetic.paint import paint
 from spinenet.synthetic.seen import seen_labels
 from spinenet.synthetic.turnover import Lives, live
-from spinenet.tables import DENDRITES, SPINES, TRACKS
+from spinenet.tables import DENDRITES, TRUE_SPINES, TRUE_TRACKS
 from spinenet.types import FloatArray, Presence, Session, Volume
 
 SNR_PHOTONS = {"good": 60.0, "fair": 25.0, "poor": 10.0}
@@ -35,11 +35,9 @@ SCORABLE_REACH_UM = 0.5
 
 @dataclass(frozen=True)
 class SimulatedRegion:
-    """Stacks, label stacks (0, 1 shaft, 2.. spines) and the truth as tables of the contract.
-
-    `spines` has besides a column `scorable` (at least 1 um inside the stack, reaching at least
-    0.5 um beyond the shaft's edge in the plane) and `planted` (number of the planted cluster).
-    """
+    """Stacks, label stacks (0, 1 shaft, 2.. spines) and the truth as tables of the contract: of
+    spines (those at least 1 um inside the stack that reach at least 0.5 um beyond the shaft's edge
+    in the plane are scorable), nodes of dendrites, and tracks."""
 
     volumes: tuple[Volume, ...]
     labels: tuple[npt.NDArray[np.uint16], ...]
@@ -103,9 +101,9 @@ def simulate_region(config: SimulateConfig, animal: str, region: str, seed: int)
     return SimulatedRegion(
         tuple(volumes),
         tuple(labels),
-        SPINES.frame(spines),
+        TRUE_SPINES.frame(spines),
         DENDRITES.frame(nodes),
-        TRACKS.frame(tracks).sort_values(["track_id", "session"], ignore_index=True),
+        TRUE_TRACKS.frame(tracks).sort_values(["track_id", "session"], ignore_index=True),
     )
 
 
@@ -225,6 +223,7 @@ def _spine_rows(
                 "probability": 1.0,
                 "touches_edge": not inside(at.centre, extent, SCORABLE_EDGE_UM)[0],
                 "source": "simulated",
+                "point": "head",
                 "label": n + 2,
                 "scorable": beyond >= SCORABLE_REACH_UM
                 and bool(inside(at.centre, extent, SCORABLE_EDGE_UM)[0]),

@@ -19,6 +19,7 @@ from spinenet.tables.results import (
     SURVIVAL,
     TRACKS,
 )
+from spinenet.tables.simulated import TRUE_SPINES, TRUE_TRACKS
 
 __all__ = [
     "Column",
@@ -40,4 +41,6 @@ __all__ = [
     "SURVIVAL",
     "TRACES",
     "TRACKS",
+    "TRUE_SPINES",
+    "TRUE_TRACKS",
 ]

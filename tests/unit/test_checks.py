@@ -126,7 +126,7 @@ def test_semicolons_are_explained(tmp_path):
     [("n_shuffles", 0), ("d_um", -1.0), ("max_gap", -1), ("n_draws", -3), ("window", (4.0, 2.0))],
 )
 def test_settings_out_of_range_are_explained(name, value):
-    with pytest.raises(InputError, match=f"analyze.{name}"):
+    with pytest.raises(InputError, match=f"^{name} "):
         AnalyzeConfig(**{name: value})
 
 

@@ -1,0 +1,53 @@
+"""Settings that make no sense are refused in words, before any work begins."""
+
+import pytest
+
+from spinenet import config
+from spinenet.cli import main
+from spinenet.commands import BAD_INPUT, DONE
+from spinenet.io.table import read_table
+from spinenet.tables import TRUE_SPINES, TRUE_TRACKS
+from spinenet.types import InputError
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "expected"),
+    [
+        (config.InferConfig, "seed", -1, "0 or more"),
+        (config.SegmentConfig, "centre_threshold", 1.2, "from 0 to 1"),
+        (config.SegmentConfig, "tile_mvox", 0.0, "more than 0"),
+        (config.MatchConfig, "gate_um", -2.0, "more than 0"),
+        (config.MatchConfig, "min_link_p", 1.0, "less than 1"),
+        (config.MeasureConfig, "node_um", float("nan"), "more than 0"),
+        (config.AnalyzeConfig, "n_shuffles", 0, "1 or more"),
+        (config.SimulateConfig, "animals", 0, "1 or more"),
+        (config.SimulateConfig, "shape", (2, 96, 96), "Give a larger one"),
+        (config.SimulateConfig, "voxel_um", (0.8, 0.0, 0.1), "more than 0"),
+        (config.OpticsConfig, "photons", (20.0, 10.0), "Exchange them"),
+        (config.MorphologyConfig, "spines_per_um", (-0.1, 0.5), "0 or more"),
+        (config.TurnoverConfig, "days", (), "at least 1 session,"),
+        (config.CohortConfig, "days", (0.0, 4.0, 4.0), "later than the one before"),
+        (config.PowerConfig, "power", 80.0, "from 0 to 1"),
+        (config.TrainSegmentConfig, "steps", 0, "1 or more"),
+        (config.AnnotatedConfig, "share", 1.5, "from 0 to 1"),
+        (config.MisfitConfig, "scatter_um", (0.2, -0.1, 0.7), "0 or more"),
+    ],
+)
+def test_a_setting_beyond_its_limits_is_named(kind, name, value, expected):
+    with pytest.raises(InputError, match=f"{name} .*{expected}"):
+        kind(**{name: value})
+
+
+def test_the_command_says_it_without_a_traceback(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["simulate", "--animals", "-1", "--out", str(out)]) == BAD_INPUT
+    assert "animals -1: 1 or more was expected" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_field_without_spines_can_be_simulated(tmp_path):
+    few = ["--animals", "1", "--dendrites", "1", "--shape", "[4,32,64]", "--turnover.days", "[0,4]"]
+    bare = ["--morphology.spines_per_um", "[0,0]", "--turnover.formation_per_day", "0"]
+    assert main(["simulate", *few, *bare, "--out", str(tmp_path)]) == DONE
+    assert read_table(tmp_path / "truth" / "spines.csv", TRUE_SPINES).empty
+    assert read_table(tmp_path / "truth" / "tracks.csv", TRUE_TRACKS).empty
