@@ -107,6 +107,8 @@ def _walk(args: Namespace, stacks: list[StackFile], told: Told) -> int:
     told = _with_corrections(told, Path(args.out), args.corrections)
     with Stages(quiet=args.quiet) as stages:
         outcome = infer(stacks, Path(args.out), config, args.device, stages, told)
+    for stack, why in outcome.failed.items():
+        print(f"failed: {stack}: {why}", file=sys.stderr)
     if not args.quiet:
         _print_numbers(outcome)
     return SOME_FAILED if outcome.failed else DONE
@@ -132,8 +134,6 @@ def _with_corrections(told: Told, out: Path, given: str | None = None) -> Told:
 def _print_numbers(outcome: Any) -> None:
     for number in outcome.numbers:
         print(f"{number['value']:>9}  {number['name']}  ({number['note']})")
-    for stack, why in outcome.failed.items():
-        print(f"failed: {stack}: {why}", file=sys.stderr)
     print(f"report: {outcome.report}")
 
 

@@ -37,6 +37,11 @@ class Presence(StrEnum):
     NOT_SCORABLE = "not_scorable"  # imaged, but too dim, shadowed or hidden to tell
 
 
+def is_date(day: float) -> bool:
+    """Is that no day of a study but a date (20240129) written as one number?"""
+    return 19000101 <= day <= 21001231 and day == int(day)
+
+
 @dataclass(frozen=True, order=True)
 class Session:
     """One imaging time point of one region. `day` is in days, from any zero the lab likes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from spinenet.types import InputError, Presence, Tracks
+from spinenet.types import InputError, Presence, Tracks, is_date
 
 KINDS = ("spine", "filopodium")
 BESIDE_UM = 1.0
@@ -35,6 +35,12 @@ def check_tracks(frame: pd.DataFrame) -> None:
                 "number. Every row needs it, absent ones too: without it nobody can tell when or "
                 "where the spine was looked for."
             )
+    odd = frame[frame["day"].map(is_date)]
+    if len(odd):
+        raise InputError(
+            f"tracks.csv, line {int(odd.index[0]) + 2}: day {odd['day'].iloc[0]:.0f} looks like a "
+            "date. Give days counted from the first session: 0, 2, 4, ..."
+        )
     for column in ("p_present", "p_link"):
         odd = frame[(frame[column] < 0) | (frame[column] > 1)]
         if len(odd):

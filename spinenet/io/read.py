@@ -88,7 +88,9 @@ def _to_zyx(data: Any, axes: str, channel: str, names: list[str], name: str) -> 
     if "T" in axes and data.shape[axes.index("T")] > 1:
         raise InputError(
             f"{name} is a time series of {data.shape[axes.index('T')]} (axes {axes}). One stack "
-            "per session was expected: average the repeats or save the time points apart."
+            "per session was expected: average the repeats or save the time points apart. If these "
+            "are slices that were saved as time points, exchange slices and frames in Fiji with "
+            "Image > Properties."
         )
     if "C" in axes and data.shape[axes.index("C")] > 1:
         n = data.shape[axes.index("C")]

@@ -11,13 +11,11 @@ import numpy as np
 
 from spinenet.io.table import read_table
 from spinenet.tables import SESSIONS
-from spinenet.types import InputError, Session, Um3
+from spinenet.types import InputError, Session, Um3, is_date
 
 logger = logging.getLogger(__name__)
 YES, NO = ("", "1", "1.0", "yes", "true"), ("0", "0.0", "no", "false")
 LONGEST_NAME = 160
-DATES = (19000101, 21001231)
-"""Days in this range are dates written as one number."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +194,7 @@ def _check_sessions(sessions: list[Session], source: Path) -> None:
                 f"region {s.region!r}; both must be named in every row. Merged cells of a "
                 "spreadsheet are the usual cause."
             )
-        if DATES[0] <= s.day <= DATES[1] and s.day == int(s.day):
+        if is_date(s.day):
             raise InputError(
                 f"{source.name}: day {s.day:.0f} of animal {s.animal!r} looks like a date. Give "
                 "days counted from the first session: 0, 2, 4, ..."

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
 import pandas as pd
 
 from spinenet.tables import Table
@@ -31,16 +32,48 @@ def read_table(
     # as it stands: an animal may be called NA, a group None
     text = {c.name: str.strip for c in table.columns if c.kind == "str"}
     try:
-        frame = pd.read_csv(path, converters=text, encoding="utf-8-sig")
+        with path.open(encoding="utf-8-sig") as file:
+            _check_separator(file.readline(), path.name)
+        frame = pd.read_csv(
+            path,
+            converters=text,
+            encoding="utf-8-sig",
+            skipinitialspace=True,
+            skip_blank_lines=False,  # lines are counted as an editor counts them
+        )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path} cannot be read as a table ({error}). Save it as comma-separated text (CSV, "
             "UTF-8); a spreadsheet file (.xlsx) renamed to .csv is the usual cause."
         ) from error
-    if len(frame.columns) == 1 and ";" in frame.columns[0]:
+    if not isinstance(frame.index, pd.RangeIndex):
         raise InputError(
-            f"{path} holds semicolons where commas were expected, as spreadsheets of some "
-            "countries write them. Save it with commas, and with decimal points."
+            f"{path.name}: line 2 has more cells than the first line has names "
+            f"({', '.join(map(str, frame.columns))}). A comma at the end of a line, or one inside "
+            "a cell, are the usual causes: remove it, or put the cell into quotes."
         )
+    frame = _without_blank_end(frame, path.name)
     frame = frame.rename(columns={k: v for k, v in renamed.items() if v not in frame})
     return table.conform(frame, path.name)
+
+
+def _check_separator(header: str, name: str) -> None:
+    for mark, what in ((";", "semicolons"), ("\t", "tabs")):
+        if mark in header and "," not in header:
+            raise InputError(
+                f"{name} holds {what} where commas were expected, as spreadsheets of some "
+                "countries write them. Save it with commas, and with decimal points."
+            )
+
+
+def _without_blank_end(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Spreadsheets leave rows of commas after the last one."""
+    full = (frame.notna() & frame.ne("")).any(axis=1).to_numpy()
+    filled = np.flatnonzero(full)
+    n = int(filled[-1]) + 1 if len(filled) else 0
+    if not full[:n].all():
+        raise InputError(
+            f"{name}, line {int(np.flatnonzero(~full[:n])[0]) + 2} is blank, and rows follow. "
+            "Remove it."
+        )
+    return frame.iloc[:n]

@@ -96,10 +96,12 @@ def _text(value: object) -> str:
 
 def _refuse(bad: pd.Series, column: Column, where: str, expected: str) -> None:
     if len(bad):
+        cell = f"{where}: column {column.name}, line {int(bad.index[0]) + 2}"
+        if pd.isna(bad.iloc[0]):
+            raise InputError(f"{cell}, is blank; {expected} was expected ({column.meaning}).")
         raise InputError(
-            f"{where}: column {column.name}, line {int(bad.index[0]) + 2}: {bad.iloc[0]!r} is not "
-            f"{expected} ({column.meaning}). Correct the cell; a decimal comma or a unit typed "
-            "into the cell are the usual causes."
+            f"{cell}: {bad.to_list()[0]!r} is not {expected} ({column.meaning}). Correct the cell; "
+            "a decimal comma or a unit typed into the cell are the usual causes."
         )
 
 

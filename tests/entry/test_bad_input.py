@@ -78,7 +78,7 @@ WRONG = {
         VOXELS,
         "colour .RGB. image",
     ),
-    "a time series": (lambda f: ome(f, (3, 6, 24, 32), "TZYX"), [], "time series of 3"),
+    "a time series": (lambda f: ome(f, (3, 6, 24, 32), "TZYX"), [], "slices and frames in Fiji"),
     "two channels": (lambda f: ome(f, (2, 6, 24, 32), "CZYX", ("red", "green")), [], "Say which"),
     "no voxel size": (lambda f: stack(f), [], "does not say how large its voxels are"),
     "nanometres given as um": (
@@ -150,6 +150,17 @@ WRONG = {
         VOXELS,
         "day 20240129 .* looks like a date",
     ),
+    "a comma at the end of every line": (
+        lambda f: table(f, "m,r,0,0,a.tif,\nm,r,1,2,a.tif,\n"),
+        VOXELS,
+        "line 2 has more cells",
+    ),
+    "a blank row between others": (
+        lambda f: table(f, "m,r,0,0,a.tif\n,,,,\nm,r,1,2,a.tif\n"),
+        VOXELS,
+        "line 3 is blank",
+    ),
+    "a blank cell": (lambda f: table(f, "m,r,,0,a.tif\n"), VOXELS, "session, line 2, is blank"),
     "another word for no": (
         lambda f: table(f, "m,r,0,0,a.tif,nein\n", HEADER.strip() + ",usable\n"),
         VOXELS,

@@ -165,7 +165,8 @@ def test_two_runs_in_one_folder_refuse_each_other(small_experiment, tmp_path, ca
     assert "in use by another run" in capsys.readouterr().err
 
 
-def test_a_broken_stack_is_listed_and_the_rest_is_done(small_experiment, tmp_path):
+def test_a_broken_stack_is_listed_and_the_rest_is_done(small_experiment, tmp_path, capsys):
+    """Also for who asked to see errors only."""
     folder = tmp_path / "in"
     shutil.copytree(small_experiment, folder)
     broken = sorted(folder.glob("*session1*.tif"))[0]
@@ -173,6 +174,7 @@ def test_a_broken_stack_is_listed_and_the_rest_is_done(small_experiment, tmp_pat
     assert run(folder / "sessions.csv", "--out", tmp_path / "out") == SOME_FAILED
     failed = json.loads((tmp_path / "out" / "run.json").read_text())["failed"]
     assert list(failed) == [str(broken)]
+    assert f"failed: {broken}" in capsys.readouterr().err
 
 
 def test_a_stack_marked_unusable_is_left_out(small_experiment, tmp_path):

@@ -114,11 +114,33 @@ def test_names_are_kept_as_they_are_written(tmp_path):
     assert set(found["group"]) == {"None"}
 
 
-def test_semicolons_are_explained(tmp_path):
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("animal;region;session\nm1;r1;0\n", "semicolons"),
+        ("animal;region;day\nm1;r1;0,5\nm1;r1;2,5\n", "semicolons"),
+        ("animal\tregion\tday\nm1\tr1\t0\n", "tabs"),
+    ],
+)
+def test_other_separators_are_explained(tmp_path, text, what):
     path = tmp_path / "tracks.csv"
-    path.write_text("animal;region;session\nm1;r1;0\n")
-    with pytest.raises(InputError, match="semicolons where commas"):
+    path.write_text(text)
+    with pytest.raises(InputError, match=f"{what} where commas"):
         read_table(path, TRACKS)
+
+
+def test_blanks_that_spreadsheets_leave_do_no_harm(tmp_path):
+    frame = tracks_of({1: "11"}).frame
+    path = write_table(tmp_path, TRACKS, frame)
+    lines = path.read_text().splitlines()
+    commas = "," * lines[0].count(",")
+    path.write_text("\n".join([lines[0].replace(",", ", "), *lines[1:], commas, commas, ""]))
+    pd.testing.assert_frame_equal(read_table(path, TRACKS), frame, check_exact=False)
+
+
+def test_dates_for_days_are_explained():
+    with pytest.raises(InputError, match="20240129 looks like a date"):
+        analyze(tracks_of({1: "11"}, days=(20240129, 20240131)), FAST)
 
 
 @pytest.mark.parametrize(
