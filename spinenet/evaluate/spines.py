@@ -192,14 +192,15 @@ def _of_partner(hits: pd.DataFrame, judged: Judged, columns: list[str]) -> Float
 
 
 def _calibration(judged: Judged) -> tuple[FloatArray, Callable[[FloatArray], float]]:
-    """The probabilities of the detections that count, and their distance from the truth."""
+    """The probabilities of the detections that count and have one, and their distance from the
+    truth."""
     seen = judged.detections
     fair = judged.truth["counts"].to_numpy(bool)
     partner = seen["true"].to_numpy()
     right = partner >= 0
     if len(fair):
         right &= fair[np.maximum(partner, 0)]
-    kept = right | seen["alarm"].to_numpy(bool)
+    kept = (right | seen["alarm"].to_numpy(bool)) & seen["probability"].notna().to_numpy()
     probability = seen.loc[kept, "probability"].to_numpy(float)
     return probability, lambda p: expected_calibration_error(p, right[kept])
 

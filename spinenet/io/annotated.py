@@ -6,7 +6,9 @@ label TIFFs in `labels/`, named as the stacks, or spines.csv and dendrites.csv.
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,9 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import tifffile
+from scipy import ndimage
 
 from spinenet.evaluate.judge import BASE, XYZ
 from spinenet.evaluate.masks import IGNORE
+from spinenet.geometry import nearest_voxels, resample
 from spinenet.io.sessions import StackFile, find_stacks, is_usable
 from spinenet.io.table import read_table
 from spinenet.io.traces import Traces, read_traces
@@ -33,6 +37,10 @@ MARK_REACH_UM = 6.0
 """A mark farther than this from the surface of every dendrite is on none of them; the longest
 filopodia are not longer."""
 WHO = ["animal", "region", "session"]
+LOOKED_AT_UM = 4.0
+"""So far from a traced centreline its spines reach: their heads are up to 3 um beyond the shaft."""
+OTHER_SHAFT_UM = 1.5
+"""A shaft farther than this from every traced centreline is another dendrite's."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,9 @@ class Truth:
     contested: pd.DataFrame
     """`tables.CONTESTED`: links that look wrong in the annotation itself."""
     folder: Path
+    partly: bool = False
+    """Whether only what was traced was looked at, though label TIFFs show the whole field: results
+    of a run with --dendrites."""
 
     @property
     def nodes(self) -> pd.DataFrame:
@@ -74,6 +85,8 @@ class AnnotatedStack:
     dendrites: tuple[Segment, ...]
     """Traced centrelines; spines are known along them. Empty where a label TIFF tells all."""
     labels: Path | None
+    partly: bool = False
+    """As in `Truth`."""
 
 
 def read_truth(folder: Path, point: str = "", seen: pd.DataFrame | None = None) -> Truth:
@@ -120,6 +133,7 @@ def read_truth(folder: Path, point: str = "", seen: pd.DataFrame | None = None) 
         sessions.loc[good, [*WHO, "path"]].reset_index(drop=True),
         read_table(contested, CONTESTED, RENAMED) if contested.is_file() else CONTESTED.frame(),
         inside,
+        _looked_at_traces_only(inside),
     )
 
 
@@ -135,10 +149,10 @@ def read_annotated(folder: Path, point: str = "") -> list[AnnotatedStack]:
     found = []
     for stack in stacks:
         s = stack.session
-        labels, dendrites = truth.labels_of(s), _traced(truth.traces, s)
+        labels, dendrites = truth.labels_of(s), traced_in(truth.traces, s)
         if labels or dendrites:
             here = truth.spines[of_session(truth.spines, s)].reset_index(drop=True)
-            found.append(AnnotatedStack(stack, here, dendrites, labels))
+            found.append(AnnotatedStack(stack, here, dendrites, labels, truth.partly))
         elif of_session(truth.spines, s).any():
             logger.warning(
                 "%s has marked spines but no trace in dendrites.csv: where there are none is not "
@@ -193,10 +207,35 @@ def read_labels(path: Path, shape: tuple[int, ...] | None, stack: str) -> npt.ND
     return labels.astype(np.uint16)
 
 
+def known_labels(
+    labels: npt.NDArray[np.uint16], voxel_um: Um3, traced: Sequence[Segment]
+) -> npt.NDArray[np.uint16]:
+    """The same (Z, Y, X) where only the traced dendrites were looked at: 65535 (unknown) far from
+    them, and where another shaft is nearer."""
+    line = np.ones(labels.shape, bool)
+    for segment in traced:
+        nodes = resample(segment.points_um, min(voxel_um))
+        line[tuple(nearest_voxels(nodes, voxel_um, labels.shape).T)] = False
+    own = ndimage.distance_transform_edt(line, sampling=voxel_um)
+    other = (labels == 1) & (own > OTHER_SHAFT_UM)
+    unknown = own > LOOKED_AT_UM
+    if other.any():
+        unknown |= ndimage.distance_transform_edt(~other, sampling=voxel_um) < own
+    return np.where(unknown, np.uint16(IGNORE), labels)
+
+
 def label_voxel_um(path: Path) -> Um3:
     """Voxel size of a label TIFF as results have them."""
     with tifffile.TiffFile(path) as tif:
         return voxel_of(tif, tif.series[0], path.name)
+
+
+def _looked_at_traces_only(folder: Path) -> bool:
+    """Is this a results folder of a run that was given --dendrites?"""
+    try:
+        return bool(json.loads((folder / "run.json").read_text(encoding="utf-8"))["traces"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 def _read_sessions(inside: Path) -> pd.DataFrame | None:
@@ -283,7 +322,8 @@ def of_session(frame: pd.DataFrame, s: Session) -> pd.Series:
     return named & (frame["session"] == s.index)
 
 
-def _traced(traces: Traces | None, s: Session) -> tuple[Segment, ...]:
+def traced_in(traces: Traces | None, s: Session) -> tuple[Segment, ...]:
+    """The centrelines traced in a session."""
     if traces is None or not of_session(traces.frame, s).any():
         return ()
     return tuple(segment for _, segment in traces.of(s.animal, s.region, [s.index]))

@@ -28,7 +28,15 @@ from spinenet.evaluate.tracks import (
     link_table,
 )
 from spinenet.geometry import nearest_voxels
-from spinenet.io.annotated import Truth, label_voxel_um, of_session, read_labels, read_truth
+from spinenet.io.annotated import (
+    Truth,
+    known_labels,
+    label_voxel_um,
+    of_session,
+    read_labels,
+    read_truth,
+    traced_in,
+)
 from spinenet.io.table import read_table
 from spinenet.match.pins import PERSON
 from spinenet.tables import COVERAGE, LINKS, POINTS, SPINES, TRACKS
@@ -66,7 +74,10 @@ def evaluate(
         found = found[~mask.unknown(found)]
     # heads alone, without traces, are taken to be all of the field
     everywhere = truth.traces is None and (truth.spines["point"] == "head").all()
-    whole = [everywhere or truth.labels_of(s) is not None for s in _sessions(truth)]
+    whole = [
+        everywhere or (truth.labels_of(s) is not None and not truth.partly)
+        for s in _sessions(truth)
+    ]
     annotated = truth.sessions[KEYS].assign(whole=whole)
     judged = judge(truth.spines, found.reset_index(drop=True), truth.nodes, annotated, dendrites)
     tables = [detection_table(judged, _snr(results))]
@@ -247,6 +258,8 @@ def _masks(truth: Truth, results: Path) -> list[_Mask]:
         seen = read_labels(file, None, session.name)
         true = read_labels(true_file, seen.shape, session.name)
         voxel = label_voxel_um(file)
+        if truth.partly:
+            true = known_labels(true, voxel, traced_in(truth.traces, session))
         here = truth.spines[of_session(truth.spines, session)]
         hidden = here.loc[~sure(here), "label"].dropna().to_numpy(np.int64)
         counts = count_masks(true, seen, hidden[hidden > 1])

@@ -14,7 +14,7 @@ from spinenet.config import AnnotatedConfig
 from spinenet.evaluate.judge import sure
 from spinenet.evaluate.masks import IGNORE
 from spinenet.geometry import inside, nearest_voxels, point_at, resample
-from spinenet.io.annotated import AnnotatedStack, heads_of, read_labels
+from spinenet.io.annotated import AnnotatedStack, heads_of, known_labels, read_labels
 from spinenet.io.read import read_volume
 from spinenet.models.inputs import (
     canonical_shape,
@@ -24,6 +24,7 @@ from spinenet.models.inputs import (
     normalise,
     resample_xy,
 )
+from spinenet.training.held_out import check_held_out, check_hidden
 from spinenet.training.implant import Line, radius_seen
 from spinenet.training.targets import (
     KNOWN_ALL,
@@ -114,7 +115,7 @@ def read_scenes(stacks: Sequence[AnnotatedStack], config: AnnotatedConfig) -> li
             "out; nothing is left to train on. Hold out fewer."
         )
     for stack in taught:
-        _check_hidden(stack, stacks, config.hold_out)
+        check_hidden(stack, stacks, config.hold_out)
     return [_read_scene(stack, config) for stack in taught]
 
 
@@ -128,6 +129,8 @@ def _read_scene(stack: AnnotatedStack, config: AnnotatedConfig) -> AnnotatedScen
     grid = _Grid(image, voxel, canonical_shift_um(volume.voxel_size_um))
     if stack.labels is not None:
         native = read_labels(stack.labels, volume.data.shape, stack.file.path.name)
+        if stack.partly:
+            native = known_labels(native, volume.voxel_size_um, stack.dendrites)
         scene = _from_labels(stack, grid, native)
     else:
         scene = _from_points(stack, grid, config)
@@ -140,44 +143,6 @@ def _read_scene(stack: AnnotatedStack, config: AnnotatedConfig) -> AnnotatedScen
     known = np.where(hidden, 0, seen.known).astype(np.uint8)
     wanted = seen.wanted & ~hidden[tuple(at.T)]
     return replace(scene, labelled=replace(seen, known=known, wanted=wanted), hidden=hidden)
-
-
-def check_held_out(stacks: Sequence[AnnotatedStack], hold_out: Sequence[int]) -> None:
-    """Refuses to hold out dendrites that nobody traced.
-
-    Raises
-    ------
-    InputError
-        If a dendrite that is to be held out is none of the traced ones.
-    """
-    traced = {d.id for stack in stacks for d in stack.dendrites}
-    strangers = sorted(set(hold_out) - traced)
-    if strangers:
-        raise InputError(
-            f"dendrite {strangers[0]} is to be held out, but the traced dendrites are "
-            f"{', '.join(map(str, sorted(traced))) or 'none'}. Only traced dendrites can be held "
-            "out: their places must be known."
-        )
-
-
-def _check_hidden(
-    stack: AnnotatedStack, stacks: Sequence[AnnotatedStack], hold_out: Sequence[int]
-) -> None:
-    """A dendrite is held out in all sessions of its region, so each must say where it lies."""
-    s = stack.file.session
-    region = [
-        o for o in stacks if (o.file.session.animal, o.file.session.region) == (s.animal, s.region)
-    ]
-    traced = {d.id for other in region for d in other.dendrites}
-    unknown = sorted((traced & set(hold_out)) - {d.id for d in stack.dendrites})
-    named = set(stack.spines["dendrite_id"].dropna().astype(int))
-    shown = [d for d in unknown if stack.labels is not None or d in named]
-    if shown:
-        raise InputError(
-            f"dendrite {shown[0]} is to be held out, but it is not traced in session {s.index} of "
-            f"{s.animal}, {s.region}, so nothing says what of {stack.file.path.name} must not be "
-            "shown. Trace it there, or leave that session out (usable 0)."
-        )
 
 
 def _check_places(stack: AnnotatedStack, volume: Volume) -> None:

@@ -20,7 +20,7 @@ from spinenet.measure.attach import attach, measure_spines, spine_rows
 from spinenet.segment.label import label
 from spinenet.segment.predict import predict
 from spinenet.tables import SPINES
-from spinenet.training.annotated_data import check_held_out
+from spinenet.training.held_out import check_held_out
 from spinenet.training.sightings import NOBODY, UNNAMED, Family, Sighting, sight
 from spinenet.types import Dendrites, InputError, IntArray, Segment, Volume
 

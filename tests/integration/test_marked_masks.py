@@ -1,18 +1,33 @@
 """Marks beside a label image: of a mask, without one, or painted over."""
 
+import json
+
 import numpy as np
 import pandas as pd
+import pytest
 import tifffile
 
+from spinenet.io.write import write_table
+from spinenet.pipeline.evaluation import evaluate
+from spinenet.tables import SPINES
 from spinenet.training.targets import KNOWN_CENTRE, KNOWN_SPINE
-from tests.integration.test_annotated import HEAD, SHAPE, VOXEL, known, scene, write_sessions
+from tests.integration.test_annotated import (
+    HEAD,
+    SHAPE,
+    VOXEL,
+    known,
+    scene,
+    write_points,
+    write_sessions,
+)
 
 
 def labels_folder(folder, *marks):
-    """One mask, of the spine of dendrite 0; and a table of marks."""
+    """Both shafts, one mask, of the spine of dendrite 0; and a table of marks."""
     write_sessions(folder)
     labels = np.zeros(SHAPE, np.uint16)
     labels[12, 38:43] = 1
+    labels[12, 118:123] = 1
     labels[11:14, 28:33, 58:63] = 7
     (folder / "labels").mkdir()
     tifffile.imwrite(folder / "labels" / "stack.tif", labels)
@@ -56,3 +71,43 @@ def test_a_spine_that_was_painted_over_is_neither_spine_nor_background(tmp_path)
     taught = labels_folder(tmp_path, {**BESIDE_IT, "label": 9})
     assert taught.labelled.wanted.tolist() == [True, False]
     assert not known(taught, KNOWN_CENTRE)[12, 110, 120]
+
+
+@pytest.mark.parametrize("traces", [None, {"path": "mine.swc", "sha256": "0"}])
+def test_a_run_with_dendrites_says_nothing_of_the_others(tmp_path, traces):
+    """Its label image shows both shafts, but spines of the traced one alone."""
+    write_points(tmp_path)  # traces both; dendrite 1 was not given to the run
+    nodes = pd.read_csv(tmp_path / "dendrites.csv")
+    nodes[nodes["dendrite"] == 0].to_csv(tmp_path / "dendrites.csv", index=False)
+    (tmp_path / "run.json").write_text(json.dumps({"traces": traces}))
+    taught = labels_folder(tmp_path, IN_THE_MASK)
+    seen = known(taught, KNOWN_SPINE)
+    assert seen[HEAD]
+    assert seen[12, 40, 20]  # on the traced shaft
+    beside_the_other, between_nearer_to_it = (12, 100, 60), (12, 84, 60)
+    assert seen[beside_the_other] == seen[between_nearer_to_it] == (traces is None)
+
+
+def test_results_of_the_traced_dendrite_alone_are_judged_along_it(tmp_path):
+    """The run found the traced dendrite's spine, another run one of the other dendrite too."""
+    folder, results = tmp_path / "lab", tmp_path / "results"
+    folder.mkdir()
+    write_points(folder)
+    nodes = pd.read_csv(folder / "dendrites.csv")
+    nodes[nodes["dendrite"] == 0].to_csv(folder / "dendrites.csv", index=False)
+    labels_folder(folder, IN_THE_MASK)
+    spines = SPINES.frame(
+        [
+            {"animal": "a", "region": "r", "session": 0, "spine_id": k, "label": k + 6, **at}
+            for k, at in ((1, IN_THE_MASK), (2, BESIDE_IT))
+        ]
+    )
+    write_table(results, SPINES, spines)
+
+    def precision():
+        table = evaluate(folder, results).set_index(["figure", "stratum"])["value"]
+        return table["precision", "all"]
+
+    assert precision() == 0.5
+    (folder / "run.json").write_text(json.dumps({"traces": {"path": "mine.swc"}}))
+    assert precision() == 1.0
