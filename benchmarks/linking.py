@@ -1,7 +1,7 @@
 """Linkers side by side, on identical planted detections in simulated stacks (a person's points on
 real ones: benchmarks/hand_points.py).
 
-    python benchmarks/linking.py [--regions 40] [--weights siamese]
+    python benchmarks/linking.py [--regions 40] [--weights siamese] [--judges_alone]
 
 Every linker's one number (its gate, or the probability below which it links nothing) is tuned by
 F1 on other simulated dendrites of the same kind. The real bar is places and sizes after the warp:
@@ -9,7 +9,8 @@ Gaussian likelihoods of how far a spine's size changes, fitted on the tuning den
 are bootstrapped over dendrites, differences paired. Ablations hide something from the same head;
 they are not trained anew. What the probabilities of standard dendrites are worth goes to
 weights/reliability.json, for the report. Last, seconds to link fields of many dendrites over 12
-sessions.
+sessions. `--judges_alone` compares the judges after our warp and nothing else, so that many
+dendrites can settle what few cannot.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ LEAST_P = (0.05, 0.1, 0.2, 0.35, 0.5)
 DRAWS = 2000
 TUNING_SEED, TEST_SEED = 90_000, 10_000
 BAR, OURS = "places and sizes, whole tracks (the bar)", "matching head, whole tracks"
+TUNING_REGIONS = 20
 DEFAULT = "places, whole tracks (the default)"
 
 
@@ -326,16 +328,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--regions", type=int, default=40)
     parser.add_argument("--weights", default="siamese")
+    parser.add_argument("--judges_alone", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(1)
     weights = load_match_weights(args.weights)
     head = MatchingHead(weights.net, weights.temperature, MatchConfig().gate_um, PLACE_SD_UM)
     content = {"regions": args.regions, "weights": weights.sha256}
     for name, planting in (("standard", STANDARD), ("hard", HARD)):
-        tuning = planted(planting, TUNING_SEED, max(args.regions // 2, 1))
+        tuning = planted(planting, TUNING_SEED, min(TUNING_REGIONS, args.regions))
         cases = planted(planting, TEST_SEED, args.regions)
-        ways = classical(cases, tuning) | covers(cases, tuning, head)
+        ways = covers(cases, tuning, head)
+        if not args.judges_alone:
+            ways = classical(cases, tuning) | ways
         content[name] = table(cases, ways)
+        show(f"{name}: {args.regions} simulated dendrites, {len(DAYS)} sessions", content[name])
+        if args.judges_alone:
+            continue
         pairs = {
             "places": judged_pairs(cases, by_places),
             weights.sha256: judged_pairs(cases, partial(informed, head)),
@@ -348,9 +356,9 @@ def main() -> None:
             }
             write_json(ROOT / "weights" / RELIABILITY, known)
         print(json.dumps(content[f"{name}, calibration"]))
-        show(f"{name}: {args.regions} simulated dendrites, {len(DAYS)} sessions", content[name])
-    content["seconds"] = cost(head)
-    path = ROOT / "benchmarks" / "linking.json"
+    if not args.judges_alone:
+        content["seconds"] = cost(head)
+    path = ROOT / "benchmarks" / f"linking{'_judges' if args.judges_alone else ''}.json"
     path.write_text(json.dumps(content, indent=1) + "\n")
 
 
