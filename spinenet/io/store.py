@@ -1,7 +1,9 @@
 """Finished stacks kept beside the results, so that a run that was killed goes on where it was.
 
-A stack's folder appears whole (renamed into place) and holds the fingerprint of all that it was
-made from; another input, setting, net or version makes another fingerprint and is done again.
+A stack's folder appears whole (renamed into place) and holds two fingerprints: of all that the
+net's answer was made from, and of all that was made from that besides (thresholds, how dendrites
+are found). Another input, net or version is done again; other thresholds take the net's answer from
+here.
 """
 
 from __future__ import annotations
@@ -19,11 +21,16 @@ from zipfile import BadZipFile
 import numpy as np
 
 from spinenet.match.align import Thumb
+from spinenet.segment.predict import Prediction
 from spinenet.types import Dendrites, Segment, Segmentation
 
-LAYOUT = 2
+LAYOUT = 3
 """Of what a stack's folder holds; another one is not read."""
 MAPS = ("shaft", "spines", "shaft_probability", "spine_probability", "centre_probability")
+VOTES = ("voters", "votes_um")
+OF_NET, OF_ALL = "fingerprint_net", "fingerprint"
+DAMAGE = (OSError, EOFError, ValueError, KeyError, BadZipFile)
+"""What reading a torn file raises."""
 
 
 def fingerprint(*parts: object) -> str:
@@ -33,13 +40,25 @@ def fingerprint(*parts: object) -> str:
 
 
 def save_stack(
-    folder: Path, mark: str, segmentation: Segmentation, dendrites: Dendrites, thumb: Thumb
+    folder: Path,
+    marks: tuple[str, str],
+    prediction: Prediction,
+    segmentation: Segmentation,
+    dendrites: Dendrites,
+    thumb: Thumb,
 ) -> None:
-    """Keep what was found in one stack."""
+    """Keep what was found in one stack.
+
+    Parameters
+    ----------
+    marks: fingerprints of what the net's answer was made from, and of all
+    """
     aside = folder.with_name(f".{uuid.uuid4().hex}.tmp")
     aside.mkdir(parents=True)
     for name in MAPS:
         np.save(aside / f"{name}.npy", getattr(segmentation, name))
+    for name in VOTES:
+        np.save(aside / f"{name}.npy", getattr(prediction, name))
     small: dict[str, Any] = {
         "centres_um": segmentation.centres_um,
         "probability": segmentation.probability,
@@ -53,7 +72,8 @@ def save_stack(
     for s in dendrites.segments:
         small[f"dendrite{s.id}"] = np.c_[s.points_um, s.radius_um, s.arc_length_um]
     np.savez(aside / "small.npz", **small)
-    (aside / "fingerprint").write_text(mark)
+    for name, mark in zip((OF_NET, OF_ALL), marks, strict=True):
+        (aside / name).write_text(mark)
     for file in aside.iterdir():  # a name must not outlive its content when the power goes
         with file.open("rb+") as written:
             os.fsync(written.fileno())
@@ -65,12 +85,30 @@ def save_stack(
 def load_stack(folder: Path, mark: str) -> tuple[Segmentation, Dendrites, Thumb] | None:
     """What is kept of a stack, maps memory-mapped; None if it was made from something else, or is
     damaged."""
-    note = folder / "fingerprint"
     try:
-        if note.read_text() != mark:
+        return _load(folder) if (folder / OF_ALL).read_text() == mark else None
+    except DAMAGE:
+        return None
+
+
+def load_prediction(folder: Path, mark: str) -> Prediction | None:
+    """The net's answer as it was kept; None if it was made from something else, or is damaged.
+
+    Parameters
+    ----------
+    mark: fingerprint of what the net's answer is made from
+    """
+    try:
+        if (folder / OF_NET).read_text() != mark:
             return None
-        return _load(folder)
-    except (OSError, EOFError, ValueError, KeyError, BadZipFile):
+        # in memory: the folder that they lie in is about to be replaced
+        shaft, spine, centre, voters, votes_um = (
+            np.load(folder / f"{name}.npy") for name in (*MAPS[2:], *VOTES)
+        )
+        with (folder / "small.npz").open("rb") as file, np.load(file) as small:
+            z, y, x = map(float, small["voxel_size_um"])
+        return Prediction(shaft, spine, centre, voters, votes_um, (z, y, x))
+    except DAMAGE:
         return None
 
 

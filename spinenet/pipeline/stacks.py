@@ -13,7 +13,7 @@ from spinenet import __version__
 from spinenet.config import Device, InferConfig
 from spinenet.io.read import read_volume
 from spinenet.io.sessions import StackFile
-from spinenet.io.store import fingerprint, load_stack, save_stack
+from spinenet.io.store import fingerprint, load_prediction, load_stack, save_stack
 from spinenet.io.weights import SegmentWeights, sha256_of
 from spinenet.match.align import Thumb, make_thumb
 from spinenet.measure.skeleton import find_dendrites
@@ -69,44 +69,41 @@ def segment_stack(
     device: Device,
     stages: Stages,
 ) -> Stack:
-    """One stack to instances and centrelines, or what an earlier run kept of it."""
+    """One stack to instances and centrelines, or what an earlier run kept of it: all of it, or, if
+    thresholds changed since, what the net had answered."""
     volume = read_volume(file)
     digest = sha256_of(file.path)
     chosen = config.segment
-    mark = fingerprint(
+    of_net = fingerprint(
         __version__,
         digest,
         weights.sha256,
-        chosen,
-        config.measure,
+        chosen.tile_mvox,
         volume.voxel_size_um,
         file.channel,
     )
+    of_all = fingerprint(of_net, chosen, config.measure)
     folder = store / file.session.name
-    kept = load_stack(folder, mark)
+    kept = load_stack(folder, of_all)
     if kept is None:
-        bar = stages.stage(f"  {file.session.name}", 1)
-        prediction = predict(
-            volume,
-            weights.net,
-            tile_mvox=chosen.tile_mvox,
-            device=pick_device(device),
-            on_tile=lambda done, left: bar.to(done, done + left),
-        )
-        give_back_memory()
+        prediction = load_prediction(folder, of_net)
+        if prediction is None:
+            bar = stages.stage(f"  {file.session.name}", 1)
+            prediction = predict(
+                volume,
+                weights.net,
+                tile_mvox=chosen.tile_mvox,
+                device=pick_device(device),
+                on_tile=lambda done, left: bar.to(done, done + left),
+            )
+            give_back_memory()
         segmentation = label(prediction, **thresholds_of(weights, config))
-        del prediction
         dendrites = find_dendrites(segmentation, config.measure)
-        save_stack(
-            folder,
-            mark,
-            segmentation,
-            dendrites,
-            make_thumb(volume, segmentation.shaft_probability),
-        )
-        del segmentation
+        thumb = make_thumb(volume, segmentation.shaft_probability)
+        save_stack(folder, (of_net, of_all), prediction, segmentation, dendrites, thumb)
+        del prediction, segmentation
         give_back_memory()
-        kept = load_stack(folder, mark)
+        kept = load_stack(folder, of_all)
         assert kept is not None
     return Stack(file, volume, *kept, digest)
 

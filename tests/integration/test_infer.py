@@ -125,14 +125,21 @@ def test_a_killed_process_leaves_nothing_half_written(results, small_experiment,
     assert content(out) == content(results)
 
 
-def test_other_settings_are_not_served_from_the_store(results, small_experiment, tmp_path):
+def test_other_thresholds_ask_the_net_nothing(results, small_experiment, tmp_path, monkeypatch):
+    """What it answered was kept; back at the usual threshold all is as it was."""
+
+    def asked(*args, **kwargs):
+        raise AssertionError("the net was asked again")
+
+    monkeypatch.setattr("spinenet.pipeline.stacks.predict", asked)
     out = tmp_path / "out"
     shutil.copytree(results, out)
-    args = (small_experiment / "sessions.csv", "--out", out, "--segment.centre_threshold", 0.99)
+    args = (small_experiment / "sessions.csv", "--out", out)
+    assert run(*args, "--segment.centre_threshold", 0.99) == DONE
+    before, after = (len(read_table(f / SPINES.file, SPINES)) for f in (results, out))
+    assert after < before
     assert run(*args) == DONE
-    assert len(read_table(out / SPINES.file, SPINES)) < len(
-        read_table(results / SPINES.file, SPINES)
-    )
+    assert content(out) == content(results)
 
 
 def test_only_the_dendrites_a_person_traced(results, small_experiment, tmp_path):

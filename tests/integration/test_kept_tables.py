@@ -7,7 +7,7 @@ import pytest
 
 from spinenet.cli import main
 from spinenet.commands import BAD_INPUT, DONE
-from spinenet.io.store import load_stack
+from spinenet.io.store import load_prediction, load_stack
 
 
 @pytest.fixture
@@ -66,6 +66,17 @@ def test_a_torn_stack_is_not_taken_from_the_store(results, tmp_path, name, damag
     assert load_stack(stack, mark) is not None
     damage(stack / name)
     assert load_stack(stack, mark) is None
+
+
+def test_the_answer_of_another_net_or_half_of_it_is_not_taken(results, tmp_path):
+    stack = tmp_path / "stack"
+    shutil.copytree(next((results / ".stacks").glob("[!.]*")), stack)
+    mark = (stack / "fingerprint_net").read_text()
+    assert load_prediction(stack, mark) is not None
+    assert load_prediction(stack, "another") is None
+    votes = stack / "votes_um.npy"
+    votes.write_bytes(votes.read_bytes()[:200])
+    assert load_prediction(stack, mark) is None
 
 
 def test_a_torn_store_is_done_again(results, small_experiment, tmp_path):
