@@ -14,6 +14,7 @@ import pandas as pd
 
 from spinenet.evaluate.judge import Judged
 from spinenet.evaluate.spines import ratios
+from spinenet.tables import CONTESTED as CONTESTED_LINKS
 
 RIGHT, UNLINKED, MISSED, CONTESTED, ENDS = "right", "unlinked", "missed", "contested", "ends"
 """Of a true spine in the earlier session: what became of its link; `ends` if it has none."""
@@ -68,20 +69,19 @@ def link_table(judged: Judged, contested: pd.DataFrame | None = None) -> pd.Data
 
     Parameters
     ----------
-    contested: columns session, session_to, track_id: links of the truth that count neither way
+    contested: `tables.CONTESTED`: links of the truth that count neither way
     """
-    skip: set[tuple[int, int, int]] = set()
-    if contested is not None:
-        columns = contested[["session", "session_to", "track_id"]].astype(int)
-        skip = set(columns.itertuples(index=False, name=None))
+    doubted = CONTESTED_LINKS.frame() if contested is None else contested
     parts = []
     for (animal, region), field in judged.truth.groupby(["animal", "region"]):
         seen = judged.detections
         seen = seen[(seen["animal"] == animal) & (seen["region"] == region)]
         sides = {int(s): _side(rows, seen) for s, rows in field.groupby("session")}
         days = seen.groupby("session")["day"].first()
+        here = doubted[doubted["animal"].isin(["", animal]) & doubted["region"].isin(["", region])]
         for a, b in combinations(sorted(sides), 2):
-            left_out = {t for x, y, t in skip if (x, y) == (a, b)}
+            pair = here[(here["session"] == a) & (here["session_to"] == b)]
+            left_out = set(pair["track_id"].tolist())
             adjacent = sorted(sides).index(b) - sorted(sides).index(a) == 1
             between = _between(sides[a], sides[b], left_out)
             who = {"animal": animal, "region": region, "session": a, "session_to": b}

@@ -53,6 +53,8 @@ CONTESTED = Table(
     "contested.csv",
     "link that looks wrong in an annotation",
     (
+        col("animal", "str", "animal; blank for any", required=False),
+        col("region", "str", "field of view; blank for any", required=False),
         col("session", "int", "earlier session"),
         col("session_to", "int", "later session"),
         col("track_id", "int", "the annotation's track"),

@@ -27,14 +27,18 @@ def test_links_right_wrong_unlinked_and_missed():
     assert adjacent.given_both()["f1"] == pytest.approx(2 / 5)
 
 
-def test_a_contested_link_is_left_out():
+@pytest.mark.parametrize(
+    ("of", "n"), [({}, 1), ({"animal": "a"}, 1), ({"animal": "b"}, 0), ({"region": "q"}, 0)]
+)
+def test_a_contested_link_is_left_out(of, n):
+    """Of every animal, or of the one it is said of."""
     truth = [true(s, 1, 10) for s in (0, 1, 2)]
     found = [seen(0, 1, 10), seen(1, 2, 10), seen(2, 2, 10)]
-    contested = CONTESTED.frame([{"session": 0, "session_to": 1, "track_id": 1}])
+    contested = CONTESTED.frame([{"session": 0, "session_to": 1, "track_id": 1, **of}])
     table = link_table(judged(truth, found), contested)
     adjacent, every = count(table[table["adjacent"]]), count(table)
-    assert (adjacent.right, adjacent.unlinked, adjacent.contested) == (1, 0, 1)
-    assert every.unlinked == 1  # session 0 to 2 still counts
+    assert (adjacent.right, adjacent.unlinked, adjacent.contested) == (1, 1 - n, n)
+    assert every.unlinked == 2 - n  # session 0 to 2 still counts
 
 
 def test_links_by_days_between_and_by_growth():
