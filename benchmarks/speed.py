@@ -1,6 +1,7 @@
 """Array to labels: voxels a second, against two other ways of running the same net.
 
     python benchmarks/speed.py [--repeats 5] [--device cpu] [--side 1024] [--in_bf16]
+    python benchmarks/speed.py --grow
 
 - *MONAI's window*: `monai.inferers.sliding_window_inference` at its defaults (overlap 0.25, flat
   blending, float32), windows of the training patch's size.
@@ -13,7 +14,8 @@ All start from the same array and end with the same labelling. Also: agreement w
 of the whole volume, the net's share of the time, and how time grows with the volume. On CUDA
 besides: peak memory, and the share of the card's measured rate and bandwidth. `--side` is
 that of the stack in the plane; `--in_bf16` times the other ways in bf16 too, where their own
-defaults are float32.
+defaults are float32. `--grow` times ours alone, once each, on one, two, four and eight such stacks
+side by side.
 """
 
 from __future__ import annotations
@@ -177,12 +179,24 @@ def net_alone(device: torch.device, net: SpineUNet) -> dict[str, float]:
     return out
 
 
+def growth(run: Callable[[Volume], object], stack: Volume, clock: Callable[[], float]) -> dict:
+    """Seconds for one, two, four and eight of a stack side by side, and the slope of their logs."""
+    seconds = {}
+    for times in ((1, 1, 1), (1, 2, 1), (1, 2, 2), (1, 4, 2)):
+        wide = Volume(np.tile(stack.data, times), VOXEL_UM, stack.session)
+        seconds[wide.data.size] = timed(lambda v=wide: run(v), clock)
+        print(f"{wide.data.size / 1e6:.0f} Mvox: {seconds[wide.data.size]:.0f} s", flush=True)
+    slope = np.polyfit(np.log(list(seconds)), np.log(list(seconds.values())), 1)[0]
+    return {"seconds by voxels": seconds, "slope of log time": float(slope)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--side", type=int, default=1024)
     parser.add_argument("--in_bf16", action="store_true")
+    parser.add_argument("--grow", action="store_true")
     args = parser.parse_args()
     keep_freed_memory()
     device = pick_device(args.device)
@@ -196,6 +210,11 @@ def main() -> None:
     def ours(volume: Volume) -> Prediction:
         return predict(volume, net, tile_mvox=SegmentConfig().tile_mvox, device=device)
 
+    if args.grow:
+        grown = growth(lambda v: label(ours(v), **t), big, clock)
+        path = ROOT / "benchmarks" / f"speed_{device.type}_growth.json"
+        path.write_text(json.dumps(grown, indent=1) + "\n")
+        return
     ways: dict[str, Callable[[], Prediction]] = {
         "spinenet": lambda: ours(big),
         "MONAI's window": lambda: window_run(net, big, device),
