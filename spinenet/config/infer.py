@@ -113,7 +113,8 @@ class MatchConfig:
         check(self, POSITIVE, "gate_um", "sure_share", "min_link_p")
         check(self, NOT_NEGATIVE, "max_shift_um", "max_rotation_deg", "min_snr")
         check(self, NOT_NEGATIVE, "lookback_share", "between_share")
-        check(self, SHARE, "same_field", "least_power", "min_link_p")
+        check(self, SHARE, "least_power", "min_link_p")
+        check(self, at_least(-1), "same_field")
         if self.min_link_p == 1:
             raise InputError(
                 "min_link_p 1: no link is that sure, so none would be made. Give less than 1."
