@@ -173,6 +173,7 @@ def draw(rng: np.random.Generator, morphology: MorphologyConfig) -> Scene:
                         "kind": spine.kind,
                         "scorable": inside and beyond >= 0.5,
                         "point": "head",
+                        "planted": -1,
                     }
                 )
             label += 1

@@ -72,8 +72,8 @@ class MeasureConfig:
     min_length_um: float = 0.2
 
     def __post_init__(self) -> None:
-        check(self, POSITIVE, "min_dendrite_um", "node_um", "reach_um")
-        check(self, NOT_NEGATIVE, "spur_um", "edge_um", "min_length_um")
+        check(self, POSITIVE, "node_um", "reach_um")
+        check(self, NOT_NEGATIVE, "min_dendrite_um", "spur_um", "edge_um", "min_length_um")
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,9 @@ class MatchConfig:
     least_power: float = 0.8
 
     def __post_init__(self) -> None:
-        check(self, POSITIVE, "gate_um", "sure_share", "min_link_p")
+        check(self, POSITIVE, "gate_um", "min_link_p")
         check(self, NOT_NEGATIVE, "max_shift_um", "max_rotation_deg", "min_snr")
-        check(self, NOT_NEGATIVE, "lookback_share", "between_share")
+        check(self, NOT_NEGATIVE, "sure_share", "lookback_share", "between_share")
         check(self, SHARE, "least_power", "min_link_p")
         check(self, at_least(-1), "same_field")
         if self.min_link_p == 1:

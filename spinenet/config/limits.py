@@ -8,8 +8,8 @@ from collections.abc import Callable
 from spinenet.types import InputError
 
 Rule = tuple[Callable[[float], bool], str]
-POSITIVE: Rule = (lambda v: v > 0 and math.isfinite(v), "more than 0")
-NOT_NEGATIVE: Rule = (lambda v: v >= 0 and math.isfinite(v), "0 or more")
+POSITIVE: Rule = (lambda v: v > 0 and math.isfinite(v), "a finite number, more than 0,")
+NOT_NEGATIVE: Rule = (lambda v: v >= 0 and math.isfinite(v), "a finite number, 0 or more,")
 SHARE: Rule = (lambda v: 0 <= v <= 1, "a share, from 0 to 1,")
 
 

@@ -37,10 +37,9 @@ MARK_REACH_UM = 6.0
 """A mark farther than this from the surface of every dendrite is on none of them; the longest
 filopodia are not longer."""
 WHO = ["animal", "region", "session"]
-LOOKED_AT_UM = 4.0
-"""So far from a traced centreline its spines reach: their heads are up to 3 um beyond the shaft."""
-OTHER_SHAFT_UM = 1.5
-"""A shaft farther than this from every traced centreline is another dendrite's."""
+LOOKED_AT_UM, OTHER_SHAFT_UM = 3.0, 1.0
+"""Beyond a traced shaft's surface: so far its spines reach, and farther than this a shaft is
+another dendrite's."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,7 @@ def read_annotated(folder: Path, point: str = "") -> list[AnnotatedStack]:
     for stack in stacks:
         s = stack.session
         labels, dendrites = truth.labels_of(s), traced_in(truth.traces, s)
-        if labels or dendrites:
+        if dendrites or (labels and not truth.partly):
             here = truth.spines[of_session(truth.spines, s)].reset_index(drop=True)
             found.append(AnnotatedStack(stack, here, dendrites, labels, truth.partly))
         elif of_session(truth.spines, s).any():
@@ -210,18 +209,21 @@ def read_labels(path: Path, shape: tuple[int, ...] | None, stack: str) -> npt.ND
 def known_labels(
     labels: npt.NDArray[np.uint16], voxel_um: Um3, traced: Sequence[Segment]
 ) -> npt.NDArray[np.uint16]:
-    """The same (Z, Y, X) where only the traced dendrites were looked at: 65535 (unknown) far from
-    them, and where another shaft is nearer."""
+    """The same (Z, Y, X) where only the traced dendrites were looked at: but for their spines,
+    65535 (unknown) far from them, and where another shaft is nearer."""
+    if not traced:
+        return np.where(labels < 2, np.uint16(IGNORE), labels)
+    thick = max(float(s.radius_um.max()) for s in traced)
     line = np.ones(labels.shape, bool)
     for segment in traced:
         nodes = resample(segment.points_um, min(voxel_um))
         line[tuple(nearest_voxels(nodes, voxel_um, labels.shape).T)] = False
     own = ndimage.distance_transform_edt(line, sampling=voxel_um)
-    other = (labels == 1) & (own > OTHER_SHAFT_UM)
-    unknown = own > LOOKED_AT_UM
+    other = (labels == 1) & (own > thick + OTHER_SHAFT_UM)
+    unknown = own > thick + LOOKED_AT_UM
     if other.any():
         unknown |= ndimage.distance_transform_edt(~other, sampling=voxel_um) < own
-    return np.where(unknown, np.uint16(IGNORE), labels)
+    return np.where(unknown & (labels < 2), np.uint16(IGNORE), labels)
 
 
 def label_voxel_um(path: Path) -> Um3:

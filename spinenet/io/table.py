@@ -41,7 +41,13 @@ def read_table(
             skipinitialspace=True,
             skip_blank_lines=False,  # lines are counted as an editor counts them
         )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except pd.errors.ParserError as error:
+        raise InputError(
+            f"{path.name} has a line with more cells than the first line has names ({error}). A "
+            "comma at the end of a line, or one inside a cell, are the usual causes: remove it, or "
+            "put the cell into quotes."
+        ) from error
+    except (pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path} cannot be read as a table ({error}). Save it as comma-separated text (CSV, "
             "UTF-8); a spreadsheet file (.xlsx) renamed to .csv is the usual cause."

@@ -18,8 +18,9 @@ FIELD_SD_UM = 1.0
 """What the alignment of the whole field leaves."""
 STRAY_UM = 0.1
 """Standard deviation of the drift's change over one um; it adds up as a random walk does."""
-LEAST_LOG_SHARE = -100.0
-"""Of a drift at one place: whoever told of two that no dendrite could join still gets an answer."""
+TOLD_LEAST = -6.0
+"""Log of how much a person's word about one spine weighs against a drift at most: its neighbours
+together outvote it, as the word may be a slip of the hand, and single spines do move."""
 SPACING_UM = 0.7
 """Farther than this from the likeliest drift, spines would meet their neighbours."""
 
@@ -75,7 +76,7 @@ def agreement(moving: FloatArray, known: FloatArray, told: IntArray | None = Non
     out = np.log1p(odds)
     if told is not None:
         off = known[told[certain], :1] - moving[certain, :1] - SHIFTS_UM
-        out[certain] = -0.5 * (off / PLACE_SD_UM[0]) ** 2
+        out[certain] = np.maximum(-0.5 * (off / PLACE_SD_UM[0]) ** 2, TOLD_LEAST)
     return out
 
 
@@ -84,7 +85,7 @@ def _chain(says: FloatArray, step_um: float) -> FloatArray:
     far = SHIFTS_UM[:, None] - SHIFTS_UM
     on = np.exp(-0.5 * far**2 / (STRAY_UM**2 * step_um))
     on /= on.sum(axis=1, keepdims=True)
-    likely = np.exp(np.maximum(says - says.max(axis=1, keepdims=True), LEAST_LOG_SHARE))
+    likely = np.exp(says - says.max(axis=1, keepdims=True))
     ahead, behind = likely.copy(), np.ones_like(likely)
     ahead[0] *= np.exp(-0.5 * (SHIFTS_UM / FIELD_SD_UM) ** 2)
     for k in range(1, len(says)):

@@ -1,4 +1,5 @@
-"""The sessions of one dendrite laid over each other, from where its spines lie alone."""
+"""The sessions of one dendrite laid over each other, from where its spines lie and what a person
+said of them."""
 
 from __future__ import annotations
 
@@ -73,7 +74,7 @@ def _best_partner(
         return np.zeros(len(placed)), np.zeros(len(placed), np.int64)
     i, j = (n.ravel() for n in np.indices((len(placed), len(known))))
     odds = pair_odds(known[j] - placed[i], PLACE_SD_UM, gate_um)
-    odds[np.isin(j, told[told >= 0])] = 0.0
+    odds[np.isin(j, told[told >= 0]) | (told[i] >= 0)] = 0.0
     p = Candidates(i, j, odds, (len(placed), len(known))).probability
     table = p.reshape(len(placed), len(known))
     certain = told >= 0

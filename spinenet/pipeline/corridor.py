@@ -243,8 +243,11 @@ def _infer(
         nets = (f"{weights.name}, {weights.sha256[:12]}", head_mark)
         page = page_of(analysis, written, (shown, maps), nets, config, log, told.sentences)
         report = write_text(out / "report.html", page)
-        earlier = {folder.name for folder in (out / STACKS).iterdir()}
-        forget_stacks(out, earlier - {s.volume.session.name for s in done})
+        forget_stacks(
+            out,
+            {folder.name for folder in (out / STACKS).iterdir()},
+            {s.volume.session.name for s in done},
+        )
     write_json(
         out / "run.json",
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -108,10 +109,11 @@ def write_stacks(
         write_swc(out / "rois" / f"{session.name}.swc", nodes[nodes["session"] == session.index])
 
 
-def forget_stacks(out: Path, names: set[str]) -> None:
-    """Label stacks, ROIs and traces of sessions that an earlier run had and the tables no longer
-    have."""
-    for name in names:
+def forget_stacks(out: Path, earlier: set[str], done: set[str]) -> None:
+    """Remove label stacks, ROIs and traces of sessions that an earlier run had and this one has
+    not. Disks of Mac and Windows ignore the case of names."""
+    kept = {name.casefold() for name in done}
+    for name in (n for n in earlier if n.casefold() not in kept):
         for file in (f"labels/{name}.ome.tif", f"rois/{name}.zip", f"rois/{name}.swc"):
             (out / file).unlink(missing_ok=True)
 
@@ -277,7 +279,7 @@ def link_figure(links: pd.DataFrame, judge: str) -> dict[str, Figure | None]:
 
 
 def write_figures(
-    out: Path, drawn: dict[str, Figure | None], maps: list[DendriteMap]
+    out: Path, drawn: Mapping[str, Figure | None], maps: list[DendriteMap]
 ) -> dict[str, str]:
     """Figures as PDF, SVG and PNG, and every dendrite over its sessions, a page each; one that an
     earlier run drew and this one cannot goes. SVG by title, for the page."""

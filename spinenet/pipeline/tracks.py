@@ -26,12 +26,14 @@ def analyze_tracks(tracks: Tracks, out: Path, config: InferConfig, evidence: Evi
         write_table(out, table, frame)
     methods = methods_text(__version__, "none: tracks were given", LINKED_BY_PLACE, config.analyze)
     maps = _straight_maps(tracks.frame, analysis)
+    # of a folder that a person chose nothing is removed: figures of the same name may be their own
+    drawn = {name: figure for name, figure in analysis_figures(analysis).items() if figure}
     page = make_page(
         "Dendritic spines over time",
         f"{tracks.frame['animal'].nunique()} animals. spinenet {__version__}.",
         analysis,
         {t.file: f for t, f in ({TRACKS: tracks.frame} | tables).items()},
-        (write_figures(out, analysis_figures(analysis), maps), maps),
+        (write_figures(out, drawn, maps), maps),
         ([], methods[1:]),
     )
     return Outcome(write_text(out / "report.html", page), five_numbers(analysis), {})

@@ -74,7 +74,7 @@ def _cast(frame: pd.DataFrame, column: Column, where: str) -> pd.Series:
         words = values.map(lambda v: str(v).strip().lower())
         known = {"1": True, "1.0": True, "true": True, "yes": True}
         known |= {"0": False, "0.0": False, "false": False, "no": False}
-        _refuse(words[~words.isin(list(known))], column, where, "yes or no (1 or 0)")
+        _refuse(values[~words.isin(list(known))], column, where, "yes or no (1 or 0)")
         return words.map(known).astype(bool)
     numbers = pd.to_numeric(values, errors="coerce")
     blank_ok = column.kind != "int"

@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 import tifffile
 
+from spinenet.io.annotated import known_labels
 from spinenet.io.write import write_table
 from spinenet.pipeline.evaluation import evaluate
 from spinenet.tables import SPINES
 from spinenet.training.targets import KNOWN_CENTRE, KNOWN_SPINE
+from spinenet.types import Segment
 from tests.integration.test_annotated import (
     HEAD,
     SHAPE,
@@ -86,6 +88,17 @@ def test_a_run_with_dendrites_says_nothing_of_the_others(tmp_path, traces):
     assert seen[12, 40, 20]  # on the traced shaft
     beside_the_other, between_nearer_to_it = (12, 100, 60), (12, 84, 60)
     assert seen[beside_the_other] == seen[between_nearer_to_it] == (traces is None)
+
+
+def test_a_thick_shaft_is_its_own_and_a_session_without_trace_says_nothing():
+    labels = np.zeros((9, 80, 80), np.uint16)
+    labels[:, 20:60] = 1  # 2 um to either side of its line
+    labels[4, 66:70, 40:44] = 5
+    line = np.array([[2.0, 4.0, x] for x in np.arange(0, 8, 0.5)])
+    trunk = Segment(0, line, np.full(len(line), 2.0), line[:, 2])
+    assert (known_labels(labels, VOXEL, [trunk]) == labels).all()
+    alone = known_labels(labels, VOXEL, [])
+    assert set(np.unique(alone)) == {5, 65535}
 
 
 def test_results_of_the_traced_dendrite_alone_are_judged_along_it(tmp_path):

@@ -57,8 +57,20 @@ def test_a_word_about_two_later_sessions_lays_one_onto_the_other():
     assert second.place(local[2])[:, 0] == pytest.approx(first.place(local[1])[:, 0], abs=0.15)
 
 
+def test_one_mistaken_word_costs_one_link():
+    """A person joined a spine to the neighbour of its own; all others lie where they lay."""
+    places = (4.0, 6.1, 8.9, 13.0, 16.4, 18.0, 22.3, 27.0, 29.5, 33.0)
+    views = [even(t, places) for t in (0, 1)]
+    region = link_region(views, 0, CONFIG, 0.4, pins=Pins(same=(((0, 5), (1, 6)),)))
+    chosen = region.matches.links[region.matches.links["chosen"]]
+    links = dict(zip(chosen["spine_from"], chosen["spine_to"], strict=True))
+    assert links.pop(5) == 6
+    assert links.items() >= {k: k for k in (1, 2, 3, 4, 7, 8, 9, 10)}.items()
+
+
 def test_words_that_no_dendrite_could_follow_still_give_a_drift():
-    spines = np.c_[EVERY_2_UM, np.ones((len(EVERY_2_UM), 2))]
-    told = np.arange(len(spines))[::-1]
-    warp = drift(spines, spines, 40.0, told)
-    assert np.isfinite(warp.shift_um).all()
+    """Two crowds of spines beside each other, told to lie far away on both sides."""
+    moving, known = (
+        np.c_[np.repeat(ends, 30), np.ones((60, 2))] for ends in ((10.0, 12.0), (40.0, -18.0))
+    )
+    assert np.isfinite(drift(moving, known, 40.0, np.arange(60)).shift_um).all()
