@@ -42,25 +42,25 @@ def read_table(
             skip_blank_lines=False,  # lines are counted as an editor counts them
         )
     except pd.errors.ParserError as error:
-        raise InputError(
-            f"{path.name} has a line with more cells than the first line has names ({error}). A "
-            "comma at the end of a line, or one inside a cell, are the usual causes: remove it, or "
-            "put the cell into quotes."
-        ) from error
+        raise _too_many_cells(path.name, "a line", str(error)) from error
     except (pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path} cannot be read as a table ({error}). Save it as comma-separated text (CSV, "
             "UTF-8); a spreadsheet file (.xlsx) renamed to .csv is the usual cause."
         ) from error
     if not isinstance(frame.index, pd.RangeIndex):
-        raise InputError(
-            f"{path.name}: line 2 has more cells than the first line has names "
-            f"({', '.join(map(str, frame.columns))}). A comma at the end of a line, or one inside "
-            "a cell, are the usual causes: remove it, or put the cell into quotes."
-        )
+        raise _too_many_cells(path.name, "line 2", ", ".join(map(str, frame.columns)))
     frame = _without_blank_end(frame, path.name)
     frame = frame.rename(columns={k: v for k, v in renamed.items() if v not in frame})
     return table.conform(frame, path.name)
+
+
+def _too_many_cells(name: str, line: str, found: str) -> InputError:
+    return InputError(
+        f"{name}: {line} has more cells than the first line has names ({found}). A comma at the "
+        "end of a line, or one inside a cell, are the usual causes: remove it, or put the cell "
+        "into quotes."
+    )
 
 
 def _check_separator(header: str, name: str) -> None:

@@ -64,19 +64,18 @@ def agreement(moving: FloatArray, known: FloatArray, told: IntArray | None = Non
     `drift`) it is that one and cannot be none, and the other spines are not that one."""
     reach = SHIFTS_UM[-1] + 4 * PLACE_SD_UM[0]
     near = np.abs(known[:, 0] - moving[:, :1]) < reach
-    certain = np.zeros(len(moving), bool) if told is None else told >= 0
-    if told is not None:
-        near[certain] = False
-        near[:, told[certain]] = False
+    told = np.full(len(moving), -1) if told is None else told
+    certain = told >= 0
+    near[certain] = False
+    near[:, told[certain]] = False
     i, j = np.nonzero(near)
     apart = np.repeat((known[j] - moving[i])[:, None], len(SHIFTS_UM), axis=1)
     apart[:, :, 0] -= SHIFTS_UM
     odds = np.zeros((len(moving), len(SHIFTS_UM)))
     np.add.at(odds, i, pair_odds(apart, PLACE_SD_UM, np.inf))
     out = np.log1p(odds)
-    if told is not None:
-        off = known[told[certain], :1] - moving[certain, :1] - SHIFTS_UM
-        out[certain] = np.maximum(-0.5 * (off / PLACE_SD_UM[0]) ** 2, TOLD_LEAST)
+    off = known[told[certain], :1] - moving[certain, :1] - SHIFTS_UM
+    out[certain] = np.maximum(-0.5 * (off / PLACE_SD_UM[0]) ** 2, TOLD_LEAST)
     return out
 
 
