@@ -14,6 +14,7 @@ import tifffile
 from spinenet.analyze.states import Histories, histories
 from spinenet.config import MorphologyConfig, SimulateConfig, TurnoverConfig
 from spinenet.io.experiment import write_experiment
+from spinenet.report import figures, page
 from spinenet.tables import TRACKS
 from spinenet.types import Tracks
 
@@ -94,6 +95,16 @@ def _experiment(folder: Path, width: int) -> Path:
     )
     write_experiment(config, folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made but not turned into files, which takes as long as all else of a small run;
+    tests that compare or look at files are marked `drawn`."""
+    if "drawn" not in request.keywords:
+        monkeypatch.setattr(figures, "as_bytes", lambda figure, kind: b"<svg></svg>")
+        monkeypatch.setattr(page, "as_bytes", lambda figure, kind: b"<svg></svg>")
+        monkeypatch.setattr(figures, "as_pages", lambda drawn: b"")
 
 
 @pytest.fixture

@@ -284,16 +284,20 @@ def write_figures(
     """Figures as PDF, SVG and PNG, and every dendrite over its sessions, a page each; one that an
     earlier run drew and this one cannot goes. SVG by title, for the page."""
     folder = out / "figures"
+    for_page = {}
     for name, figure in drawn.items():
-        for kind in FIGURE_KINDS:
-            path = folder / f"{name}.{kind}"
-            if figure is None:
+        files = {kind: folder / f"{name}.{kind}" for kind in FIGURE_KINDS}
+        if figure is None:
+            for path in files.values():
                 path.unlink(missing_ok=True)
-            else:
-                write_bytes(path, figures.as_bytes(figure, kind))
+            continue
+        content = {kind: figures.as_bytes(figure, kind) for kind in FIGURE_KINDS}
+        for kind, path in files.items():
+            write_bytes(path, content[kind])
+        for_page[TITLES[name]] = figures.inline(content["svg"])
     every = folder / "dendrites.pdf"
     if maps:
         write_bytes(every, figures.as_pages({m.title: m.figure for m in maps}))
     else:
         every.unlink(missing_ok=True)
-    return {TITLES[name]: figures.as_svg(f) for name, f in drawn.items() if f is not None}
+    return for_page

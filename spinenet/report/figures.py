@@ -64,9 +64,9 @@ def as_pages(figures: dict[str, Figure]) -> bytes:
     return out.getvalue()
 
 
-def as_svg(figure: Figure) -> str:
-    """SVG for the page, from the first tag on."""
-    text = as_bytes(figure, "svg").decode("utf-8")
+def inline(svg: bytes) -> str:
+    """An SVG file as a page takes it, from the first tag on."""
+    text = svg.decode("utf-8")
     return text[text.index("<svg") :]
 
 

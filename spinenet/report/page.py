@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from spinenet.config import AnalyzeConfig
-from spinenet.report.figures import FATE_COLOURS, as_svg
+from spinenet.report.figures import FATE_COLOURS, as_bytes, inline
 from spinenet.tables import RESULTS
 from spinenet.types import Analysis
 
@@ -93,7 +93,7 @@ def make_page(
         doubtful=_doubtful(analysis),
         warnings=warnings,
         fates=FATE_COLOURS,
-        maps=[{"title": m.title, "svg": as_svg(m.figure)} for m in maps],
+        maps=[{"title": m.title, "svg": inline(as_bytes(m.figure, "svg"))} for m in maps],
         figures=figures,
         tables=[_shown(t.file, t.row, tables[t.file]) for t in RESULTS if t.file in tables],
         shown=SHOWN_ROWS,

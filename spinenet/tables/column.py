@@ -68,7 +68,11 @@ def _cast(frame: pd.DataFrame, column: Column, where: str) -> pd.Series:
     if column.name not in frame:
         return pd.Series([_BLANK[column.kind]] * len(frame), dtype=_DTYPES[column.kind])
     values = frame[column.name].reset_index(drop=True)
+    if column.kind in ("int", "float", "bool") and values.dtype == _DTYPES[column.kind]:
+        return values
     if column.kind == "str":
+        if pd.api.types.infer_dtype(values, skipna=False) == "string":
+            return values.astype(object)
         return values.astype(object).where(values.notna(), "").map(_text).astype(object)
     if column.kind == "bool":
         words = values.map(lambda v: str(v).strip().lower())

@@ -83,6 +83,7 @@ def test_run_json_says_how_it_was_made(results):
     assert len(run_json["weights"]["sha256"]) == 64
 
 
+@pytest.mark.drawn
 def test_a_run_killed_between_stacks_goes_on_and_ends_with_the_same_bytes(
     results, small_experiment, tmp_path, monkeypatch
 ):
@@ -108,6 +109,7 @@ def test_a_run_killed_between_stacks_goes_on_and_ends_with_the_same_bytes(
     assert content(out) == content(results)
 
 
+@pytest.mark.drawn
 def test_a_killed_process_leaves_nothing_half_written(results, small_experiment, tmp_path):
     """Killed without warning after its first stack; started again, it ends with the same bytes."""
     out = tmp_path / "out"
@@ -125,6 +127,7 @@ def test_a_killed_process_leaves_nothing_half_written(results, small_experiment,
     assert content(out) == content(results)
 
 
+@pytest.mark.drawn
 def test_other_thresholds_ask_the_net_nothing(results, small_experiment, tmp_path, monkeypatch):
     """What it answered was kept; back at the usual threshold all is as it was."""
 
