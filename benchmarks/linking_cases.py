@@ -12,7 +12,7 @@ from planted import INVENTED, PlantedRegion, raw_points, rigid_points
 
 from spinenet.config import MatchConfig
 from spinenet.match.head import PlacesAlone
-from spinenet.match.region import link_by_places, shared_tokens, warp_region
+from spinenet.match.region import lay
 from spinenet.match.tokens import Tokens
 from spinenet.match.view import frames_of
 from spinenet.segment.label import PEAK_GAP_UM
@@ -51,9 +51,8 @@ def case_of(region: PlantedRegion) -> Case:
     config = MatchConfig()
     views = region.views
     frames = [frames_of(v) for v in views]
-    warps = warp_region(views, frames, region.reference, config)
-    plain = shared_tokens(views, frames, warps, region.reference)
-    tokens = [sized(t, v.spines.frame) for t, v in zip(plain, views, strict=True)]
+    laid = lay(views, frames, region.reference, config)
+    tokens = [sized(t, v.spines.frame) for t, v in zip(laid.tokens, views, strict=True)]
     sessions: dict[str, list[Spines]] = {"none": [], "rigid": [], "rigid + warp": []}
     for t, (view, frame, token) in enumerate(zip(views, frames, tokens, strict=True)):
         table = view.spines.frame
@@ -61,7 +60,7 @@ def case_of(region: PlantedRegion) -> Case:
         width = table["head_width_um"].fillna(0.5).to_numpy(float)
         side = np.where(frame[:, 1] >= 0, 1, -1)
         along = np.array(
-            [warps[t, d](frame[k : k + 1, 0])[0] for k, d in enumerate(dendrite.tolist())]
+            [laid.warps[t, d](frame[k : k + 1, 0])[0] for k, d in enumerate(dendrite.tolist())]
         )
         # before the warp an arc length is that of the map where the rigid registration puts it
         for name, points, arc in (
@@ -70,7 +69,7 @@ def case_of(region: PlantedRegion) -> Case:
             ("rigid + warp", token.places.points_um, along),
         ):
             sessions[name].append(Spines(points, arc, side, dendrite, width))
-    return Case(sessions, tokens, link_by_places(tokens, config)[0], region.tracks)
+    return Case(sessions, tokens, laid.places, region.tracks)
 
 
 @dataclass(frozen=True)

@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from spinenet.config import MatchConfig
-from spinenet.geometry import axes_at, from_line_frame
-from spinenet.match.assign import Pair, bound_together, path_cover, session_pairs
+from spinenet.match.assign import Pair, path_cover, session_pairs
 from spinenet.match.head import Judge, MatchingHead, PlacesAlone, all_candidates
+from spinenet.match.laid import (
+    Warps,
+    laid_on_tracks,
+    shared_places,
+    shared_tokens,
+    warp_region,
+)
 from spinenet.match.lookback import look_back
-from spinenet.match.overlay import overlay
 from spinenet.match.pins import NO_PINS, Pins, Spine
 from spinenet.match.record import LinkedRegion, record
 from spinenet.match.scope import looked_at
-from spinenet.match.score import PLACE_SD_UM, Places, apart, fit_scatter
-from spinenet.match.support import evidence, settle
-from spinenet.match.tokens import Tokens, about_spines
-from spinenet.match.view import SessionView, frames_of, on_dendrite, rehomed
-from spinenet.match.warp import ArcWarp
+from spinenet.match.score import PLACE_SD_UM, apart, fit_scatter
+from spinenet.match.support import believed, evidence, settle
+from spinenet.match.tokens import Tokens
+from spinenet.match.view import SessionView, frames_of, rehomed
 from spinenet.types import BoolArray, FloatArray, InputError, IntArray, SpineTable
 
 LINK_ROUNDS = 2
 MANY_SESSIONS = 3
-Warps = dict[tuple[int, int], ArcWarp]
+
+
+@dataclass(frozen=True)
+class Laid:
+    """The sessions of a region laid over each other: warps onto the reference; spines where these
+    put them; the judge by places, which knows the scatter that is left; and where one could look,
+    as `path_cover` takes it."""
+
+    warps: Warps
+    tokens: list[Tokens]
+    places: PlacesAlone
+    looked: BoolArray
 
 
 def link_region(
@@ -52,78 +67,47 @@ def link_region(
     """
     frames = [frames_of(v) for v in views]
     same, different = pinned_pairs(views, pins)
-    warps = warp_region(views, frames, reference, config, same)
-    tokens = shared_tokens(views, frames, warps, reference)
-    looked = looked_at(views, frames, warps, config.min_snr)
-    places, track_of = link_by_places(tokens, config, same, different, looked)
-    judge: Judge = places
+    laid = lay(views, frames, reference, config, same, different)
+    judge: Judge = laid.places
     if head is not None:
-        told = replace(head, scatter_um=places.scatter_um)
-        judge, track_of = told, tracks_by(told, tokens, config, same, different, looked)
+        judge = replace(head, scatter_um=laid.places.scatter_um)
+    track_of = tracks_by(judge, laid.tokens, config, same, different, laid.looked)
     views, track_of = _once_surely_seen(
         views, track_of, config.sure_share * centre_p, pins.believed
     )
     views = _one_dendrite_per_track(views, track_of, pins.home)
     frames = [frames_of(v) for v in views]
-    life = look_back(views, frames, track_of, warps, config, centre_p, pins)
-    tokens = shared_tokens(life.views, life.frames, warps, reference)
-    return record(life, tokens, judge, warps, config, pins)
+    life = look_back(views, frames, track_of, laid.warps, config, centre_p, pins)
+    tokens = shared_tokens(life.views, life.frames, laid.warps, reference)
+    return record(life, tokens, judge, laid.warps, config, pins)
 
 
-def warp_region(
+def lay(
     views: list[SessionView],
     frames: list[FloatArray],
     reference: int,
     config: MatchConfig,
     same: Collection[Pair] = (),
-) -> Warps:
-    """The warp of every session and dendrite onto the reference, from where its spines lie and
-    which pairs a person said are the same (as `path_cover` takes them)."""
-    sizes = [len(v.spines) for v in views]
-    bound = np.split(bound_together(same, sum(sizes)), np.cumsum(sizes)[:-1])
-    warps: Warps = {}
-    for segment in views[reference].dendrites.segments:
-        mine = [on_dendrite(v, segment.id) for v in views]
-        local = [f[rows] for f, rows in zip(frames, mine, strict=True)]
-        told = [b[rows] for b, rows in zip(bound, mine, strict=True)]
-        length = float(segment.arc_length_um[-1])
-        for t, warp in enumerate(overlay(local, reference, length, config.gate_um, told)):
-            warps[t, segment.id] = warp
-    return warps
+    different: Collection[Pair] = (),
+) -> Laid:
+    """Lay the sessions over each other, link them by places, and lay them over each other once more
+    by the tracks of which that is sure.
 
-
-def shared_tokens(
-    views: list[SessionView], frames: list[FloatArray], warps: Warps, reference: int
-) -> list[Tokens]:
-    """Every session's spines as they are compared."""
-    places = shared_places(views, frames, warps, reference)
-    return [
-        Tokens(
-            place,
-            about_spines(view.spines.frame, frame),
-            view.portray(view.spines.centres_um, view.spines.frame["dendrite_id"].to_numpy(int)),
-        )
-        for view, frame, place in zip(views, frames, places, strict=True)
-    ]
-
-
-def shared_places(
-    views: list[SessionView], frames: list[FloatArray], warps: Warps, reference: int
-) -> list[Places]:
-    """Every session's heads where they would lie in the reference session."""
-    segments = views[reference].dendrites.by_id()
-    out = []
-    for t, (view, frame) in enumerate(zip(views, frames, strict=True)):
-        points, axes = np.zeros((len(frame), 3)), np.tile(np.eye(3), (len(frame), 1, 1))
-        for d, segment in segments.items():
-            mine = on_dendrite(view, d)
-            if len(mine):
-                there = warps[t, d].place(frame[mine])
-                line, s = segment.points_um, segment.arc_length_um
-                points[mine] = from_line_frame(there, line, s)
-                axes[mine] = axes_at(line, s, there[:, 0])
-        out.append(Places(points, axes))
-    return out
+    Parameters
+    ----------
+    frames: (K, 3) arc length, sideways and upward offset of the spines of every session
+    same, different: as `path_cover` takes them
+    """
+    warps = warp_region(views, frames, reference, config, same)
+    tokens = shared_tokens(views, frames, warps, reference)
+    looked = looked_at(views, frames, warps, config.min_snr)
+    places, track_of = link_by_places(tokens, config, same, different, looked)
+    sure = believed(all_candidates(places, tokens), track_of, same)
+    warps = laid_on_tracks(views, frames, warps, reference, track_of, sure)
+    there = shared_places(views, frames, warps, reference)
+    tokens = [replace(token, places=at) for token, at in zip(tokens, there, strict=True)]
+    places = replace(places, scatter_um=scatter_of(tokens, track_of))
+    return Laid(warps, tokens, places, looked)
 
 
 def pinned_pairs(views: list[SessionView], pins: Pins) -> tuple[list[Pair], list[Pair]]:
@@ -161,12 +145,17 @@ def link_by_places(
     judge = PlacesAlone(PLACE_SD_UM, config.gate_um)
     for _ in range(LINK_ROUNDS):
         track_of = tracks_by(judge, tokens, config, same, different, looked)
-        pairs: list[FloatArray] = [np.zeros((0, 3))]
-        for t, u in session_pairs(len(tokens)):
-            _, i, j = np.intersect1d(track_of[t], track_of[u], return_indices=True)
-            pairs.append(apart(tokens[t].places, tokens[u].places, i, j))
-        judge = replace(judge, scatter_um=fit_scatter(np.concatenate(pairs)))
+        judge = replace(judge, scatter_um=scatter_of(tokens, track_of))
     return judge, track_of
+
+
+def scatter_of(tokens: list[Tokens], track_of: list[IntArray]) -> FloatArray:
+    """(3,) along, sideways and upward, how far sightings of one track lie from each other, um."""
+    pairs: list[FloatArray] = [np.zeros((0, 3))]
+    for t, u in session_pairs(len(tokens)):
+        _, i, j = np.intersect1d(track_of[t], track_of[u], return_indices=True)
+        pairs.append(apart(tokens[t].places, tokens[u].places, i, j))
+    return fit_scatter(np.concatenate(pairs))
 
 
 def tracks_by(

@@ -191,3 +191,19 @@ def supported(
         far = (track[i] != track[j]) & (c.odds < np.exp(LEAST_LOG_ODDS))
         out[t, u] = replace(c, odds=np.where(far, np.minimum(c.odds, odds), odds))
     return out
+
+
+def believed(
+    candidates: dict[Pair, Candidates], track_of: list[IntArray], same: Collection[Pair] = ()
+) -> list[BoolArray]:
+    """(K,) of every session: spines that are likelier than not one with some other sighting of
+    their track, or of which a person said so (as `settle` takes it)."""
+    first = np.cumsum([len(of) for of in track_of])
+    told = np.zeros(first[-1], bool)
+    told[[k for pair in same for k in pair]] = True
+    sure = np.split(told, first[:-1])
+    for (t, u), c in supported(candidates, track_of).items():
+        one = (track_of[t][c.i] == track_of[u][c.j]) & (c.probability > 0.5)
+        sure[t][c.i[one]] = True
+        sure[u][c.j[one]] = True
+    return sure

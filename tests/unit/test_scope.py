@@ -7,8 +7,9 @@ import pytest
 
 from spinenet.config import MatchConfig
 from spinenet.match.assign import left_out, path_cover
+from spinenet.match.laid import shared_tokens, warp_region
 from spinenet.match.pins import Pins
-from spinenet.match.region import link_region, shared_tokens, warp_region
+from spinenet.match.region import link_region
 from spinenet.match.scope import looked_at
 from spinenet.match.score import Candidates
 from spinenet.match.support import evidence, settle

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from spinenet.match.assign import path_cover, session_pairs
 from spinenet.match.score import PLACE_SD_UM, Candidates, pair_odds
-from spinenet.match.support import LEAST_LOG_ODDS, against_tracks, evidence, settle, supported
+from spinenet.match.support import (
+    LEAST_LOG_ODDS,
+    against_tracks,
+    believed,
+    evidence,
+    settle,
+    supported,
+)
 
 LEAST_P = 0.2
 
@@ -128,3 +135,21 @@ def test_a_spine_at_the_place_of_one_lost_long_before_is_not_it():
 
 def test_between_two_sightings_no_session_is_left_out():
     assert len(set(settled([[5.0], [], [5.5], [], [5.0]], start=[0, 1, 0]))) == 1
+
+
+def test_what_is_likelier_than_not_of_its_track_is_believed():
+    """Three sightings at 5 um, of which the last lies between two spines of its session, and one
+    alone."""
+    sessions = [[5.0, 20.0], [5.0], [5.05, 5.1]]
+    track_of = [np.array([0, 1]), np.array([0]), np.array([0, 2])]
+    sure = believed(compared(sessions), track_of)
+    assert sure[0].tolist() == [True, False]
+    assert sure[1].tolist() == [True]
+    assert sure[2].tolist() == [True, False]
+
+
+def test_a_sighting_far_from_its_track_is_believed_if_a_person_said_so():
+    sessions = [[5.0], [6.9]]
+    track_of = [np.array([0]), np.array([0])]
+    assert not any(s.any() for s in believed(compared(sessions), track_of))
+    assert all(s.all() for s in believed(compared(sessions), track_of, same=[(0, 1)]))

@@ -1,0 +1,119 @@
+"""The sessions of a region laid over each other: by where spines lie, then by their tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+import numpy as np
+
+from spinenet.config import MatchConfig
+from spinenet.geometry import axes_at, from_line_frame
+from spinenet.match.assign import Pair, bound_together
+from spinenet.match.overlay import overlay
+from spinenet.match.score import Places
+from spinenet.match.tokens import Tokens, about_spines
+from spinenet.match.view import SessionView, on_dendrite
+from spinenet.match.warp import ArcWarp, fit_warp
+from spinenet.types import BoolArray, FloatArray, IntArray
+
+Warps = dict[tuple[int, int], ArcWarp]
+"""By session position and dendrite, onto the reference."""
+
+
+def warp_region(
+    views: list[SessionView],
+    frames: list[FloatArray],
+    reference: int,
+    config: MatchConfig,
+    same: Collection[Pair] = (),
+) -> Warps:
+    """The warp of every session and dendrite onto the reference, from where its spines lie and
+    which pairs a person said are the same (as `path_cover` takes them)."""
+    sizes = [len(v.spines) for v in views]
+    bound = np.split(bound_together(same, sum(sizes)), np.cumsum(sizes)[:-1])
+    warps: Warps = {}
+    for segment in views[reference].dendrites.segments:
+        mine = [on_dendrite(v, segment.id) for v in views]
+        local = [f[rows] for f, rows in zip(frames, mine, strict=True)]
+        told = [b[rows] for b, rows in zip(bound, mine, strict=True)]
+        length = float(segment.arc_length_um[-1])
+        for t, warp in enumerate(overlay(local, reference, length, config.gate_um, told)):
+            warps[t, segment.id] = warp
+    return warps
+
+
+def laid_on_tracks(
+    views: list[SessionView],
+    frames: list[FloatArray],
+    warps: Warps,
+    reference: int,
+    track_of: list[IntArray],
+    sure: list[BoolArray],
+) -> Warps:
+    """The same, every session fitted once more: each of its spines onto the mean place of its
+    track in all other sessions. Places known from several sessions scatter less than those of one,
+    and whole tracks hold fewer mistakes than the best partners that the first warps were made of.
+
+    Parameters
+    ----------
+    track_of: (K,) of every session, the tracks of its spines
+    sure: (K,) of every session, spines whose track is to be believed; the others move nothing
+    """
+    out = dict(warps)
+    for (t, d), warp in warps.items():
+        if t == reference:
+            continue
+        mine = on_dendrite(views[t], d)
+        mine = mine[sure[t][mine]]
+        seen: list[FloatArray] = [np.zeros((0, 3))]
+        tracks: list[IntArray] = [np.zeros(0, np.int64)]
+        for u, view in enumerate(views):
+            if u != t:
+                there = on_dendrite(view, d)
+                there = there[sure[u][there]]
+                seen.append(warps[u, d].place(frames[u][there]))
+                tracks.append(track_of[u][there])
+        places, whose = np.concatenate(seen), np.concatenate(tracks)
+        known, which, n = np.unique(whose, return_inverse=True, return_counts=True)
+        mean = np.stack([np.bincount(which, x, len(known)) / n for x in places.T], axis=1)
+        mine = mine[np.isin(track_of[t][mine], known)]
+        onto = mean[np.searchsorted(known, track_of[t][mine])]
+        level = replace(warp, roll_rad=0.0, beside_um=(0.0, 0.0))
+        if len(mine):
+            out[t, d] = fit_warp(frames[t][mine], onto, level)
+    return out
+
+
+def shared_tokens(
+    views: list[SessionView], frames: list[FloatArray], warps: Warps, reference: int
+) -> list[Tokens]:
+    """Every session's spines as they are compared."""
+    places = shared_places(views, frames, warps, reference)
+    return [
+        Tokens(
+            place,
+            about_spines(view.spines.frame, frame),
+            view.portray(view.spines.centres_um, view.spines.frame["dendrite_id"].to_numpy(int)),
+        )
+        for view, frame, place in zip(views, frames, places, strict=True)
+    ]
+
+
+def shared_places(
+    views: list[SessionView], frames: list[FloatArray], warps: Warps, reference: int
+) -> list[Places]:
+    """Every session's heads where they would lie in the reference session."""
+    segments = views[reference].dendrites.by_id()
+    out = []
+    for t, (view, frame) in enumerate(zip(views, frames, strict=True)):
+        points, axes = np.zeros((len(frame), 3)), np.tile(np.eye(3), (len(frame), 1, 1))
+        for d, segment in segments.items():
+            mine = on_dendrite(view, d)
+            if len(mine):
+                there = warps[t, d].place(frame[mine])
+                line, s = segment.points_um, segment.arc_length_um
+                points[mine] = from_line_frame(there, line, s)
+                axes[mine] = axes_at(line, s, there[:, 0])
+        out.append(Places(points, axes))
+    return out
