@@ -11,6 +11,7 @@ from linkers import Spines
 from planted import INVENTED, PlantedRegion, raw_points, rigid_points
 
 from spinenet.config import MatchConfig
+from spinenet.match.assign import Pair
 from spinenet.match.head import PlacesAlone
 from spinenet.match.region import lay
 from spinenet.match.tokens import Tokens
@@ -39,12 +40,16 @@ def sized(tokens: Tokens, spines: pd.DataFrame) -> SizedTokens:
 @dataclass(frozen=True)
 class Case:
     """A dendrite over its sessions, ready to be linked in every way: spines by registration, tokens
-    after the warp, the judge that linking by places learns, and the true track of each spine."""
+    after the warp, the judge that linking by places learns, the true track of each spine; and
+    tokens and judge as they would be if the truth were told to warps and scatter, though not to
+    linking."""
 
     by_registration: dict[str, list[Spines]]
     tokens: list[SizedTokens]
     places: PlacesAlone
     truth: list[IntArray]
+    told_tokens: list[SizedTokens]
+    told_places: PlacesAlone
 
 
 def case_of(region: PlantedRegion) -> Case:
@@ -52,7 +57,11 @@ def case_of(region: PlantedRegion) -> Case:
     views = region.views
     frames = [frames_of(v) for v in views]
     laid = lay(views, frames, region.reference, config)
-    tokens = [sized(t, v.spines.frame) for t, v in zip(laid.tokens, views, strict=True)]
+    told = lay(views, frames, region.reference, config, true_pairs(region.tracks))
+    tokens, told_tokens = (
+        [sized(t, v.spines.frame) for t, v in zip(of.tokens, views, strict=True)]
+        for of in (laid, told)
+    )
     sessions: dict[str, list[Spines]] = {"none": [], "rigid": [], "rigid + warp": []}
     for t, (view, frame, token) in enumerate(zip(views, frames, tokens, strict=True)):
         table = view.spines.frame
@@ -69,7 +78,14 @@ def case_of(region: PlantedRegion) -> Case:
             ("rigid + warp", token.places.points_um, along),
         ):
             sessions[name].append(Spines(points, arc, side, dendrite, width))
-    return Case(sessions, tokens, laid.places, region.tracks)
+    return Case(sessions, tokens, laid.places, region.tracks, told_tokens, told.places)
+
+
+def true_pairs(truth: list[IntArray]) -> list[Pair]:
+    """Sightings of one spine one after the other, counted through all sessions."""
+    every = np.concatenate(truth)
+    seen = [np.flatnonzero(every == who).tolist() for who in np.unique(every[every != INVENTED])]
+    return [pair for of in seen for pair in pairwise(of)]
 
 
 @dataclass(frozen=True)
