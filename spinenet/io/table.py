@@ -33,7 +33,7 @@ def read_table(
     text = {c.name: str.strip for c in table.columns if c.kind == "str"}
     try:
         with path.open(encoding="utf-8-sig") as file:
-            _check_separator(file.readline(), path.name)
+            _check_names(file.readline(), path.name)
         frame = pd.read_csv(
             path,
             converters=text,
@@ -63,7 +63,13 @@ def _too_many_cells(name: str, line: str, found: str) -> InputError:
     )
 
 
-def _check_separator(header: str, name: str) -> None:
+def _check_names(header: str, name: str) -> None:
+    """The first line holds names, with commas between them."""
+    if header and not header.strip(", \t\r\n"):
+        raise InputError(
+            f"{name}: the first line is blank where the names of the columns were expected. Remove "
+            "it."
+        )
     for mark, what in ((";", "semicolons"), ("\t", "tabs")):
         if mark in header and "," not in header:
             raise InputError(

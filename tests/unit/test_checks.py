@@ -129,6 +129,14 @@ def test_other_separators_are_explained(tmp_path, text, what):
         read_table(path, TRACKS)
 
 
+@pytest.mark.parametrize("blank", ["\n", ",,,\n"])
+def test_a_blank_first_line_is_named(tmp_path, blank):
+    path = tmp_path / "tracks.csv"
+    path.write_text(blank + "animal,region,session\nm1,r1,0\n")
+    with pytest.raises(InputError, match="the first line is blank"):
+        read_table(path, TRACKS)
+
+
 def test_blanks_that_spreadsheets_leave_do_no_harm(tmp_path):
     frame = tracks_of({1: "11"}).frame
     path = write_table(tmp_path, TRACKS, frame)
