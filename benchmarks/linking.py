@@ -48,7 +48,7 @@ from spinenet.match.assign import path_cover, session_pairs
 from spinenet.match.head import Judge, MatchingHead, PlacesAlone, all_candidates
 from spinenet.match.region import link_by_places, tracks_by
 from spinenet.match.score import CANDIDATE_P, PLACE_SD_UM, Candidates, Places
-from spinenet.match.support import believed, supported
+from spinenet.match.support import supported, sure_of_track
 from spinenet.match.tokens import ABOUT, Tokens, pair_graph
 from spinenet.measure.portrait import PORTRAIT
 from spinenet.types import FloatArray, IntArray
@@ -311,7 +311,7 @@ def wide_field(n_dendrites: int) -> list[Tokens]:
 
 def cost(head: MatchingHead) -> dict[str, dict[str, float]]:
     """Seconds from measured spines to tracks, by number of dendrites and by judge. Both begin with
-    links by places and what of them is believed; warps are not fitted anew, for which these places
+    links by places and what of them is sure; warps are not fitted anew, for which these places
     have no centrelines."""
     out: dict[str, dict[str, float]] = {}
     print("\n| dendrites x 80 spines x 12 sessions | places (s) | head (s) |\n|---|---|---|")
@@ -319,7 +319,7 @@ def cost(head: MatchingHead) -> dict[str, dict[str, float]]:
         tokens = wide_field(n)
         start = time.perf_counter()
         places, tracks = link_by_places(tokens, MatchConfig())
-        believed(all_candidates(places, tokens), tracks)
+        sure_of_track(all_candidates(places, tokens), tracks)
         first = time.perf_counter() - start
         seconds = {}
         for name, judge in (("places", places), ("head", head)):

@@ -78,7 +78,7 @@ def case_of(region: PlantedRegion) -> Case:
             ("rigid + warp", token.places.points_um, along),
         ):
             sessions[name].append(Spines(points, arc, side, dendrite, width))
-    return Case(sessions, tokens, laid.places, region.tracks, told_tokens, told.places)
+    return Case(sessions, tokens, laid.by_places, region.tracks, told_tokens, told.by_places)
 
 
 def true_pairs(truth: list[IntArray]) -> list[Pair]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 
 import numpy as np
 
@@ -51,37 +50,42 @@ def laid_on_tracks(
     track_of: list[IntArray],
     sure: list[BoolArray],
 ) -> Warps:
-    """The same, every session fitted once more: each of its spines onto the mean place of its
-    track in all other sessions. Places known from several sessions scatter less than those of one,
-    and whole tracks hold fewer mistakes than the best partners that the first warps were made of.
+    """Warps fitted once more: each spine of a session onto the mean place of its track in all other
+    sessions. Places known from several sessions scatter less than those of one, and whole tracks
+    hold fewer mistakes than the best partners that the first warps were made of. A dendrite that
+    only one other session shows stays as it was laid on that.
 
     Parameters
     ----------
+    warps: the first ones
     track_of: (K,) of every session, the tracks of its spines
-    sure: (K,) of every session, spines whose track is to be believed; the others move nothing
+    sure: (K,) of every session, spines that are surely of their track; the others move nothing
     """
     out = dict(warps)
     for (t, d), warp in warps.items():
-        if t == reference:
+        mine = _sure_on(views[t], d, sure[t])
+        others = {
+            u: there
+            for u, view in enumerate(views)
+            if u != t and len(there := _sure_on(view, d, sure[u]))
+        }
+        if t == reference or len(others) < 2:
             continue
-        mine = on_dendrite(views[t], d)
-        mine = mine[sure[t][mine]]
-        seen: list[FloatArray] = [np.zeros((0, 3))]
-        tracks: list[IntArray] = [np.zeros(0, np.int64)]
-        for u, view in enumerate(views):
-            if u != t:
-                there = on_dendrite(view, d)
-                there = there[sure[u][there]]
-                seen.append(warps[u, d].place(frames[u][there]))
-                tracks.append(track_of[u][there])
-        places, whose = np.concatenate(seen), np.concatenate(tracks)
+        places = np.concatenate([warps[u, d].place(frames[u][k]) for u, k in others.items()])
+        whose = np.concatenate([track_of[u][k] for u, k in others.items()])
         known, which, n = np.unique(whose, return_inverse=True, return_counts=True)
-        mean = np.stack([np.bincount(which, x, len(known)) / n for x in places.T], axis=1)
+        mean = np.stack([np.bincount(which, x) / n for x in places.T], axis=1)
         mine = mine[np.isin(track_of[t][mine], known)]
         onto = mean[np.searchsorted(known, track_of[t][mine])]
-        level = replace(warp, roll_rad=0.0, beside_um=(0.0, 0.0))
         if len(mine):
-            out[t, d] = fit_warp(frames[t][mine], onto, level)
+            out[t, d] = fit_warp(frames[t][mine], onto, warp)
+    return out
+
+
+def _sure_on(view: SessionView, dendrite: int, sure: BoolArray) -> IntArray:
+    """The rows of the sure spines of one dendrite."""
+    rows = on_dendrite(view, dendrite)
+    out: IntArray = rows[sure[rows]]
     return out
 
 

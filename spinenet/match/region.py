@@ -22,7 +22,7 @@ from spinenet.match.pins import NO_PINS, Pins, Spine
 from spinenet.match.record import LinkedRegion, record
 from spinenet.match.scope import looked_at
 from spinenet.match.score import PLACE_SD_UM, apart, fit_scatter
-from spinenet.match.support import believed, evidence, settle
+from spinenet.match.support import evidence, settle, sure_of_track
 from spinenet.match.tokens import Tokens
 from spinenet.match.view import SessionView, frames_of, rehomed
 from spinenet.types import BoolArray, FloatArray, InputError, IntArray, SpineTable
@@ -39,7 +39,7 @@ class Laid:
 
     warps: Warps
     tokens: list[Tokens]
-    places: PlacesAlone
+    by_places: PlacesAlone
     looked: BoolArray
 
 
@@ -68,9 +68,9 @@ def link_region(
     frames = [frames_of(v) for v in views]
     same, different = pinned_pairs(views, pins)
     laid = lay(views, frames, reference, config, same, different)
-    judge: Judge = laid.places
+    judge: Judge = laid.by_places
     if head is not None:
-        judge = replace(head, scatter_um=laid.places.scatter_um)
+        judge = replace(head, scatter_um=laid.by_places.scatter_um)
     track_of = tracks_by(judge, laid.tokens, config, same, different, laid.looked)
     views, track_of = _once_surely_seen(
         views, track_of, config.sure_share * centre_p, pins.believed
@@ -101,13 +101,13 @@ def lay(
     warps = warp_region(views, frames, reference, config, same)
     tokens = shared_tokens(views, frames, warps, reference)
     looked = looked_at(views, frames, warps, config.min_snr)
-    places, track_of = link_by_places(tokens, config, same, different, looked)
-    sure = believed(all_candidates(places, tokens), track_of, same)
+    judge, track_of = link_by_places(tokens, config, same, different, looked)
+    sure = sure_of_track(all_candidates(judge, tokens), track_of)
     warps = laid_on_tracks(views, frames, warps, reference, track_of, sure)
-    there = shared_places(views, frames, warps, reference)
-    tokens = [replace(token, places=at) for token, at in zip(tokens, there, strict=True)]
-    places = replace(places, scatter_um=scatter_of(tokens, track_of))
-    return Laid(warps, tokens, places, looked)
+    places = shared_places(views, frames, warps, reference)
+    tokens = [replace(token, places=there) for token, there in zip(tokens, places, strict=True)]
+    judge = replace(judge, scatter_um=scatter_of(tokens, track_of))
+    return Laid(warps, tokens, judge, looked_at(views, frames, warps, config.min_snr))
 
 
 def pinned_pairs(views: list[SessionView], pins: Pins) -> tuple[list[Pair], list[Pair]]:

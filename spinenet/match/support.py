@@ -193,15 +193,10 @@ def supported(
     return out
 
 
-def believed(
-    candidates: dict[Pair, Candidates], track_of: list[IntArray], same: Collection[Pair] = ()
-) -> list[BoolArray]:
+def sure_of_track(candidates: dict[Pair, Candidates], track_of: list[IntArray]) -> list[BoolArray]:
     """(K,) of every session: spines that are likelier than not one with some other sighting of
-    their track, or of which a person said so (as `settle` takes it)."""
-    first = np.cumsum([len(of) for of in track_of])
-    told = np.zeros(first[-1], bool)
-    told[[k for pair in same for k in pair]] = True
-    sure = np.split(told, first[:-1])
+    their track. What a person bound is judged like the rest."""
+    sure = [np.zeros(len(of), bool) for of in track_of]
     for (t, u), c in supported(candidates, track_of).items():
         one = (track_of[t][c.i] == track_of[u][c.j]) & (c.probability > 0.5)
         sure[t][c.i[one]] = True

@@ -192,9 +192,9 @@ def fit_warp(moving: FloatArray, reference: FloatArray, start: ArcWarp) -> ArcWa
     ----------
     moving, reference: (P, 3) arc length, sideways and upward offset of the same heads, um
 
-    Along: what is left over `start`, by local linear regression with a length of 12 um; where
-    matches are few it is drawn towards nothing. Roll and offset beside: least squares and median,
-    drawn towards none.
+    All of it is what is left over `start`; where matches are few it is drawn towards nothing.
+    Along: local linear regression with a length of 12 um. Roll and offset beside: least squares
+    and median.
     """
     s_um, left = moving[:, 0], reference[:, 0] - start(moving[:, 0])
     x = s_um[None] - start.knots_um[:, None]
@@ -206,10 +206,11 @@ def fit_warp(moving: FloatArray, reference: FloatArray, start: ArcWarp) -> ArcWa
     shift = start.shift_um + (w2 * y0 - w1 * y1) / (w0 * w2 - w1**2)
     warp = replace(start, shift_um=shift)
     if len(moving):
-        warp = replace(warp, roll_rad=_roll(moving, reference))
+        warp = replace(warp, roll_rad=start.roll_rad + _roll(warp.place(moving), reference))
         trust = len(moving) / (len(moving) + BESIDE_PAIRS)
         off = trust * np.median((reference - warp.place(moving))[:, 1:], axis=0)
-        warp = replace(warp, beside_um=(float(off[0]), float(off[1])))
+        side, up = start.beside_um + off
+        warp = replace(warp, beside_um=(float(side), float(up)))
     left = reference[:, 0] - warp(s_um)
     rms = float(np.sqrt(np.mean(left**2))) if len(left) else float("nan")
     return replace(warp, rms_um=rms)

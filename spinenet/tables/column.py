@@ -71,8 +71,8 @@ def _cast(frame: pd.DataFrame, column: Column, where: str) -> pd.Series:
     if column.kind in ("int", "float", "bool") and values.dtype == _DTYPES[column.kind]:
         return values
     if column.kind == "str":
-        if pd.api.types.infer_dtype(values, skipna=False) == "string":
-            return values.astype(object)
+        if values.dtype == object and values.map(type).eq(str).all():
+            return values
         return values.astype(object).where(values.notna(), "").map(_text).astype(object)
     if column.kind == "bool":
         words = values.map(lambda v: str(v).strip().lower())

@@ -58,7 +58,7 @@ COVERAGE = Table(
         col("snr", "float", "brightness of the shaft above background over its noise"),
         col("usable", "bool", "good enough to call a spine absent"),
         col("slip_ambiguous", "bool", "the sessions fit as well shifted by one spine spacing"),
-        col("warp_rms_um", "float", "scatter left between sessions along the dendrite, um"),
+        col("warp_rms_um", "float", "scatter along it about the other sessions' spines, um"),
     ),
 )
 LINKS = Table(

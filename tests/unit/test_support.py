@@ -10,10 +10,10 @@ from spinenet.match.score import PLACE_SD_UM, Candidates, pair_odds
 from spinenet.match.support import (
     LEAST_LOG_ODDS,
     against_tracks,
-    believed,
     evidence,
     settle,
     supported,
+    sure_of_track,
 )
 
 LEAST_P = 0.2
@@ -137,19 +137,25 @@ def test_between_two_sightings_no_session_is_left_out():
     assert len(set(settled([[5.0], [], [5.5], [], [5.0]], start=[0, 1, 0]))) == 1
 
 
-def test_what_is_likelier_than_not_of_its_track_is_believed():
+def test_what_is_likelier_than_not_of_its_track_is_sure():
     """Three sightings at 5 um, of which the last lies between two spines of its session, and one
     alone."""
     sessions = [[5.0, 20.0], [5.0], [5.05, 5.1]]
     track_of = [np.array([0, 1]), np.array([0]), np.array([0, 2])]
-    sure = believed(compared(sessions), track_of)
+    sure = sure_of_track(compared(sessions), track_of)
     assert sure[0].tolist() == [True, False]
     assert sure[1].tolist() == [True]
     assert sure[2].tolist() == [True, False]
 
 
-def test_a_sighting_far_from_its_track_is_believed_if_a_person_said_so():
-    sessions = [[5.0], [6.9]]
-    track_of = [np.array([0]), np.array([0])]
-    assert not any(s.any() for s in believed(compared(sessions), track_of))
-    assert all(s.all() for s in believed(compared(sessions), track_of, same=[(0, 1)]))
+def test_a_sighting_far_from_its_track_is_not_sure():
+    far = [np.array([0]), np.array([0])]
+    assert not any(s.any() for s in sure_of_track(compared([[5.0], [6.9]]), far))
+
+
+@pytest.mark.parametrize(("others", "sure"), [(1, False), (4, True)])
+def test_a_whole_track_makes_sure_what_one_sighting_does_not(others, sure):
+    """Half way between two spines of one session, but four sessions saw it at one place."""
+    sessions = [[5.0, 6.0]] * others + [[5.5]]
+    track_of = [np.array([0, 1])] * others + [np.array([0])]
+    assert sure_of_track(compared(sessions), track_of)[-1].tolist() == [sure]
