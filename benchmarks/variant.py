@@ -1,6 +1,6 @@
 """Simulated stacks by another simulator than the one that trained the net: detection and masks.
 
-    python benchmarks/variant.py [--stacks 8] [--weights NAME] [--out FOLDER]
+    python benchmarks/variant.py [--stacks 8] [--weights NAME] [--views 1] [--out FOLDER]
 
 What differs: the point spread function (a focused Gaussian beam, squared: two cones of light that
 widen with depth, where training has a Gaussian core and a halo), the heads (blunt boxes and lumps
@@ -274,6 +274,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stacks", type=int, default=8)
     parser.add_argument("--weights", default="default")
+    parser.add_argument("--views", default="1")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "variant")
     args = parser.parse_args()
     tables = {}
@@ -282,7 +283,8 @@ def main() -> None:
         data.mkdir(parents=True, exist_ok=True)
         write(data, snr, args.stacks)
         command = [sys.executable, ROOT / "infer.py", data / "sessions.csv", "--out", results]
-        subprocess.run([*command, "--weights.segment", args.weights, "--quiet"], check=True)
+        command += ["--weights.segment", args.weights, "--segment.views", args.views]
+        subprocess.run([*command, "--quiet"], check=True)
         tables[snr] = evaluate(data, results).set_index(["figure", "stratum"])
     joined = pd.concat({s: t["value"] for s, t in tables.items()}, axis=1)
     names = joined.index.get_level_values("figure")
@@ -299,7 +301,7 @@ def main() -> None:
     }
     path = ROOT / "benchmarks" / "variant.json"
     kept = json.loads(path.read_text()) if path.exists() else {}
-    kept[args.weights] = content
+    kept[args.weights + (f", {args.views} views" if args.views != "1" else "")] = content
     path.write_text(json.dumps(kept, indent=1, default=float) + "\n")
 
 

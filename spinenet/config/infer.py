@@ -38,12 +38,15 @@ class SegmentConfig:
     centre_threshold: height of a centre peak from which it is a spine
     tile_mvox: largest tile, in millions of voxels, where the stack is not too deep for it; halved
         when a card's memory runs out
+    views: mirror images of the stack, 1, 2 or 4 of them, whose answers are averaged; each takes as
+        long as the first. Worth it where stacks differ from those the net was trained on
     """
 
     shaft_threshold: float | None = None
     spine_threshold: float | None = None
     centre_threshold: float | None = None
     tile_mvox: float = 10.0
+    views: Literal[1, 2, 4] = 1
 
     def __post_init__(self) -> None:
         check(self, SHARE, "shaft_threshold", "spine_threshold", "centre_threshold")

@@ -79,6 +79,7 @@ def segment_stack(
         digest,
         weights.sha256,
         chosen.tile_mvox,
+        chosen.views,
         volume.voxel_size_um,
         file.channel,
     )
@@ -94,6 +95,7 @@ def segment_stack(
                 weights.net,
                 tile_mvox=chosen.tile_mvox,
                 device=pick_device(device),
+                views=chosen.views,
                 on_tile=lambda done, left: bar.to(done, done + left),
             )
             give_back_memory()

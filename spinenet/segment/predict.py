@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -37,6 +37,9 @@ from spinenet.types import FloatArray, InputError, IntArray, Um3, Volume
 logger = logging.getLogger(__name__)
 VOTER_PROBABILITY = 0.2
 SMALLEST_TILE_PX = 48
+MIRRORS: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2))
+"""Axes (of z, y, x) over which the first view, the second, ... is mirrored; never over z, as a
+stack is not as sharp below as above."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,7 @@ def predict(
     *,
     tile_mvox: float,
     device: torch.device,
+    views: int = 1,
     on_tile: Callable[[int, int], None] = lambda done, left: None,
 ) -> Prediction:
     """Probabilities of shaft, spine and head centre for every voxel.
@@ -143,6 +147,7 @@ def predict(
     Parameters
     ----------
     net: folded (inference) net; it is moved to `device`, and its weights laid out channels last
+    views: so many of the `MIRRORS` are looked at, and their answers averaged
     on_tile: told tiles done and left after each tile
     """
     brightness = measure_brightness(volume.data, volume.voxel_size_um)
@@ -167,7 +172,15 @@ def predict(
         try:
             outer, crop = _crop(source, box)
             tile = torch.from_numpy(crop.astype(np.float32)).to(device)
-            out = _run(net, normalised(tile, brightness) if native else tile)
+            if native:
+                tile = normalised(tile, brightness)
+            inner = (
+                slice(None),
+                slice(None),
+                slice(box.y0 - outer.y0, box.y1 - outer.y0),
+                slice(box.x0 - outer.x0, box.x1 - outer.x0),
+            )
+            chances, votes_um = _answers(net, tile, inner, views)
         except torch.OutOfMemoryError:
             if not box.splittable:
                 raise
@@ -175,15 +188,11 @@ def predict(
             logger.warning("the card's memory is full; going on with tiles of half the size")
             boxes = [p for b in (box, *boxes) for p in (b.halves() if b.splittable else (b,))]
             continue
-        inner = out[
-            :, :, box.y0 - outer.y0 : box.y1 - outer.y0, box.x0 - outer.x0 : box.x1 - outer.x0
-        ]
-        chances = torch.sigmoid(inner[: CENTRE + 1])
         whole = (chances * 255).round().to(torch.uint8).cpu().numpy()
         for channel, target in maps.items():
             target[:, box.y0 : box.y1, box.x0 : box.x1] = whole[channel]
         where = torch.nonzero(chances[SPINE] >= VOTER_PROBABILITY).cpu().numpy()
-        offset = inner[OFFSET][:, *where.T].T.cpu().numpy()
+        offset = votes_um[:, *where.T].T.cpu().numpy()
         where = where + np.array([0, box.y0, box.x0])
         voters.append(where.astype(np.int32))
         votes.append((where * np.array(voxel) + offset).astype(np.float32))
@@ -211,6 +220,26 @@ def _crop(source: npt.NDArray[np.generic], box: Box) -> tuple[Box, npt.NDArray[n
         min(box.x1 + HALO_PX, source.shape[2]),
     )
     return outer, source[:, outer.y0 : outer.y1, outer.x0 : outer.x1]
+
+
+def _answers(
+    net: SpineUNet, tile: torch.Tensor, inner: tuple[slice, ...], views: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Probabilities of shaft, spine and centre, and offsets to the centre in um, each (3, Z, Y, X)
+    of the inner part of a normalised tile: the means over its views."""
+    seen = []
+    for axes in MIRRORS[:views]:
+        out = _mirrored(_run(net, _mirrored(tile, axes)), [axis + 1 for axis in axes])[inner]
+        offsets = out[OFFSET]
+        for axis in axes:
+            offsets[axis] *= -1  # a mirrored vote points the other way
+        seen.append((torch.sigmoid(out[: CENTRE + 1]), offsets))
+    chances, votes = (torch.stack(of).mean(dim=0) for of in zip(*seen, strict=True))
+    return chances, votes
+
+
+def _mirrored(values: torch.Tensor, axes: Sequence[int]) -> torch.Tensor:
+    return values.flip(*axes) if axes else values
 
 
 def _run(net: SpineUNet, tile: torch.Tensor) -> torch.Tensor:

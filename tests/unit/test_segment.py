@@ -126,6 +126,48 @@ def test_the_answer_does_not_depend_on_the_tiles(net, stack):
     assert HALO_PX % MULTIPLE[1] == 0
 
 
+class Leaning(torch.nn.Module):
+    """Answers with the brightness itself, and votes for what lies 1 um to the left."""
+
+    def forward(self, x):
+        to_left = torch.zeros_like(x.expand(-1, 3, -1, -1, -1)).clone()
+        to_left[:, 2] = -1.0
+        return torch.cat([x.expand(-1, 3, -1, -1, -1), to_left], dim=1)
+
+
+@pytest.mark.parametrize("views", [1, 2, 4])
+def test_views_are_turned_back_before_they_are_averaged(stack, views):
+    """Brightness stays where it is in every mirror image; a net that always votes to the left votes
+    to the right where the image is mirrored, so that four views cancel."""
+    volume = Volume(stack, VOXEL, S)
+    args = {"tile_mvox": 0.12, "device": torch.device("cpu")}
+    one, more = predict(volume, Leaning(), **args), predict(volume, Leaning(), views=views, **args)
+    assert (one.spine == more.spine).all()
+    assert (one.voters == more.voters).all()
+    away = more.votes_um - more.voters * np.array(VOXEL)
+    assert away == pytest.approx(
+        np.tile([0, 0, {1: -1, 2: -1, 4: 0}[views]], (len(away), 1)), abs=1e-4
+    )
+
+
+def test_four_views_know_no_side(net, stack):
+    """A mirrored stack gets the mirrored answer; from one view it does not."""
+    turned = np.ascontiguousarray(stack[:, :, ::-1])
+    for views, same in ((1, False), (4, True)):
+        a, b = (
+            predict(
+                Volume(x, VOXEL, S),
+                folded(net),
+                tile_mvox=100,
+                device=torch.device("cpu"),
+                views=views,
+            )
+            for x in (stack[:, :144, :160], turned[:, :144, 10:])
+        )
+        off = np.abs(a.spine.astype(int) - b.spine[:, :, ::-1])
+        assert bool(off.max() <= 1) is same
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA card here")
 def test_a_card_and_the_processor_agree():
     rng = np.random.default_rng(5)
