@@ -7,8 +7,9 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/spinenet demo --out demo
 
+# one thread for each of the two workers: four threads on two cores wait for one another
 test: .venv/installed lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term-missing:skip-covered --cov-fail-under=85
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term-missing:skip-covered --cov-fail-under=85
 
 lint: .venv/installed
 	$(BIN)/ruff check .
