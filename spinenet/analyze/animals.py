@@ -14,11 +14,11 @@ from spinenet.analyze.lives import shares
 from spinenet.analyze.network import network_k
 from spinenet.analyze.nulls import candidates, clustered
 from spinenet.analyze.spacing import flanked
-from spinenet.analyze.states import Histories, miss_counts
+from spinenet.analyze.states import GONE, SEEN, UNKNOWN, Histories, miss_counts, told_between
 from spinenet.analyze.survival import NEW, Cohort, kaplan_meier
-from spinenet.analyze.turnover import density, flow, lengths, scorable
+from spinenet.analyze.turnover import bare, density, flow, lengths, scorable
 from spinenet.config import AnalyzeConfig
-from spinenet.types import FloatArray
+from spinenet.types import BoolArray, FloatArray
 
 PAIRS, CLUSTERS = "cluster_pairs_share", "cluster_count_contiguous"
 UNBOUNDED = (
@@ -37,19 +37,14 @@ def counted(
     h: Histories, config: AnalyzeConfig, coverage: pd.DataFrame | None
 ) -> dict[str, tuple[float, float]]:
     """Numerator and denominator of each ratio on one dendrite, its intervals added up."""
-    f = flow(h)
-    new, lost, before, after = (int(v.sum()) for v in (f.n_new, f.n_lost, f.n_before, f.n_after))
+    new, lost, before, after = _flow_sums(h)
     out: dict[str, tuple[float, float]] = {
         "formation": (new, before),
         "elimination": (lost, before),
         "turnover_ratio": (new + lost, before + after),
         "turnover_ratio_first": (new + lost, 2 * before),
     }
-    if coverage is not None:
-        out["density_per_um"] = density(h, coverage)
-        um = float(lengths(h, coverage)[0].sum())
-        out |= {"formation_per_um": (new, um), "elimination_per_um": (lost, um)}
-    out |= shares(h, config)
+    out |= _per_um(h, coverage) | shares(h, config)
     hits = clustered(h, config)
     for rule in RULES:
         mine = h.is_new(config.window) & candidates(h, rule, config)
@@ -61,6 +56,44 @@ def counted(
     gaps, full = miss_counts(h)
     out["miss_rate_q"] = (gaps, gaps + full)
     return out
+
+
+def _flow_sums(h: Histories) -> tuple[int, int, int, int]:
+    f = flow(h)
+    return int(f.n_new.sum()), int(f.n_lost.sum()), int(f.n_before.sum()), int(f.n_after.sum())
+
+
+def _per_um(h: Histories, coverage: pd.DataFrame | None) -> dict[str, tuple[float, float]]:
+    if coverage is None:
+        return {}
+    um = float(lengths(h, coverage)[0].sum())
+    new, lost, *_ = _flow_sums(h)
+    return {
+        "density_per_um": density(h, coverage),
+        "formation_per_um": (new, um),
+        "elimination_per_um": (lost, um),
+    }
+
+
+def rests_on(h: Histories, config: AnalyzeConfig) -> dict[str, BoolArray]:
+    """(S,) by statistic, the spines that it is about, each once however often it is counted; of
+    those left out, the denominator says it."""
+    before, after = h.seen[:, :-1], h.seen[:, 1:]
+    known = (before >= GONE) & (after >= GONE)
+    at_risk = (known & (before == SEEN)).any(axis=1)
+    either = at_risk | (known & (after == SEEN)).any(axis=1)
+    members = np.zeros(len(h.arc_um), bool)
+    members[[k for c in find_clusters(h, "contiguous", config) for k in c.members]] = True
+    out = dict.fromkeys(
+        ("formation", "elimination", "formation_per_um", "elimination_per_um"), at_risk
+    )
+    out |= dict.fromkeys(("turnover_ratio", "turnover_ratio_first"), either)
+    out |= dict.fromkeys(("succedent_share", PAIRS, CLUSTERS), members)
+    return out | {
+        "density_per_um": (h.seen == SEEN).any(axis=1),
+        "miss_rate_q": (told_between(h) != UNKNOWN).any(axis=1),
+        "network_k_new": h.is_new(config.window),
+    }
 
 
 def _k_of_new(
@@ -84,6 +117,7 @@ def _k_of_new(
 def ratios_of_animals(
     hs: list[Histories],
     cohort: Cohort,
+    horizon_days: float,
     config: AnalyzeConfig,
     coverage: pd.DataFrame | None,
     branches: Branching = NO_BRANCHES,
@@ -93,6 +127,7 @@ def ratios_of_animals(
     Parameters
     ----------
     cohort: the landmark cohort of the same animals
+    horizon_days: days after the landmark at which survival is told
 
     Returns
     -------
@@ -105,6 +140,9 @@ def ratios_of_animals(
         for name, pair in counted(h, config, coverage).items():
             of = parts.setdefault(name, [[] for _ in animals])
             of[animals.index(h.animal)].append(np.array(pair, float))
+    for h in bare(hs, coverage):
+        for name, pair in _per_um(h, coverage).items():
+            parts[name][animals.index(h.animal)].append(np.array(pair, float))
     if hs:
         parts["network_k_new"] = [[] for _ in animals]
     for (animal, region), mine in groupby(hs, key=lambda h: (h.animal, h.region)):
@@ -115,7 +153,7 @@ def ratios_of_animals(
         sums = np.array([np.sum(p, axis=0) for p in of_animals])
         with np.errstate(divide="ignore", invalid="ignore"):
             values[name] = np.where(sums[:, 1] > 0, sums[:, 0] / sums[:, 1], np.nan)
-    values |= _survival(cohort, animals)
+    values |= _survival(cohort, animals, horizon_days)
     relative = flanked(hs, config)
     mean = relative.relative(config.exclusion_um).groupby(relative.frame["animal"]).mean()
     values["spacing_u"] = mean.reindex(animals).to_numpy(float)
@@ -134,9 +172,9 @@ def totals(parts: list[list[FloatArray]]) -> tuple[float, float]:
     return float(above), float(below)
 
 
-def _survival(cohort: Cohort, animals: list[str]) -> dict[str, FloatArray]:
-    """Kaplan-Meier at the last day to which all animals were followed."""
-    last = np.array([min(cohort.followed.values(), default=np.nan)])
+def _survival(cohort: Cohort, animals: list[str], horizon_days: float) -> dict[str, FloatArray]:
+    """Kaplan-Meier so many days after the landmark."""
+    last = np.array([horizon_days])
     out = {}
     for kind in NEW:
         mine = cohort.lives[cohort.lives["class"] == kind]

@@ -93,8 +93,11 @@ def _all_told(frame: pd.DataFrame) -> None:
 
 
 def scored(tracks: Tracks, coverage: pd.DataFrame) -> Tracks:
-    """The tracks with absences called not scorable where `coverage` says that nobody could tell:
-    in sessions that are not usable, and beyond what was scored.
+    """The tracks with sightings and absences called not scorable where `coverage` says that nobody
+    could tell: in sessions that are not usable, and beyond what was scored.
+
+    Sightings too: of spines there, those that were seen would otherwise live on and those that were
+    missed be forgotten.
 
     Raises
     ------
@@ -104,9 +107,9 @@ def scored(tracks: Tracks, coverage: pd.DataFrame) -> Tracks:
     """
     _check_coverage(tracks, coverage)
     frame = tracks.frame.copy()
-    absent = frame[frame["presence"] == Presence.ABSENT]
-    told = _within(absent, coverage[coverage["usable"]])
-    nobody = absent.index.difference(told.index[told])
+    said = frame[frame["presence"].isin([Presence.PRESENT, Presence.ABSENT])]
+    told = _within(said, coverage[coverage["usable"]])
+    nobody = said.index.difference(told.index[told])
     frame.loc[nobody, "presence"] = str(Presence.NOT_SCORABLE)
     return Tracks(frame)
 
@@ -132,6 +135,12 @@ def _check_coverage(tracks: Tracks, coverage: pd.DataFrame) -> None:
         raise InputError(
             f"coverage.csv has no row of animal {animal!r}, region {region!r}, which tracks.csv "
             "has. Tables of different runs, or names typed differently, are the usual causes."
+        )
+    blank = ~np.isfinite(coverage[["start_um", "end_um"]]).all(axis=1)
+    if blank.any():
+        raise InputError(
+            f"coverage.csv, line {int(blank.index[blank][0]) + 2}: start_um or end_um is blank or "
+            "not a finite number. Say where the stretch starts and ends, or leave the line out."
         )
     odd = coverage[coverage["start_um"] > coverage["end_um"]]
     if len(odd):

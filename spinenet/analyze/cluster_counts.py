@@ -30,18 +30,20 @@ def _share(pairs_and_clusters: FloatArray) -> float:
     return float(pairs / clusters) if clusters else float("nan")
 
 
-def count_rows(group: str, parts: list[list[FloatArray]]) -> list[Row]:
-    """`cluster_count_contiguous` and `cluster_pairs_share`."""
+def count_rows(group: str, parts: list[list[FloatArray]], n_spines: int) -> list[Row]:
+    """`cluster_count_contiguous` and `cluster_pairs_share`, of clusters of so many spines."""
     count, share = cluster_counts(parts)
     how = "t interval over animals" if count.n > 1 else "fewer than two animals: no interval"
     without = "by leaving out animals" if count.n > 1 else "fewer than two animals: no interval"
     return [
-        mean_row(CLUSTERS, group, count.within(0.0, np.inf), test=f"count; {how}"),
+        mean_row(
+            CLUSTERS, group, count.within(0.0, np.inf), test=f"count; {how}", n_spines=n_spines
+        ),
         mean_row(
             PAIRS,
             group,
             share.within(0.0, 1.0),
             test=f"of all clusters; {without}",
-            n_spines=int(count.value),
+            n_spines=n_spines,
         ),
     ]

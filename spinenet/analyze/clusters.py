@@ -37,8 +37,13 @@ def takes_part(h: Histories, rule: str, config: AnalyzeConfig) -> BoolArray:
 
 def standing(h: Histories, config: AnalyzeConfig) -> BoolArray:
     """(S, E) which spines stand together each time that clusters are looked for: in every session
-    of the window, or once over all of it where members need not coexist."""
-    there = h.first_life[:, h.window(config.window)]
+    of the window, or once over all of it where members need not coexist.
+
+    A spine that nobody could see in a session stands there if it was seen before and after; one
+    that is not new, from when it was seen until it is known to be gone.
+    """
+    there = h.first_life | h.unseen_alive(~h.is_new(config.window))
+    there = there[:, h.window(config.window)]
     if not config.require_coexistence:
         there = np.asarray(there.any(axis=1))[:, None]
     if config.existing_rule == "ever":

@@ -64,19 +64,20 @@ def _lives(h: Histories) -> _Lives:
 
 def shares(h: Histories, config: AnalyzeConfig) -> dict[str, tuple[int, int]]:
     """Of one dendrite: transient and persistent new spines, of those that were followed long enough
-    to tell; and the spines of the first session that are there in the last, of those that could be
-    scored in it."""
+    to tell; and the spines of the region's first session that are there in its last, of those that
+    could be scored in it."""
     state, life = np.array(states(h, config)), _lives(h)
     new = h.birth != NEVER
     known = h.seen != UNKNOWN
     looked = known.shape[1] - 1 - known[:, ::-1].argmax(axis=1)
     over_days = h.days[looked] - h.days[life.first]
     followed = new & (over_days > 0)
-    settled = new & (life.lost | (over_days >= config.persist_days))
-    first = (h.seen[:, 0] == SEEN) & (h.seen[:, -1] != UNKNOWN)
+    # lost or not: of late ones only the lost would otherwise count
+    long = new & (over_days >= config.persist_days)
+    first = (h.seen[:, 0] == SEEN) & (h.seen[:, -1] != UNKNOWN) & h.whole_study
     return {
         "transient_share": (int((followed & (state == TRANSIENT)).sum()), int(followed.sum())),
-        "persistent_share": (int((settled & (state == PERSISTENT)).sum()), int(settled.sum())),
+        "persistent_share": (int((long & (state == PERSISTENT)).sum()), int(long.sum())),
         "survival_fraction": (int((first & (h.seen[:, -1] == SEEN)).sum()), int(first.sum())),
     }
 

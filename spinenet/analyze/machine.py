@@ -43,8 +43,8 @@ def redraw(
     ground: Ground,
     doubt: list[Doubt],
     chance: Mapping[str, FloatArray],
-    coverage: pd.DataFrame | None,
-    branches: Branching,
+    horizon_days: float,
+    beside: tuple[pd.DataFrame | None, Branching],
     config: AnalyzeConfig,
     rng: np.random.Generator,
 ) -> Redrawn:
@@ -54,6 +54,8 @@ def redraw(
     ----------
     chance: by rule, (A,) each animal's clustered share by chance, as it is: shuffles of every draw
         would take hours
+    beside: `coverage.csv`, and which dendrites branch off others
+    horizon_days: days after the landmark at which survival is told
     """
     hs, animals = ground.whole, sorted({h.animal for h in ground.whole})
     unsure = any(np.isfinite(p).any() for h in hs for p in (h.p_present, h.p_link))
@@ -64,7 +66,7 @@ def redraw(
     for _ in range(config.n_draws):
         drawn = [draw(h, d, config.max_gap, rng) for h, d in zip(hs, doubt, strict=True)]
         cohort = follow(drawn, config)
-        values, parts = ratios_of_animals(drawn, cohort, config, coverage, branches)
+        values, parts = ratios_of_animals(drawn, cohort, horizon_days, config, *beside)
         del values["miss_rate_q"], parts["miss_rate_q"]  # counted on what was seen, not redrawn
         del values[PAIRS]
         for name, of_all in zip((CLUSTERS, PAIRS), cluster_counts(parts.pop(PAIRS)), strict=True):

@@ -299,7 +299,7 @@ def free_stretches(
         starts = np.maximum(np.r_[low, edges + exclusion_um], low)
         ends = np.minimum(np.r_[edges - exclusion_um, high], high)
         parts.append(np.c_[starts, np.maximum(ends - starts, 0.0)])
-    starts, widths = np.concatenate(parts).T
+    starts, widths = np.concatenate([np.zeros((0, 2)), *parts]).T
     return starts, widths
 
 

@@ -41,6 +41,8 @@ class Histories:
     """(S, T) probability of the link to its last sighting; nan where there is none."""
     between: BoolArray
     """(S, T) sightings that were made only because the spine was seen before and after."""
+    whole_study: bool
+    """It was scored in the first and in the last session of its region, which are not the same."""
 
     @property
     def told_alone(self) -> npt.NDArray[np.int8]:
@@ -55,6 +57,14 @@ class Histories:
         back = returned(self.seen) & (self.birth != NEVER)[:, None]
         alive: BoolArray = (self.seen == SEEN) & ~back
         return alive
+
+    def unseen_alive(self, lasting: BoolArray) -> BoolArray:
+        """(S, T) sessions in which nobody could see a spine that was seen in the last one before
+        that tells and, but for `lasting` spines (S,), in the first one after."""
+        before, after = _last_told(self.seen), _last_told(self.seen[:, ::-1])[:, ::-1]
+        alive: BoolArray = (self.seen == UNKNOWN) & (before == SEEN)
+        alive &= (after == SEEN) | lasting[:, None]
+        return alive & ~(returned(self.seen) & (self.birth != NEVER)[:, None])
 
     def window(self, days: tuple[float, float] | None) -> list[int]:
         """Positions of the sessions in which a spine can be new: all but the first, or in days."""
@@ -112,6 +122,21 @@ class Histories:
             between=self.between[keep],
         )
 
+    def over(self, sessions: IntArray, days: FloatArray) -> Histories:
+        """The same spines over other sessions, of which nothing is told."""
+        shape = len(self.arc_um), len(sessions)
+        unknown = np.full(shape, UNKNOWN, np.int8)
+        return replace(
+            self,
+            sessions=sessions,
+            days=days,
+            told=unknown,
+            seen=unknown,
+            p_present=np.full(shape, np.nan),
+            p_link=np.full(shape, np.nan),
+            between=np.zeros(shape, bool),
+        )
+
     def retold(self, told: npt.NDArray[np.int8], max_gap: int) -> Histories:
         """The same spines with other sightings."""
         seen = fill_gaps(told, max_gap)
@@ -142,15 +167,25 @@ def histories(tracks: Tracks, max_gap: int) -> list[Histories]:
                 f"tracks.csv: the days of animal {animal!r}, region {region!r} do not increase "
                 "with the session. Correct the columns session and day."
             )
+        tells = part["presence"].isin([str(p) for p in CODES])
+        ends = set(part.loc[tells, "session"].agg(["min", "max"]))
         for dendrite, mine in part.groupby("dendrite_id", sort=True):
-            if mine["presence"].isin([str(p) for p in CODES]).any():
-                out.append(_history(str(animal), str(region), int(dendrite), mine, days, max_gap))
+            if tells[mine.index].any():
+                where = str(animal), str(region), int(dendrite)
+                out.append(_history(where, mine, days, ends, max_gap))
     return out
 
 
 def _history(
-    animal: str, region: str, dendrite: int, rows: pd.DataFrame, days: pd.Series, max_gap: int
+    where: tuple[str, str, int],
+    rows: pd.DataFrame,
+    days: pd.Series,
+    ends: set[int],
+    max_gap: int,
 ) -> Histories:
+    """Of one dendrite, named by animal, region and number; `ends` are the first and the last
+    session in which anything of its region could be scored."""
+    animal, region, dendrite = where
     track_ids, row = np.unique(rows["track_id"].to_numpy(np.int64), return_inverse=True)
     column = np.searchsorted(days.index, rows["session"])
     n = len(track_ids)
@@ -168,12 +203,13 @@ def _history(
     scored = (told != UNKNOWN).any(axis=0)
     told = told[:, scored]
     seen = fill_gaps(told, max_gap)
+    sessions = days.index.to_numpy(np.int64)[scored]
     return Histories(
         animal,
         str(rows["group"].iloc[0]),
         region,
         dendrite,
-        days.index.to_numpy(np.int64)[scored],
+        sessions,
         days.to_numpy(float)[scored],
         track_ids[order],
         arc[order],
@@ -184,6 +220,7 @@ def _history(
         table(rows["p_present"], np.nan)[order][:, scored],
         table(rows["p_link"], np.nan)[order][:, scored],
         table(rows["between"], 0.0)[order][:, scored] > 0,
+        len(sessions) > 1 and ends == {sessions[0], sessions[-1]},
     )
 
 
@@ -224,6 +261,12 @@ def returned(seen: npt.NDArray[np.int8]) -> BoolArray:
     lost = np.cumsum((seen == GONE) & was, axis=1) > 0
     back: BoolArray = np.cumsum((seen == SEEN) & lost, axis=1) > 0
     return back
+
+
+def _last_told(seen: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+    """(S, T) what the last session up to each that tells says; UNKNOWN before the first."""
+    at = np.where(seen != UNKNOWN, np.arange(seen.shape[1]), 0)
+    return np.take_along_axis(seen, np.maximum.accumulate(at, axis=1), axis=1)
 
 
 def told_between(h: Histories) -> npt.NDArray[np.int8]:

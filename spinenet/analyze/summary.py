@@ -9,7 +9,14 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from spinenet.analyze.animals import PAIRS, UNBOUNDED, pooled, ratios_of_animals, totals
+from spinenet.analyze.animals import (
+    PAIRS,
+    UNBOUNDED,
+    pooled,
+    ratios_of_animals,
+    rests_on,
+    totals,
+)
 from spinenet.analyze.attraction import attraction_row
 from spinenet.analyze.branches import Branching, branch_orders, branching
 from spinenet.analyze.chance import (
@@ -48,7 +55,7 @@ from spinenet.analyze.states import Histories, histories
 from spinenet.analyze.strength import FIRST, changes, first_changes, strength_rows
 from spinenet.analyze.sureness import sureness_rows
 from spinenet.analyze.survival import NEW, Cohort, corrected_share, follow, survival
-from spinenet.analyze.turnover import intervals
+from spinenet.analyze.turnover import bare, intervals
 from spinenet.config import AnalyzeConfig
 from spinenet.tables import STATISTICS
 from spinenet.types import Analysis, FloatArray, Tracks
@@ -159,7 +166,13 @@ def analyze(
             values[group][FIRST] = first_changes(strength, group)
         chance = {rule: c.shuffled.mean(axis=1) for rule, c in by_rule.items()}
         machine[group] = redraw(
-            ground, [doubt[i] for i in at], chance, known.coverage, branches, config, streams[5]
+            ground,
+            [doubt[i] for i in at],
+            chance,
+            cohort.horizon_days,
+            (known.coverage, branches),
+            config,
+            streams[5],
         )
         rows += [with_machine(r, machine[group]) for r in found]
         nulls |= {f"clustered_fraction_{rule}|{group}": c.null for rule, c in by_rule.items()}
@@ -169,7 +182,9 @@ def analyze(
     if hs:
         rows.append(row("quality_reasons", "", len(quality.reasons), test=quality.verdict))
     return Analysis(
-        intervals(hs, known.coverage, branch_orders(branches, known.dendrites)),
+        intervals(
+            hs + bare(hs, known.coverage), known.coverage, branch_orders(branches, known.dendrites)
+        ),
         clusters,
         survival(cohort),
         STATISTICS.frame(rows),
@@ -197,10 +212,11 @@ def _ratio_rows(
     ground: `coverage.csv`, and which dendrites branch off others
     """
     group = hs[0].group
-    values, parts = ratios_of_animals(hs, follow(hs, config), config, *ground)
+    last = cohort.horizon_days
+    values, parts = ratios_of_animals(hs, follow(hs, config), last, config, *ground)
     rows: list[Row] = []
     spines = _n_spines(hs, parts, cohort, config)
-    rows += count_rows(group, parts.pop(PAIRS))
+    rows += count_rows(group, parts.pop(PAIRS), spines[PAIRS])
     del values[PAIRS]
     for name, of_animals in values.items():
         n = {"n_spines": spines.get(name, 0)}
@@ -209,8 +225,10 @@ def _ratio_rows(
         if not name.startswith(("clustered_fraction", "spacing_u")):
             highest = np.inf if name in UNBOUNDED else 1.0
             found = mean_row(name, group, mean_of_animals(of_animals, 0.0, highest), **n)
-            if name in SURVIVALS and not n["n_spines"]:
-                found |= {"test": NOBODY_FOLLOWED.format(config.landmark_day)}
+            if name in SURVIVALS:
+                nobody = NOBODY_FOLLOWED.format(config.landmark_day)
+                there = f"{last:g} days after the landmark; {found['test']}"
+                found |= {"test": there if n["n_spines"] else nobody}
             rows.append(found)
     if ground[0] is None:
         rows.append(row("density_per_um", group, np.nan, test="needs coverage.csv"))
@@ -223,12 +241,10 @@ def _n_spines(
     cohort: Cohort,
     config: AnalyzeConfig,
 ) -> dict[str, int]:
-    """How many spines each value rests on: those of the denominator where it counts spines."""
-    out = {}
-    for name, of_animals in parts.items():
-        above, below = np.sum([np.sum(p, axis=0) for p in of_animals], axis=0)
-        out[name] = int(above if name.endswith("_per_um") else below)
-    out["network_k_new"] = sum(int(h.is_new(config.window).sum()) for h in hs)
+    """How many spines each value rests on: those of the denominator where it counts each once."""
+    out = {name: int(totals(of_animals)[1]) for name, of_animals in parts.items()}
+    about = [rests_on(h, config) for h in hs]
+    out |= {name: sum(int(of[name].sum()) for of in about) for name in about[0]}
     lives = cohort.lives[cohort.lives["group"] == hs[0].group]
     return out | {f"survival_{kind}": int((lives["class"] == kind).sum()) for kind in NEW}
 

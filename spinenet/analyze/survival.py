@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from lifelines import KaplanMeierFitter
 
-from spinenet.analyze.clusters import find_clusters
+from spinenet.analyze.clusters import find_clusters, takes_part
 from spinenet.analyze.groups import mean_of_animals
 from spinenet.analyze.states import GONE, SEEN, UNKNOWN, Histories
 from spinenet.config import AnalyzeConfig
@@ -45,6 +45,11 @@ class Cohort:
     """By group, the days from the landmark to all its sessions, the landmark (0) first."""
     uneven: frozenset[str]
     """Groups whose dendrites were not all looked at on the same days after the landmark."""
+
+    @property
+    def horizon_days(self) -> float:
+        """Days from the landmark to which all animals were followed; nan if none was."""
+        return min(self.followed.values(), default=float("nan"))
 
 
 def follow(all_histories: list[Histories], config: AnalyzeConfig) -> Cohort:
@@ -93,15 +98,17 @@ def follow(all_histories: list[Histories], config: AnalyzeConfig) -> Cohort:
 
 
 def _classes(h: Histories, landmark: int, config: AnalyzeConfig) -> dict[int, str]:
-    """What the spines alive at the landmark are by then."""
+    """What the spines alive at the landmark are by then; new ones that the rule of contiguous
+    clusters does not look at, filopodia by default, are of neither class."""
     then = h.until(landmark)
-    new = then.is_new(config.window)
+    born = then.is_new(config.window)
+    new = born & takes_part(then, "contiguous", config)
     members = {i for c in find_clusters(then, "contiguous", config) for i in c.members}
     out = {}
     for k in np.flatnonzero(then.seen[:, landmark] == SEEN):
         if new[k]:
             out[int(k)] = "clustered" if k in members else "non_clustered"
-        elif then.seen[k, 0] == SEEN:
+        elif not born[k] and then.seen[k, 0] == SEEN:
             out[int(k)] = "stable"
     return out
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from types import MappingProxyType
 
@@ -137,6 +137,28 @@ def density(h: Histories, coverage: pd.DataFrame) -> tuple[int, float]:
     um = np.array([_length(span) for span in spans_of(h, coverage)])
     seen = (h.seen == SEEN).sum(axis=0)
     return int(seen[um > 0].sum()), float(um.sum())
+
+
+def bare(all_histories: list[Histories], coverage: pd.DataFrame | None) -> list[Histories]:
+    """Histories without spines of the dendrites on which none was ever seen, as coverage.csv lists
+    them: their length counts too. Of regions with other histories, which tell animal and days."""
+    if coverage is None:
+        return []
+    keys = ["animal", "region", "dendrite_id"]
+    listed = coverage[coverage["usable"]].groupby(keys)["session"].unique()
+    known = {(h.animal, h.region, h.dendrite_id) for h in all_histories}
+    out = []
+    for animal, region, dendrite in sorted(set(listed.index) - known):
+        beside = [h for h in all_histories if (h.animal, h.region) == (animal, region)]
+        day = {s: d for h in beside for s, d in zip(h.sessions, h.days, strict=True)}
+        sessions = sorted(set(listed[animal, region, dendrite]) & set(day))
+        if not sessions:
+            continue
+        empty = beside[0].only(np.zeros(len(beside[0].arc_um), bool))
+        own = replace(empty, dendrite_id=dendrite, whole_study=False)
+        days = np.array([day[s] for s in sessions])
+        out.append(own.over(np.array(sessions), days))
+    return out
 
 
 def spans_of(h: Histories, coverage: pd.DataFrame) -> list[FloatArray]:

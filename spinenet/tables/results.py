@@ -56,7 +56,7 @@ COVERAGE = Table(
         col("start_um", "float", "arc length at which the stretch starts, um"),
         col("end_um", "float", "arc length at which it ends, um"),
         col("snr", "float", "brightness of the shaft above background over its noise"),
-        col("usable", "bool", "good enough to call a spine absent"),
+        col("usable", "bool", "good enough to say what is there and what is not"),
         col("slip_ambiguous", "bool", "the sessions fit as well shifted by one spine spacing"),
         col("warp_rms_um", "float", "scatter along it about the other sessions' spines, um"),
     ),
@@ -195,7 +195,7 @@ STATISTICS = Table(
         ),
         col("test", "str", "how interval and P were computed"),
         col("n_animals", "int", "animals"),
-        col("n_spines", "int", "spines the value rests on"),
+        col("n_spines", "int", "spines the value rests on, each once"),
     ),
 )
 REVIEW = Table(

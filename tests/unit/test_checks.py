@@ -45,12 +45,23 @@ def test_a_probability_beyond_one_is_refused(column, value):
         histories(Tracks(frame), 1)
 
 
-def test_absences_in_a_session_that_is_not_usable_are_none():
+def test_a_session_that_is_not_usable_tells_nothing():
+    """Neither that spines are gone nor that others are there: losses across it show after it."""
     tracks = tracks_of(LIVES)
     good = coverage((0, 0, 9, True), (1, 0, 9, True), (2, 0, 9, True))
     assert flows(tracks, good) == [[3, 1, 0], [4, 0, 1]]
     blurred = coverage((0, 0, 9, True), (1, 0, 9, True), (2, 0, 9, False))
-    assert flows(tracks, blurred)[1][1:] == [0, 0]
+    assert flows(tracks, blurred) == [[3, 1, 0]]
+    between = coverage((0, 0, 9, True), (1, 0, 9, False), (2, 0, 9, True))
+    survivors = tracks_of({1: "111", 2: "111", 3: "100", 4: "100"})
+    assert flows(survivors, between) == [[4, 0, 2]]
+
+
+def test_a_stretch_without_bounds_is_refused():
+    table = coverage((0, 0, 9, True), (1, 0, 9, True), (2, 0, 9, True))
+    table.loc[1, "end_um"] = np.nan
+    with pytest.raises(InputError, match=r"coverage.csv, line 3: .* blank or not a finite number"):
+        flows(tracks_of(LIVES), table)
 
 
 def test_absences_beyond_what_was_scored_are_none():

@@ -1,0 +1,125 @@
+"""What nobody could see is no absence, and what was never there to count is not left out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spinenet.analyze.clusters import find_clusters
+from spinenet.analyze.lives import shares
+from spinenet.analyze.summary import Evidence, analyze
+from spinenet.config import AnalyzeConfig
+from spinenet.report.page import five_numbers
+from spinenet.tables import COVERAGE
+from spinenet.types import Tracks
+from tests.conftest import one, tracks_of
+
+FAST = AnalyzeConfig(n_shuffles=50, n_draws=0)
+
+
+def together(*parts):
+    return Tracks(pd.concat([p.frame for p in parts], ignore_index=True))
+
+
+def coverage(*rows):
+    """Rows of animal, dendrite, session; each stretch from -2 to 18 um."""
+    keys = ("animal", "dendrite_id", "session")
+    ends = {"region": "r1", "start_um": -2.0, "end_um": 18.0, "usable": True}
+    return COVERAGE.frame([dict(zip(keys, row, strict=True)) | ends for row in rows])
+
+
+def statistics(tracks, table=None):
+    return analyze(tracks, FAST, Evidence(table)).statistics.set_index("name")
+
+
+def test_an_animal_imaged_once_has_no_new_spines_and_no_trouble():
+    twice = tracks_of({i: "01" if i in (3, 9) else "11" for i in range(12)}, animal="A")
+    once = tracks_of(dict.fromkeys(range(12), "1"), animal="B")
+    table = coverage(("A", 0, 0), ("A", 0, 1), ("B", 0, 0))
+    assert statistics(together(twice, once), table)["estimate"]["formation"] == 0.2
+
+
+@pytest.mark.parametrize("old", ["1?1", "1o1", "1??", "1?0"])
+def test_an_old_spine_out_of_sight_still_parts_new_ones(old):
+    """Until it is known to be gone; the new ones stand from the second session on."""
+    found = find_clusters(one({1: "010", 2: old, 3: "010", 4: "111"}), "contiguous", FAST)
+    assert found == []
+
+
+def test_an_old_spine_known_to_be_gone_parts_nothing():
+    found = find_clusters(one({1: "001", 2: "1?0", 3: "001", 4: "111"}), "contiguous", FAST)
+    assert [c.members for c in found] == [(0, 2)]
+
+
+def test_a_new_spine_out_of_sight_for_a_session_stands_with_its_neighbour():
+    h = one({1: "01?1", 2: "0010", 3: "1111"})
+    assert [c.members for c in find_clusters(h, "contiguous", FAST)] == [(0, 1)]
+    h = one({1: "01?0", 2: "0010", 3: "1111"})
+    assert find_clusters(h, "contiguous", FAST) == []
+
+
+def test_filopodia_are_no_non_clustered_spines():
+    """They can never be clustered by the contiguous rule, and live short."""
+    lives = {1: "0111", 2: "0111", 3: "1111", 4: "0111", 5: "1111"}
+    brief = {10 + i: "1111" if i % 2 else "0110" for i in range(12)}
+    frames = [tracks_of(lives | brief, animal=a, days=(0.0, 4.0, 8.0, 12.0)).frame for a in "AB"]
+    frame = pd.concat(frames, ignore_index=True)
+    frame.loc[(frame["track_id"] >= 10) & (frame["track_id"] % 2 == 0), "kind"] = "filopodium"
+    with_them = statistics(Tracks(frame))
+    assert with_them["estimate"]["survival_non_clustered"] == 1
+    assert with_them["n_spines"]["survival_non_clustered"] == 2
+
+
+def test_a_dendrite_out_of_view_at_the_end_has_no_survivors():
+    gone = tracks_of(dict.fromkeys(range(10), "100"))
+    away = tracks_of({100 + i: "1oo" for i in range(10)}, dendrite_id=1)
+    assert statistics(together(gone, away))["estimate"]["survival_fraction"] == 0
+    assert np.isnan(statistics(tracks_of({1: "1"}))["estimate"]["survival_fraction"])
+
+
+def test_groups_are_compared_on_the_same_day():
+    """Alike up to day 8; one was looked at again on day 30."""
+    lives = {1: "0111", 2: "1111", 3: "0110", 4: "1111", 5: "0110", 6: "1111", 7: "0100"}
+    parts = [
+        tracks_of(
+            {i: life[: len(days)] for i, life in lives.items()},
+            animal=f"{group}{k}",
+            group=group,
+            days=days,
+        )
+        for group, days in (("x", (0.0, 4.0, 8.0)), ("y", (0.0, 4.0, 8.0, 30.0)))
+        for k in range(3)
+    ]
+    table = analyze(together(*parts), FAST).statistics
+    rows = table[table["name"] == "survival_non_clustered"].set_index("group_b")
+    assert rows.loc["y", "estimate"] == 0
+    assert rows.loc[""]["test"].str.startswith("4 days after the landmark").all()
+
+
+def test_a_spine_counts_once_however_many_intervals_it_lives_through():
+    found = analyze(tracks_of(dict.fromkeys(range(20), "1111")), FAST)
+    rests_on = found.statistics.set_index("name")["n_spines"]
+    assert rests_on[["formation", "turnover_ratio", "miss_rate_q"]].tolist() == [20, 20, 20]
+    assert five_numbers(found)[0]["note"].startswith("n = 20 spines")
+
+
+def test_a_dendrite_without_spines_has_a_length_all_the_same():
+    tracks = tracks_of(dict.fromkeys(range(10), "11"))
+    table = coverage(*[("m1", d, t) for d in (0, 1) for t in (0, 1)])
+    found = analyze(tracks, FAST, Evidence(table))
+    assert found.statistics.set_index("name")["estimate"]["density_per_um"] == 10 / 40
+    by_level = found.intervals.groupby("level")
+    assert by_level["density_per_um"].apply(list)["dendrite"] == [10 / 20, 0]
+    assert by_level["scorable_um"].apply(list)["animal"] == [40]
+
+
+def test_late_spines_do_not_bias_how_many_persist():
+    """Half are lost in every two days, so a quarter lives over four, whenever they form."""
+    rng = np.random.default_rng(0)
+    lives = {}
+    for i in range(4000):
+        life = "0" * int(rng.integers(1, 3)) + "1"
+        while len(life) < 4:
+            life += "1" if life[-1] == "1" and rng.random() < 0.5 else "0"
+        lives[i] = life
+    persist, of = shares(one(lives), FAST)["persistent_share"]
+    assert persist / of == pytest.approx(0.25, abs=0.03)
