@@ -153,9 +153,10 @@ def project(
 
 
 def inside(
-    points_um: npt.ArrayLike, extent_um: FloatArray, margin_um: float
+    points_um: npt.ArrayLike, extent_um: FloatArray, margin_um: float | FloatArray
 ) -> npt.NDArray[np.bool_]:
-    """(M,) which points lie at least `margin_um` inside a stack that spans `extent_um`."""
+    """(M,) which points lie at least `margin_um` (one, or one each for z, y, x) inside a stack that
+    spans `extent_um`."""
     p = np.asarray(points_um, float).reshape(-1, 3)
     return np.all((p >= margin_um) & (p <= extent_um - margin_um), axis=1)
 

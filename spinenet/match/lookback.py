@@ -13,6 +13,7 @@ from spinenet.geometry import from_line_frame, inside
 from spinenet.match.pins import NO_PINS, PERSON, Pins
 from spinenet.match.power import learn_sight
 from spinenet.match.scope import EDGE_UM
+from spinenet.match.score import PLACE_SD_UM
 from spinenet.match.view import Probe, SessionView, frames_of, track_by_spine
 from spinenet.match.warp import ArcWarp
 from spinenet.tables import SPINES
@@ -29,6 +30,8 @@ HALF_HEAD_UM = 0.25
 """A head whose middle is nearer to the edge of its shaft, seen from above, is hidden by it."""
 CLAIMED_UM = np.array([1.2, 0.4, 0.4])
 """A spine this near (scaled) to the place looked at is what is seen there."""
+RIM_UM = 2 * PLACE_SD_UM[[2, 1, 1]]
+"""Where a spine is expected this near to the stack's border (z, y, x), it may lie outside it."""
 Missing = dict[tuple[int, int], tuple[Presence, float, float]]
 
 
@@ -90,15 +93,15 @@ def look_back(
     A spine hardly ever goes and comes back to its place: where one might well have been missed that
     was seen before and after, the faintest sign is enough.
     """
-    # a person's word says nothing of how bright a spine is
-    own = [(v.spines.frame["source"] != PERSON).to_numpy(bool) for v in views]
-    heights = [v.spines.frame["probability"].to_numpy(float) for v in views]
+    heights = [_heights(t, view, pins) for t, view in enumerate(views)]
+    told = [np.isfinite(h) for h in heights]
     sight = learn_sight(
-        [k[mine] for k, mine in zip(track_of, own, strict=True)],
-        [h[mine] for h, mine in zip(heights, own, strict=True)],
+        [k[known] for k, known in zip(track_of, told, strict=True)],
+        [h[known] for h, known in zip(heights, told, strict=True)],
     )
     homes = _homes(views, frames, track_of, warps)
-    marked = {int(k) for of, mine in zip(track_of, own, strict=True) for k in of[~mine]}
+    named = [(v.spines.frame["source"] == PERSON).to_numpy(bool) for v in views]
+    marked = {int(k) for of, them in zip(track_of, named, strict=True) for k in of[them]}
     hidden = frozenset(_hidden(views, track_of, homes, warps) - marked)
     track = track_by_spine(views, track_of)
     there = {(track[spine], t) for spine, t in pins.present}
@@ -166,6 +169,14 @@ def look_back(
     return replace(life, between=frozenset(lent), settled=frozenset(settled | gone))
 
 
+def _heights(t: int, view: SessionView, pins: Pins) -> FloatArray:
+    """(K,) what the machine thinks of a session's spines; nan where a person alone saw them."""
+    table = view.spines.frame
+    own = table["probability"].where(table["source"] != PERSON)
+    said = [pins.heights.get((t, spine), np.nan) for spine in view.spines.ids.tolist()]
+    return own.fillna(pd.Series(said, own.index)).to_numpy(float)
+
+
 def _between(track_of: list[IntArray], gone: set[tuple[int, int]]) -> dict[int, list[int]]:
     """By session position, the tracks that it lacks between two sightings; not those that a person
     said to be gone since the last."""
@@ -228,6 +239,8 @@ def _visible(
     snr = np.interp(here[0], segment.arc_length_um, view.snr[segment.id])
     if not inside(point, view.extent_um, EDGE_UM)[0]:
         return Presence.OUT_OF_VIEW
+    if not inside(point, view.extent_um, RIM_UM)[0]:
+        return Presence.NOT_SCORABLE
     if not view.usable or not np.isfinite(snr) or snr < config.min_snr:
         return Presence.NOT_SCORABLE
     return None
@@ -254,6 +267,12 @@ def _accept(
         p = float(seen.probability[n])
         source = "lookback"
         if k in rules.there:
+            if _near(rules.empty_um, centre):
+                raise InputError(
+                    f"corrections.csv says that a spine is present in session {view.session.index} "
+                    f"at {', '.join(f'{v:.2f}' for v in centre)} um (z, y, x), where another line "
+                    "deleted one. Remove one of the lines, or say where it lies (add)."
+                )
             if _near(taken, centre):
                 raise InputError(
                     f"corrections.csv says that a spine is present in session {view.session.index} "

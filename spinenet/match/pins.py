@@ -27,6 +27,9 @@ class Pins:
     home: Mapping[Spine, int] = field(default_factory=lambda: MappingProxyType({}))
     empty_um: Mapping[int, FloatArray] = field(default_factory=lambda: MappingProxyType({}))
     unsure_um: Mapping[int, FloatArray] = field(default_factory=lambda: MappingProxyType({}))
+    heights: Mapping[Spine, float] = field(default_factory=lambda: MappingProxyType({}))
+    """What the machine thinks of the spines that a person named: a word about one says nothing of
+    how well it is seen elsewhere."""
 
     @property
     def believed(self) -> frozenset[Spine]:

@@ -49,7 +49,9 @@ def record(
     views = life.views
     told = _told_presence(life, pins)
     settled = _settled_arcs(life)
-    links, p_link = _links(life, tokens, judge, warps, _told_links(life, pins), told)
+    links, p_link = _links(
+        life, tokens, judge, warps, _told_links(life, pins), _told_spans(life, pins)
+    )
     spines = []
     for t, view in enumerate(views):
         frame = view.spines.frame.copy()
@@ -74,6 +76,16 @@ def _told_presence(life: Life, pins: Pins) -> dict[tuple[int, int], float]:
     track = track_by_spine(life.views, life.track_of)
     there = {(track[spine], t): 1.0 for spine, t in pins.present}
     return there | dict.fromkeys(life.settled, 0.0)
+
+
+def _told_spans(life: Life, pins: Pins) -> dict[int, list[tuple[int, int]]]:
+    """By track, pairs of sessions (by position, the earlier first) in which a person said that it
+    is one and the same spine."""
+    track = track_by_spine(life.views, life.track_of)
+    out: dict[int, list[tuple[int, int]]] = {}
+    for spine, t in pins.present:
+        out.setdefault(track[spine], []).append((min(spine[0], t), max(spine[0], t)))
+    return out
 
 
 def _settled_arcs(life: Life) -> dict[tuple[int, int], list[float]]:
@@ -109,7 +121,7 @@ def _links(
     judge: Judge,
     warps: dict[tuple[int, int], ArcWarp],
     told: dict[frozenset[Spine], float],
-    there: dict[tuple[int, int], float],
+    said: dict[int, list[tuple[int, int]]],
 ) -> tuple[pd.DataFrame, dict[tuple[int, int, int], float]]:
     """Every plausible link, and the probability of the chosen ones by (track, t, u)."""
     rows = []
@@ -140,8 +152,8 @@ def _links(
             p = told.get(pair, p_of.get((i, j), 0.0) * unslipped)
             k = int(life.track_of[t][i])
             if (i, j) in chosen:
-                if 1.0 in (there.get((k, t)), there.get((k, u))):
-                    p = 1.0  # that it is there was said of this very track
+                if any(first <= t and u <= last for first, last in said.get(k, ())):
+                    p = 1.0  # it is one spine in the sessions that this link lies between
                 chosen_p[k, t, u] = p
             rows.append(
                 {

@@ -18,7 +18,7 @@ from spinenet.match.laid import (
     warp_region,
 )
 from spinenet.match.lookback import look_back
-from spinenet.match.pins import NO_PINS, Pins, Spine
+from spinenet.match.pins import NO_PINS, PERSON, Pins, Spine
 from spinenet.match.record import LinkedRegion, record
 from spinenet.match.scope import looked_at
 from spinenet.match.score import PLACE_SD_UM, apart, fit_scatter
@@ -189,7 +189,8 @@ def _once_surely_seen(
     tracks = np.concatenate(track_of)
     p = np.concatenate([v.spines.frame["probability"].to_numpy(float) for v in views])
     who = [(t, spine) for t, v in enumerate(views) for spine in v.spines.ids.tolist()]
-    believed_in = np.array([spine in believed for spine in who], bool)
+    named = np.concatenate([(v.spines.frame["source"] == PERSON).to_numpy(bool) for v in views])
+    believed_in = named | np.array([spine in believed for spine in who], bool)
     sure = np.unique(tracks[(p >= sure_p) | believed_in])
     kept_views: list[SessionView] = []
     kept_tracks: list[IntArray] = []

@@ -80,15 +80,23 @@ def corrected(
     for line in mine.loc[left_out, "line"]:
         log.warn(f"{source}, line {line} is about a session that was left out, and was not obeyed.")
     desk = _Desk(list(views), source)
-    # who is there is settled first, so that the order of the lines does not matter
-    mine = mine[~left_out]
+    # who is there is settled first, and always in one order: that of the lines does not matter
+    mine = mine[~left_out].sort_values(["session", *PLACE, "session_to", *PLACE_TO, "action"])
     desk.delete(mine[mine["action"] == "delete"])
-    for actions in (("add", "dendrite"), ("same", "different", "present", "absent")):
+    for actions in (("add",), ("dendrite",), ("same", "different", "present", "absent")):
         for row in mine[mine["action"].isin(actions)].to_dict("records"):
             desk.obey(row)
     said = {action: tuple(pairs) for action, pairs in desk.said.items()}
     empty = {t: np.array(places) for t, places in desk.empty.items()}
-    pins = Pins(said["same"], said["different"], said["present"], said["absent"], desk.home, empty)
+    pins = Pins(
+        said["same"],
+        said["different"],
+        said["present"],
+        said["absent"],
+        desk.home,
+        empty,
+        heights=desk.heights,
+    )
     return desk.views, pins
 
 
@@ -103,6 +111,7 @@ class _Desk:
     )
     home: dict[Spine, int] = field(default_factory=dict)
     empty: dict[int, list[FloatArray]] = field(default_factory=dict)
+    heights: dict[Spine, float] = field(default_factory=dict)
 
     def delete(self, rows: pd.DataFrame) -> None:
         """All at once, so that a line said twice does not take a neighbour too."""
@@ -165,6 +174,9 @@ class _Desk:
                 head = view.spines.centres_um[[k]]
                 believed = view.measure(head, np.array([home]))[0] | believed
             frame = view.spines.frame.copy()
+            found = frame.iloc[k]
+            if found["source"] != PERSON:
+                self.heights[t, number] = float(found["probability"])
             for column in frame.columns.intersection(list(believed)):
                 frame.loc[frame.index[k], column] = believed[column]
             self.views[t] = replace(view, spines=SpineTable(frame))
@@ -198,6 +210,8 @@ class _Desk:
         new = pd.DataFrame([row]).reindex(columns=frame.columns).astype(frame.dtypes)
         table = pd.concat([frame, new], ignore_index=True)
         self.views[t] = replace(view, spines=SpineTable(table))
+        seen = view.probe(place[None], np.array([home]))
+        self.heights[t, number] = float(seen.probability[0])
         return number
 
     def _check_inside(self, t: int, place: FloatArray, where: str) -> None:

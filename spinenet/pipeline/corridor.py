@@ -182,6 +182,7 @@ def _infer(
         weights = load_segment_weights(config.weights.segment)
         centre_p = thresholds_of(weights, config)["centre"]
         head, head_mark = _head(config)
+    _warn_of_reach(config.match.sure_share, centre_p, told, log)
     done: list[Stack] = []
     bar = stages.stage("segment", len(files))
     for file in files:
@@ -204,7 +205,6 @@ def _infer(
         s = stack.volume.session
         regions.setdefault((s.animal, s.region), []).append(stack)
     bar = stages.stage("link sessions", len(regions))
-    tables: dict[str, list[pd.DataFrame]] = {}
     strips: list[tuple[str, list[Strip], tuple[str, str], int]] = []
     done_regions: list[tuple[list[Stack], list[SessionView], LinkedRegion]] = []
     for key in sorted(regions):
@@ -214,26 +214,20 @@ def _infer(
             linked = _link(views, reference, config.match, centre_p, head, told, log)
         done_regions.append((mine, views, linked))
         bar.step()
-    # nothing is written before all regions are linked: a contradiction in one leaves all as it was
-    for mine, views, linked in done_regions:
-        with log.timed("write"):
-            nodes = node_table(views, linked)
-            for name, frame in (
-                ("spines", linked.spines),
-                ("dendrites", nodes),
-                ("coverage", linked.coverage),
-                ("links", linked.matches.links),
-                ("tracks", linked.tracks.frame),
-            ):
-                tables.setdefault(name, []).append(frame)
-            write_stacks(out, mine, linked, nodes)
-            strips += strips_of(mine, views, linked)
-    joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
+    # nothing is written before all is linked and analysed: a contradiction leaves all as it was
+    located = [node_table(views, linked) for _, views, linked in done_regions]
+    joined = _joined(done_regions, located)
     with log.timed("analyze"):
         evidence = Evidence(
             joined["coverage"], joined["spines"], joined["links"], joined["dendrites"]
         )
         analysis = analyze(Tracks(joined["tracks"]), config.analyze, evidence, config.seed)
+    # a folder without it was left half written
+    (out / "run.json").unlink(missing_ok=True)
+    for (mine, views, linked), nodes in zip(done_regions, located, strict=True):
+        with log.timed("write"):
+            write_stacks(out, mine, linked, nodes)
+            strips += strips_of(mine, views, linked)
     with log.timed("report"):
         written = write_tables(out, joined, analysis, config.seed)
         judge = head_mark["sha256"] if head_mark else PLACES_ALONE
@@ -281,6 +275,31 @@ def _infer(
         },
     )
     return Outcome(report, five_numbers(analysis), failed)
+
+
+def _warn_of_reach(sure_share: float, centre_p: float, told: Told, log: RunLog) -> None:
+    """No probability is larger than 1."""
+    if told.marks is None and sure_share * centre_p >= 1:
+        log.warn(
+            f"match.sure_share {sure_share:g} times the centre threshold, {centre_p:.2f}, is "
+            f"{sure_share * centre_p:.2f}, and no spine is that sure: over three sessions or more "
+            f"none is kept but those that a person named. Give less than {1 / centre_p:.2f}."
+        )
+
+
+def _joined(
+    done: list[tuple[list[Stack], list[SessionView], LinkedRegion]], nodes: list[pd.DataFrame]
+) -> dict[str, pd.DataFrame]:
+    """The tables of all regions, by name."""
+    linked = [of for _, _, of in done]
+    parts = {
+        "spines": [of.spines for of in linked],
+        "dendrites": nodes,
+        "coverage": [of.coverage for of in linked],
+        "links": [of.matches.links for of in linked],
+        "tracks": [of.tracks.frame for of in linked],
+    }
+    return {name: pd.concat(of, ignore_index=True) for name, of in parts.items()}
 
 
 def _link(

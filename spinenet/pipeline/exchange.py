@@ -98,6 +98,12 @@ def _region(edited: EditedGraph, graphs: list[SpineGraph], path: Path) -> SpineG
     """The region that a graph is of: by its own word, else the only one."""
     where = edited.animal, edited.region
     mine = [g for g in graphs if (g.sessions[0].animal, g.sessions[0].region) == where]
+    if mine and edited.mark not in ("", mine[0].mark):
+        raise InputError(
+            f"{path} was exported from other results than those given: they were made anew since, "
+            "and what the file never held would be called deleted. Give the results that it was "
+            "exported from, or export these and edit them."
+        )
     if mine:
         return mine[0]
     if where == ("", "") and len(graphs) == 1:

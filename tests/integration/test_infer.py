@@ -127,6 +127,28 @@ def test_a_killed_process_leaves_nothing_half_written(results, small_experiment,
     assert content(out) == content(results)
 
 
+@pytest.mark.parametrize(
+    ("step", "untouched"), [("analyze", True), ("write_tables", False)], ids=["early", "late"]
+)
+def test_a_run_that_fails_leaves_the_old_results_or_says_that_they_are_unfinished(
+    results, small_experiment, tmp_path, monkeypatch, step, untouched
+):
+    """Labels of one run beside tables of another would look finished: without run.json they are
+    not."""
+
+    def full_disk(*args, **kwargs):
+        raise OSError("no space left on device")
+
+    out = tmp_path / "out"
+    shutil.copytree(results, out)
+    before = {p: p.read_bytes() for p in sorted(out.glob("labels/*")) + sorted(out.glob("*.csv"))}
+    monkeypatch.setattr(f"spinenet.pipeline.corridor.{step}", full_disk)
+    assert run(small_experiment / "sessions.csv", "--out", out) != DONE
+    assert (out / "run.json").exists() == untouched
+    if untouched:
+        assert {p: p.read_bytes() for p in before} == before
+
+
 @pytest.mark.drawn
 def test_other_thresholds_ask_the_net_nothing(results, small_experiment, tmp_path, monkeypatch):
     """What it answered was kept; back at the usual threshold all is as it was."""
@@ -139,6 +161,7 @@ def test_other_thresholds_ask_the_net_nothing(results, small_experiment, tmp_pat
     shutil.copytree(results, out)
     args = (small_experiment / "sessions.csv", "--out", out)
     assert run(*args, "--segment.centre_threshold", 0.99) == DONE
+    assert "no spine is that sure" in (out / "run.json").read_text()
     before, after = (len(read_table(f / SPINES.file, SPINES)) for f in (results, out))
     assert after < before
     assert run(*args) == DONE

@@ -87,6 +87,18 @@ def corrections(results, edited, out):
     return pd.read_csv(out)
 
 
+def test_a_geff_of_results_made_anew_since_is_refused(results, tmp_path, capsys):
+    """A spine that the file never held would be called deleted."""
+    edited = edit(results, tmp_path / "out")
+    spines = pd.read_csv(results / "spines.csv")
+    more = spines.iloc[[0]].assign(spine_id=77, x_um=30.0)
+    pd.concat([spines, more]).to_csv(results / "spines.csv", index=False)
+    how = ["--results", str(results), "--out", str(tmp_path / "c.csv")]
+    assert main(["import", str(edited), *how]) == BAD_INPUT
+    assert "other results than those given" in capsys.readouterr().err
+    assert not (tmp_path / "c.csv").exists()
+
+
 def test_geff_has_its_axes_units_links_and_says_whose_it_is(results, tmp_path):
     assert export(results, "geff", tmp_path / "out") == DONE
     graph, meta = geff.read(tmp_path / "out" / "m1_r-1.geff")

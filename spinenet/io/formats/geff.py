@@ -46,6 +46,7 @@ class EditedGraph:
     t: (N,) value of the time axis
     edges: (E, 2) rows of the nodes, the earlier first
     animal, region: blank where spinenet did not write the file
+    mark: `SpineGraph.mark` of the results that it was exported from; blank where it does not say
     """
 
     node: IntArray
@@ -54,6 +55,7 @@ class EditedGraph:
     edges: IntArray
     animal: str
     region: str
+    mark: str
 
 
 def write_geff(path: Path, graph: SpineGraph) -> Path:
@@ -78,6 +80,7 @@ def write_geff(path: Path, graph: SpineGraph) -> Path:
         "animal": graph.sessions[0].animal,
         "region": graph.sessions[0].region,
         "sessions": [[s.index, s.day] for s in graph.sessions],
+        "results": graph.mark,
         "places": "um from the centre of the first voxel of each session's own stack",
     }
     metadata = spec.GeffMetadata(
@@ -170,7 +173,7 @@ def read_geff(path: Path) -> EditedGraph:
     t = props["t"].astype(np.int64)
     edges = np.where((t[edges[:, 0]] <= t[edges[:, 1]])[:, None], edges, edges[:, ::-1])
     about = (found["metadata"].extra or {}).get("spinenet", {})
-    where = str(about.get("animal", "")), str(about.get("region", ""))
+    where = tuple(str(about.get(name, "")) for name in ("animal", "region", "results"))
     return EditedGraph(node, place, t, edges.reshape(-1, 2), *where)
 
 

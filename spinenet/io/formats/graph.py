@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from spinenet.io.store import fingerprint
 from spinenet.io.table import read_table
 from spinenet.tables import SPINES, TRACKS
 from spinenet.types import Session
@@ -31,6 +32,14 @@ class SpineGraph:
     nodes: pd.DataFrame
     edges: pd.DataFrame
     sessions: tuple[Session, ...]
+
+    @property
+    def mark(self) -> str:
+        """Changes where any spine, place or link does."""
+        nodes = self.nodes[["session", "spine_id", "z_um", "y_um", "x_um"]]
+        return fingerprint(
+            nodes.to_numpy(float).tolist(), self.edges[[FROM, TO]].to_numpy().tolist()
+        )
 
     @property
     def name(self) -> str:
