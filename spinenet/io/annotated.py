@@ -8,25 +8,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-import tifffile
-from scipy import ndimage
 
 from spinenet.evaluate.judge import BASE, XYZ
-from spinenet.evaluate.masks import IGNORE
-from spinenet.geometry import nearest_voxels, resample
-from spinenet.io.sessions import StackFile, find_stacks, is_usable
+from spinenet.io.sessions import NO, YES, StackFile, find_stacks, is_usable
 from spinenet.io.table import read_table
 from spinenet.io.traces import Traces, read_traces
-from spinenet.io.voxel import voxel_of
 from spinenet.tables import CONTESTED, POINTS, SESSIONS, TRACES
-from spinenet.types import FloatArray, InputError, Segment, Session, Um3
+from spinenet.types import FloatArray, InputError, Segment, Session
 
 logger = logging.getLogger(__name__)
 RENAMED = {"dendrite": "dendrite_id", "track": "track_id", "spine": "spine_id"}
@@ -37,9 +30,7 @@ MARK_REACH_UM = 6.0
 """A mark farther than this from the surface of every dendrite is on none of them; the longest
 filopodia are not longer."""
 WHO = ["animal", "region", "session"]
-LOOKED_AT_UM, OTHER_SHAFT_UM = 3.0, 1.0
-"""Beyond a traced shaft's surface: so far its spines reach, and farther than this a shaft is
-another dendrite's."""
+ENDINGS = (".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -64,12 +55,27 @@ class Truth:
         return TRACES.frame() if self.traces is None else self.traces.frame
 
     def labels_of(self, session: Session) -> Path | None:
-        """The label TIFF of a session, if there is one: named as its stack or as results are."""
+        """The label TIFF of a session, if there is one: named as its stack or as results are.
+
+        Raises
+        ------
+        InputError
+            If it is named as the stacks of several sessions.
+        """
+        own = self.folder / "labels" / f"{session.name}.ome.tif"
+        if own.is_file():
+            return own
         rows = self.sessions[of_session(self.sessions, session)]
-        stacks = [Path(p).name for p in rows["path"] if p]
-        for name in (*stacks, f"{session.name}.ome.tif"):
+        every = [Path(p).name for p in self.sessions["path"] if p]
+        for name in (Path(p).name for p in rows["path"] if p):
             path = self.folder / "labels" / name
             if path.is_file():
+                if every.count(name) > 1:
+                    raise InputError(
+                        f"labels/{name} may be of {every.count(name)} stacks of that name, in "
+                        f"different folders. Call it {own.name} if it is of "
+                        f"{session.animal}, {session.region}, session {session.index}."
+                    )
                 return path
         return None
 
@@ -158,6 +164,7 @@ def read_annotated(folder: Path, point: str = "") -> list[AnnotatedStack]:
                 "known, so nothing is learned from it. Trace its dendrites.",
                 stack.path.name,
             )
+    _warn_of_strays(truth)
     if not found:
         raise InputError(
             f"no usable stack of {folder} is annotated: neither label TIFFs of the stacks' names "
@@ -166,6 +173,25 @@ def read_annotated(folder: Path, point: str = "") -> list[AnnotatedStack]:
             "marked."
         )
     return found
+
+
+def _warn_of_strays(truth: Truth) -> None:
+    """Label TIFFs that are named as no listed stack would be left out without a word."""
+    names = {Path(p).name for p in truth.sessions["path"] if p}
+    names |= {
+        f"{Session(animal, region, int(index)).name}.ome.tif"
+        for animal, region, index in truth.sessions[WHO].itertuples(index=False)
+    }
+    folder = truth.folder / "labels"
+    files = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+    strays = [name for name in files if name.lower().endswith(ENDINGS) and name not in names]
+    if strays:
+        logger.warning(
+            "labels/%s is named as no usable stack of sessions.csv (%d such files) and was not "
+            "used. Give it the very name of its stack.",
+            strays[0],
+            len(strays),
+        )
 
 
 def heads_of(marks: pd.DataFrame) -> FloatArray:
@@ -177,59 +203,6 @@ def heads_of(marks: pd.DataFrame) -> FloatArray:
     tip = (marks["point"] == "tip").to_numpy()[:, None]
     out: FloatArray = points + np.where(tip, step * inward, 0.0)
     return out
-
-
-def read_labels(path: Path, shape: tuple[int, ...] | None, stack: str) -> npt.NDArray[np.uint16]:
-    """(Z, Y, X) 0 background, 1 shaft, 2.. one label per spine, 65535 unknown.
-
-    Raises
-    ------
-    InputError
-        If the TIFF is damaged or does not lie on the grid `shape` (None: any) of its `stack`.
-    """
-    try:
-        labels = np.squeeze(tifffile.imread(path))
-    except (tifffile.TiffFileError, ValueError, OSError, RuntimeError, LookupError) as error:
-        raise InputError(f"{path.name} cannot be read ({error}). Export it again.") from error
-    shape = labels.shape if shape is None else shape
-    if labels.shape != shape or labels.dtype.kind not in "ui":
-        raise InputError(
-            f"{path.name} holds {labels.dtype} of shape {labels.shape}; {stack} has {shape}. "
-            "Labels are 16-bit whole numbers on the stack's grid: export them without scaling or "
-            "cropping."
-        )
-    if labels.min() < 0 or labels.max() > IGNORE:
-        raise InputError(
-            f"{path.name} holds labels from {labels.min()} to {labels.max()}; 0 to {IGNORE} were "
-            "expected. Number the spines anew, from 2 on."
-        )
-    return labels.astype(np.uint16)
-
-
-def known_labels(
-    labels: npt.NDArray[np.uint16], voxel_um: Um3, traced: Sequence[Segment]
-) -> npt.NDArray[np.uint16]:
-    """The same (Z, Y, X) where only the traced dendrites were looked at: but for their spines,
-    65535 (unknown) far from them, and where another shaft is nearer."""
-    if not traced:
-        return np.where(labels < 2, np.uint16(IGNORE), labels)
-    thick = max(float(s.radius_um.max()) for s in traced)
-    line = np.ones(labels.shape, bool)
-    for segment in traced:
-        nodes = resample(segment.points_um, min(voxel_um))
-        line[tuple(nearest_voxels(nodes, voxel_um, labels.shape).T)] = False
-    own = ndimage.distance_transform_edt(line, sampling=voxel_um)
-    other = (labels == 1) & (own > thick + OTHER_SHAFT_UM)
-    unknown = own > thick + LOOKED_AT_UM
-    if other.any():
-        unknown |= ndimage.distance_transform_edt(~other, sampling=voxel_um) < own
-    return np.where(unknown & (labels < 2), np.uint16(IGNORE), labels)
-
-
-def label_voxel_um(path: Path) -> Um3:
-    """Voxel size of a label TIFF as results have them."""
-    with tifffile.TiffFile(path) as tif:
-        return voxel_of(tif, tif.series[0], path.name)
 
 
 def _looked_at_traces_only(folder: Path) -> bool:
@@ -267,6 +240,14 @@ def _read_points(path: Path, point: str) -> pd.DataFrame:
             f"{path.name}: column point, line {int(odd.index[0]) + 2}: {odd.iloc[0]!r}; tip or "
             "head was expected."
         )
+    for column in ("scorable", "bad"):
+        words = frame[column].astype(str).str.strip().str.lower()
+        odd = frame.loc[~words.isin([*YES, *NO]), column]
+        if len(odd):
+            raise InputError(
+                f"{path.name}: column {column}, line {int(odd.index[0]) + 2}: {odd.iloc[0]!r}; "
+                "1 for yes and 0 for no were expected, or a blank where nothing is to be said."
+            )
     negative = frame["track_id"] < 0
     if negative.any():
         line = int(negative.index[negative.fillna(False)][0])

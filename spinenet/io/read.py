@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
+from spinenet.io.scanimage import pages_of
 from spinenet.io.sessions import StackFile
 from spinenet.io.voxel import check_voxel, voxel_of
 from spinenet.types import InputError, Volume
@@ -23,7 +24,8 @@ def read_volume(stack: StackFile) -> Volume:
     ------
     InputError
         If it is no TIFF, cut short, has no or an absurd voxel size, an axis too many, an unknown
-        channel, a type that is not uint8, uint16, int16 or float32, NaN, or no contrast at all.
+        channel, several stacks or only a part of one, a type that is not uint8, uint16, int16 or
+        float32, NaN, or no contrast at all.
     """
     name = stack.path.name
     try:
@@ -32,6 +34,8 @@ def read_volume(stack: StackFile) -> Volume:
             if not found:
                 raise InputError(f"{name} holds no image. The file is empty or damaged.")
             series = found[0]
+            _check_one_image(tif, found, name)
+            layout = pages_of(tif, name)
             _check_promised(tif, series, name)
             voxel = stack.voxel_um or voxel_of(tif, series, name)
             names = _channel_names(tif)
@@ -40,7 +44,7 @@ def read_volume(stack: StackFile) -> Volume:
                     f"{name} holds {series.dtype} values; {', '.join(DTYPES)} are read. Convert it "
                     "in Fiji with Image > Type > 16-bit."
                 )
-            data, axes = _pixels(tif, series, stack.path)
+            data, axes = _pixels(tif, series, layout, stack.path)
     except (tifffile.TiffFileError, ValueError, OSError, RuntimeError, LookupError) as error:
         if isinstance(error, InputError):
             raise
@@ -54,15 +58,40 @@ def read_volume(stack: StackFile) -> Volume:
     return Volume(data, voxel, stack.session, str(stack.path))
 
 
-def _pixels(tif: tifffile.TiffFile, series: Any, path: Path) -> tuple[Any, str]:
-    """The image and its axes: memory-mapped where it lies in one piece, pages stacked where each
-    plane was written alone."""
+def _pixels(
+    tif: tifffile.TiffFile, series: Any, layout: tuple[int, int, int] | None, path: Path
+) -> tuple[Any, str]:
+    """The image and its axes: pages put in order where ScanImage says what they are, memory-mapped
+    where it lies in one piece, pages stacked where each plane was written alone."""
+    if layout is not None:
+        pages = tif.asarray(key=slice(None))
+        return pages.reshape(*layout, *pages.shape[-2:]), "ZTCYX"
     shapes = {page.shape for page in tif.pages}
     if len(series.shape) == 2 and len(tif.pages) > 1 and len(shapes) == 1:
         return tif.asarray(key=slice(None)), "ZYX"
     if series.dataoffset is not None and series.nbytes > 0:
         return tifffile.memmap(path, mode="r").reshape(series.shape), series.axes
     return series.asarray(), series.axes
+
+
+def _check_one_image(tif: tifffile.TiffFile, found: Any, name: str) -> None:
+    """The first of several images would be taken for all, a file of a set for the whole set."""
+    series = found[0]
+    planes = len(series.shape) == 2 and not tif.ome_metadata  # each plane written alone
+    alike = sum(other.shape == series.shape for other in found)
+    if alike > 1 and not planes:
+        raise InputError(
+            f"{name} holds {alike} images of {series.shape} (axes {series.axes}), several "
+            "positions or planes saved apart. One stack per session was expected: save each as a "
+            "TIFF of its own."
+        )
+    own = {page.parent.filename for page in series.pages if page is not None}
+    if None in series.pages or own - {tif.filename}:
+        raise InputError(
+            f"{name} is one of several files that hold a stack together (a set of OME-TIFFs). One "
+            "file was expected: open the set in Fiji (File > Import > Bio-Formats) and save it as "
+            "TIFF."
+        )
 
 
 def _check_promised(tif: tifffile.TiffFile, series: Any, name: str) -> None:
@@ -94,18 +123,24 @@ def _to_zyx(data: Any, axes: str, channel: str, names: list[str], name: str) -> 
         )
     if "C" in axes and data.shape[axes.index("C")] > 1:
         n = data.shape[axes.index("C")]
+        shown = ", ".join(label or "unnamed" for label in names) or "unnamed"
         if channel == "":
             raise InputError(
-                f"{name} has {n} channels ({', '.join(names) or 'unnamed'}). Say which one shows "
+                f"{name} has {n} channels ({shown}). Say which one shows "
                 "the dendrites: a column channel in sessions.csv (a number from 0, or a name)."
             )
-        index = (
-            names.index(channel) if channel in names else int(channel) if channel.isdigit() else -1
-        )
+        meant = {k for k, label in enumerate(names) if label == channel}
+        meant |= {int(channel)} if channel.isdigit() else set()
+        if len(meant) > 1:
+            numbers = " or ".join(map(str, sorted(meant)))
+            raise InputError(
+                f"{name}: channel {channel!r} may be number {numbers}; its channels are named "
+                f"{shown}. Give a name or a number from 0 that is one channel's alone."
+            )
+        index = meant.pop() if meant else -1
         if not 0 <= index < n:
             raise InputError(
-                f"{name} has no channel {channel!r}; it has {n} ({', '.join(names) or 'unnamed'}, "
-                f"numbers 0 to {n - 1})."
+                f"{name} has no channel {channel!r}; it has {n} ({shown}, numbers 0 to {n - 1})."
             )
         data = np.take(data, index, axis=axes.index("C"))
         axes = axes.replace("C", "")
@@ -135,7 +170,13 @@ def _to_zyx(data: Any, axes: str, channel: str, names: list[str], name: str) -> 
 
 def _channel_names(tif: tifffile.TiffFile) -> list[str]:
     if tif.ome_metadata:
-        return re.findall(r"<(?:\w+:)?Channel\b[^>]*?\bName=\"([^\"]*)\"", tif.ome_metadata)
+        # those of the first image; without a name blank, so that they keep their numbers
+        first = re.split(r"</(?:\w+:)?Pixels>", tif.ome_metadata)[0]
+        labels = [
+            re.search(r'\bName="([^"]*)"', tag)
+            for tag in re.findall(r"<(?:\w+:)?Channel\b[^>]*>", first)
+        ]
+        return [label.group(1) if label else "" for label in labels]
     labels = (tif.imagej_metadata or {}).get("Labels", [])
     return [str(label) for label in labels]
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
-import numpy as np
 import tifffile
 
+from spinenet.io.scanimage import settings_of, voxel_of_settings
 from spinenet.types import InputError, Um3
 
 UNIT_UM = {
@@ -31,10 +30,18 @@ def voxel_of(tif: tifffile.TiffFile, series: Any, name: str) -> Um3:
         size = _ome_voxel(tif.ome_metadata)
     elif tif.imagej_metadata:
         size = _imagej_voxel(tif)
-    elif tif.is_scanimage:
-        size = _scanimage_voxel(tif, series)
+    else:
+        size = voxel_of_settings(settings_of(tif), series.shape)
     if size is None:
-        raise InputError(f"{name} does not say how large its voxels are. {HOW_TO_GIVE}")
+        info = tif.imagej_metadata or {}
+        one = (
+            " ImageJ leaves out a distance of slices that is exactly 1, as it does one that was "
+            "never set; if yours is 1, say so there."
+        )
+        only_z = "unit" in info and "spacing" not in info
+        raise InputError(
+            f"{name} does not say how large its voxels are. {HOW_TO_GIVE}{one * only_z}"
+        )
     return size
 
 
@@ -52,9 +59,13 @@ def _ome_voxel(xml: str) -> Um3 | None:
 
 
 def _imagej_voxel(tif: tifffile.TiffFile) -> Um3 | None:
-    """ImageJ keeps z in `spacing`, y and x in the resolution tags, and the unit once."""
+    """ImageJ keeps z in `spacing`, y and x in the resolution tags, and the unit once, or that of y
+    and z besides."""
     info = tif.imagej_metadata or {}
     unit = UNIT_UM.get(str(info.get("unit", "")).lower().strip('"'))
+    others = [UNIT_UM.get(str(info[k]).lower()) for k in ("yunit", "zunit") if k in info]
+    if any(other != unit for other in others):
+        return None
     tags = tif.pages[0].tags
     if unit is None or "spacing" not in info or "XResolution" not in tags:
         return None
@@ -65,21 +76,6 @@ def _imagej_voxel(tif: tifffile.TiffFile) -> Um3 | None:
             return None
         xy.append(units / pixels * unit)
     return float(info["spacing"]) * unit, xy[0], xy[1]
-
-
-def _scanimage_voxel(tif: tifffile.TiffFile, series: Any) -> Um3 | None:
-    frame = (tif.scanimage_metadata or {}).get("FrameData", {})
-    step = frame.get("SI.hStackManager.actualStackZStepSize") or frame.get(
-        "SI.hStackManager.stackZStepSize"
-    )
-    corners = frame.get("SI.hRoiManager.imagingFovUm")
-    if isinstance(corners, str):
-        corners = json.loads(corners.replace(" ", ",").replace(";", "],["))
-    if not step or not corners:
-        return None
-    span = np.ptp(np.asarray(corners, float).reshape(-1, 2), axis=0)
-    y, x = series.shape[-2:]
-    return abs(float(step)), float(span[1] / y), float(span[0] / x)
 
 
 def check_voxel(voxel: Um3, name: str) -> None:

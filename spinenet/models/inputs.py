@@ -20,6 +20,8 @@ from spinenet.types import FloatArray, Um3
 
 CANONICAL_XY_UM = 0.1
 ACCEPTED_XY_UM = (0.08, 0.13)
+SQUARE = 1.05
+"""Pixels whose sides differ by less are square enough to be turned."""
 BLOCK_UM = 4.0
 
 
@@ -67,10 +69,13 @@ def denormalise(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def xy_zoom(voxel_um: Um3) -> tuple[float, float]:
-    """Factors by which y and x are enlarged before the net; 1 near the canonical spacing."""
+    """Factors by which y and x are enlarged before the net; 1 for square pixels near the canonical
+    spacing."""
+    _, y, x = voxel_um
     low, high = ACCEPTED_XY_UM
-    y, x = (1.0 if low <= v <= high else v / CANONICAL_XY_UM for v in voxel_um[1:])
-    return y, x
+    if low <= min(y, x) and max(y, x) <= min(high, SQUARE * min(y, x)):
+        return 1.0, 1.0
+    return y / CANONICAL_XY_UM, x / CANONICAL_XY_UM
 
 
 def canonical_voxel_um(voxel_um: Um3) -> Um3:

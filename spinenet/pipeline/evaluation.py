@@ -30,13 +30,11 @@ from spinenet.evaluate.tracks import (
 from spinenet.geometry import nearest_voxels
 from spinenet.io.annotated import (
     Truth,
-    known_labels,
-    label_voxel_um,
     of_session,
-    read_labels,
     read_truth,
     traced_in,
 )
+from spinenet.io.labels import check_singles, known_labels, label_voxel_um, read_labels
 from spinenet.io.table import read_table
 from spinenet.match.pins import PERSON
 from spinenet.tables import COVERAGE, LINKS, POINTS, SPINES, TRACKS
@@ -258,6 +256,7 @@ def _masks(truth: Truth, results: Path) -> list[_Mask]:
         seen = read_labels(file, None, session.name)
         true = read_labels(true_file, seen.shape, session.name)
         voxel = label_voxel_um(file)
+        check_singles(true, voxel, true_file.name)
         if truth.partly:
             true = known_labels(true, voxel, traced_in(truth.traces, session))
         here = truth.spines[of_session(truth.spines, session)]

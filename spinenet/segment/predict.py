@@ -10,7 +10,6 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import ndimage
 from torch.nn.utils import convert_conv3d_weight_memory_format
 
 from spinenet.models.inputs import (
@@ -264,11 +263,17 @@ def _back(values: npt.NDArray[np.uint8], shape: tuple[int, int, int]) -> npt.NDA
 def _peaks_back(
     values: npt.NDArray[np.uint8], shape: tuple[int, int, int]
 ) -> npt.NDArray[np.uint8]:
-    """The highest of the net's voxels in and around each voxel of the stack: a peak's height is its
-    probability, which a mean with its surroundings would lower."""
-    side = [2 * (-(-n // m) // 2) + 1 for n, m in zip(values.shape, shape, strict=True)]
-    top = ndimage.maximum_filter(values, (1, *side[1:]))
-    return top[np.ix_(*_nearest(values.shape, shape))]
+    """The highest of the net's voxels that each voxel of the stack covers: a peak's height is its
+    probability, which a mean with its surroundings would lower. No others: they would shift it."""
+    for axis in (1, 2):
+        n, m = values.shape[axis], shape[axis]
+        first = np.arange(m) * n // m
+        last = -(-(np.arange(m) + 1) * n // m) - 1
+        top = values.take(first, axis)
+        for step in range(1, int((last - first).max()) + 1):
+            np.maximum(top, values.take(np.minimum(first + step, last), axis), out=top)
+        values = top
+    return values
 
 
 def _nearest(canonical: tuple[int, ...], shape: tuple[int, ...]) -> list[IntArray]:

@@ -14,7 +14,8 @@ from spinenet.config import AnnotatedConfig
 from spinenet.evaluate.judge import sure
 from spinenet.evaluate.masks import IGNORE
 from spinenet.geometry import inside, nearest_voxels, point_at, resample
-from spinenet.io.annotated import AnnotatedStack, heads_of, known_labels, read_labels
+from spinenet.io.annotated import AnnotatedStack, heads_of
+from spinenet.io.labels import check_singles, known_labels, read_labels
 from spinenet.io.read import read_volume
 from spinenet.models.inputs import (
     canonical_shape,
@@ -81,6 +82,12 @@ class _Grid:
         out: FloatArray = (np.asarray(points_um, float) - self.shift_um) / np.array(self.voxel_um)
         return out
 
+    def holds(self, points_vox: FloatArray) -> BoolArray:
+        """(N,) which points lie within the stack; of marks beyond it nobody knows what is seen."""
+        p = np.atleast_2d(points_vox)
+        held: BoolArray = np.all((p >= -0.5) & (p <= np.array(self.image.shape) - 0.5), axis=1)
+        return held
+
     def distance(self, points_vox: FloatArray) -> npt.NDArray[np.float32]:
         """(Z, Y, X) um from each voxel to the nearest of the points, z squeezed."""
         empty = np.ones(self.image.shape, bool)
@@ -129,6 +136,7 @@ def _read_scene(stack: AnnotatedStack, config: AnnotatedConfig) -> AnnotatedScen
     grid = _Grid(image, voxel, canonical_shift_um(volume.voxel_size_um))
     if stack.labels is not None:
         native = read_labels(stack.labels, volume.data.shape, stack.file.path.name)
+        check_singles(native, volume.voxel_size_um, stack.labels.name)
         if stack.partly:
             native = known_labels(native, volume.voxel_size_um, stack.dendrites)
         scene = _from_labels(stack, grid, native)
@@ -179,7 +187,7 @@ def _from_labels(
     bare: list[tuple[FloatArray, bool]] = []
     heads = grid.vox(heads_of(stack.spines))
     under = labels[tuple(nearest_voxels(heads, (1, 1, 1), labels.shape).T)]
-    certain_of = sure(stack.spines).to_numpy(bool)
+    certain_of = sure(stack.spines).to_numpy(bool) & grid.holds(heads)
     number = stack.spines["label"].astype("Float64").to_numpy(float, na_value=0.0)
     mine = np.where(number > 0, number, under).astype(int)
     machine = stack.spines.get("source", pd.Series("", stack.spines.index)) == "lookback"
@@ -238,6 +246,7 @@ def _from_points(stack: AnnotatedStack, grid: _Grid, config: AnnotatedConfig) ->
     for row in mine.to_dict("records"):
         base = grid.vox(np.array([row[f"base_{a}_um"] for a in "zyx"]))
         point = grid.vox(np.array([row[f"{a}_um"] for a in "zyx"]))
+        wanted[len(centres)] &= grid.holds(point)[0]
         tip = row["point"] == "tip"
         centre = head_of_tip(grid.image, point, base, grid.voxel_um) if tip else point
         centres.append(centre)

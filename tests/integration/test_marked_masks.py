@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import tifffile
 
-from spinenet.io.annotated import known_labels
+from spinenet.io.labels import known_labels
 from spinenet.io.write import write_table
 from spinenet.pipeline.evaluation import evaluate
 from spinenet.tables import SPINES

@@ -132,10 +132,10 @@ def test_new_spines_across_a_branch_point_are_near_each_other():
     tracks = Tracks(pd.concat([mother, daughter], ignore_index=True))
     drawn = nodes(MOTHER, DAUGHTER)
     hs = histories(tracks, 1)
-    apart = ratios_of_animals(hs, follow(hs, FAST), FAST, cover)[0]["network_k_new"]
-    together = ratios_of_animals(hs, follow(hs, FAST), FAST, cover, branching(drawn))[0][
-        "network_k_new"
-    ]
+    cohort = follow(hs, FAST)
+    known = hs, cohort, cohort.horizon_days, FAST, cover
+    apart = ratios_of_animals(*known)[0]["network_k_new"]
+    together = ratios_of_animals(*known, branching(drawn))[0]["network_k_new"]
     assert together != apart
     # every ordered pair counts, weighed by one over the places as far away: over 2 or 3
     assert 30 / 3 <= together[0] * 5 * 30 / 72 <= 30

@@ -209,3 +209,70 @@ def test_single_stack_folder_and_pattern(write_tif, tmp_path):
 def test_empty_folder(tmp_path):
     with pytest.raises(InputError, match=r"no .tif stacks"):
         find_stacks(tmp_path)
+
+
+def test_a_channel_without_a_name_keeps_its_number(tmp_path):
+    data = np.random.default_rng(0).integers(0, 99, (2, 6, 24, 32), np.uint16)
+    path = tmp_path / "a.ome.tif"
+    named = {**OME, "axes": "CZYX", "Channel": {"Name": ["", "B"]}}
+    tifffile.imwrite(path, data, ome=True, metadata=named)
+    text = tifffile.tiffcomment(path).replace(' Name=""', "")
+    tifffile.tiffcomment(path, text.encode())
+    assert text.count("<Channel ") == 2
+    assert np.array_equal(read(path, channel="B").data, data[1])
+    assert np.array_equal(read(path, channel="0").data, data[0])
+
+
+@pytest.mark.parametrize("names", [["1", "2"], ["1", "1"]])
+def test_a_channel_that_may_be_either_is_refused(write_tif, names):
+    meta = {**OME, "axes": "CZYX", "Channel": {"Name": names}}
+    path = write_tif("c.ome.tif", (2, 6, 8, 9), ome=True, metadata=meta)
+    with pytest.raises(InputError, match="channel '1' may be number 0 or 1"):
+        read(path, channel="1")
+
+
+def test_several_positions_in_one_file_are_refused(tmp_path):
+    path = tmp_path / "two.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        for _ in range(2):
+            writer.write(np.zeros((6, 24, 32), np.uint16), metadata=OME)
+    with pytest.raises(InputError, match="holds 2 images of .6, 24, 32."):
+        read(path)
+
+
+def test_one_file_of_a_set_is_refused_as_that(tmp_path):
+    """As some microscopes write: a file for each plane, and the set described in each of them."""
+    whole = np.random.default_rng(0).integers(0, 99, (5, 24, 32), np.uint16)
+    for z, plane in enumerate(whole):
+        tifffile.imwrite(tmp_path / f"p{z}.ome.tif", plane, ome=True, metadata={"axes": "YX"})
+    pages = "".join(
+        f'<TiffData FirstZ="{z}" IFD="0" PlaneCount="1"><UUID FileName="p{z}.ome.tif">'
+        f"urn:uuid:00000000-0000-0000-0000-00000000000{z}</UUID></TiffData>"
+        for z in range(5)
+    )
+    xml = (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+        'UUID="urn:uuid:00000000-0000-0000-0000-000000000000"><Image ID="Image:0">'
+        '<Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint16" SizeX="32" SizeY="24" '
+        'SizeZ="5" SizeC="1" SizeT="1" PhysicalSizeX="0.1" PhysicalSizeY="0.1" '
+        f'PhysicalSizeZ="1"><Channel ID="Channel:0:0"/>{pages}</Pixels></Image></OME>'
+    )
+    tifffile.tiffcomment(tmp_path / "p0.ome.tif", xml.encode())
+    with pytest.raises(InputError, match="one of several files that hold a stack together"):
+        read(tmp_path / "p0.ome.tif")
+
+
+def test_imagej_does_not_say_that_slices_are_one_apart(write_tif):
+    """It leaves out a distance of exactly 1, and one that nobody set."""
+    said = {"axes": "ZYX", "unit": "um"}
+    path = write_tif(imagej=True, resolution=(10, 10), metadata=said)
+    with pytest.raises(InputError, match="leaves out a distance of slices that is exactly 1"):
+        read(path)
+    assert read(path, (1.0, 0.1, 0.1)).voxel_size_um[0] == 1
+
+
+def test_imagej_may_count_slices_in_another_unit(write_tif):
+    said = {"axes": "ZYX", "unit": "um", "zunit": "nm", "spacing": 1}
+    with pytest.raises(InputError, match="does not say how large its voxels are"):
+        read(write_tif(imagej=True, resolution=(10, 10), metadata=said))

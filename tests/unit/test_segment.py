@@ -202,6 +202,25 @@ def test_peaks_keep_their_height_on_other_pixels(xy):
     assert np.abs(places[np.argsort(places[:, 1])] - [(4, 1.57, 2.13), (4, 4, 3.52)]).max() < 0.12
 
 
+@pytest.mark.parametrize("xy", [0.05, 0.15, 0.2, 0.3])
+def test_peaks_of_other_pixels_lean_to_no_side(xy):
+    """A quarter of a pixel would move every head against its dendrite."""
+    rng = np.random.default_rng(0)
+    shape = (9, round(6 / xy), round(6 / xy))
+    astray = []
+    for _ in range(20):
+        head = np.array([4, *rng.uniform(1.5, 4.5, 2)])
+        centres, _ = find_peaks(_peaks_back(blobs(head), shape), (1.0, xy, xy), 0.5)
+        astray.append(centres[0] - canonical_shift_um((1.0, xy, xy)) - head)
+    assert np.mean(astray, axis=0)[1:] == pytest.approx([0, 0], abs=0.025)
+
+
+def test_pixels_that_are_not_square_are_made_square():
+    """Patches are turned in training: a spine along x must be as long along y."""
+    assert canonical_voxel_um((1, 0.08, 0.13)) == (1, 0.1, 0.1)
+    assert canonical_voxel_um((1, 0.12, 0.12)) == (1, 0.12, 0.12)
+
+
 def test_a_full_card_is_answered_by_smaller_tiles(net, stack, caplog):
     caplog.set_level("WARNING")  # a quiet command before may have raised it
     small = folded(net)

@@ -1,0 +1,106 @@
+"""Label TIFFs: one number for every spine, on the grid of their stack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+from scipy import ndimage
+
+from spinenet.evaluate.masks import IGNORE
+from spinenet.geometry import nearest_voxels, resample
+from spinenet.io.voxel import voxel_of
+from spinenet.types import InputError, Segment, Um3
+
+LOOKED_AT_UM, OTHER_SHAFT_UM = 3.0, 1.0
+"""Beyond a traced shaft's surface: so far its spines reach, and farther than this a shaft is
+another dendrite's."""
+LONGEST_UM = 8.0
+"""No spine reaches so far in the plane; the longest filopodia are 6 um long."""
+PARTS_UM = 3.0
+"""Nor do two parts of one lie so far apart."""
+
+
+def read_labels(path: Path, shape: tuple[int, ...] | None, stack: str) -> npt.NDArray[np.uint16]:
+    """(Z, Y, X) 0 background, 1 shaft, 2.. one label per spine, 65535 unknown.
+
+    Raises
+    ------
+    InputError
+        If the TIFF is damaged or does not lie on the grid `shape` (None: any) of its `stack`.
+    """
+    try:
+        labels = np.squeeze(tifffile.imread(path))
+    except (tifffile.TiffFileError, ValueError, OSError, RuntimeError, LookupError) as error:
+        raise InputError(f"{path.name} cannot be read ({error}). Export it again.") from error
+    shape = labels.shape if shape is None else shape
+    if labels.shape != shape or labels.dtype.kind not in "ui":
+        raise InputError(
+            f"{path.name} holds {labels.dtype} of shape {labels.shape}; {stack} has {shape}. "
+            "Labels are 16-bit whole numbers on the stack's grid: export them without scaling or "
+            "cropping."
+        )
+    if labels.min() < 0 or labels.max() > IGNORE:
+        raise InputError(
+            f"{path.name} holds labels from {labels.min()} to {labels.max()}; 0 to {IGNORE} were "
+            "expected. Number the spines anew, from 2 on."
+        )
+    return labels.astype(np.uint16)
+
+
+def known_labels(
+    labels: npt.NDArray[np.uint16], voxel_um: Um3, traced: Sequence[Segment]
+) -> npt.NDArray[np.uint16]:
+    """The same (Z, Y, X) where only the traced dendrites were looked at: but for their spines,
+    65535 (unknown) far from them, and where another shaft is nearer."""
+    if not traced:
+        return np.where(labels < 2, np.uint16(IGNORE), labels)
+    thick = max(float(s.radius_um.max()) for s in traced)
+    line = np.ones(labels.shape, bool)
+    for segment in traced:
+        nodes = resample(segment.points_um, min(voxel_um))
+        line[tuple(nearest_voxels(nodes, voxel_um, labels.shape).T)] = False
+    own = ndimage.distance_transform_edt(line, sampling=voxel_um)
+    other = (labels == 1) & (own > thick + OTHER_SHAFT_UM)
+    unknown = own > thick + LOOKED_AT_UM
+    if other.any():
+        unknown |= ndimage.distance_transform_edt(~other, sampling=voxel_um) < own
+    return np.where(unknown & (labels < 2), np.uint16(IGNORE), labels)
+
+
+def label_voxel_um(path: Path) -> Um3:
+    """Voxel size of a label TIFF as results have them."""
+    with tifffile.TiffFile(path) as tif:
+        return voxel_of(tif, tif.series[0], path.name)
+
+
+def check_singles(labels: npt.NDArray[np.uint16], voxel_um: Um3, name: str) -> None:
+    """One number for all spines of a stack would be taken for one spine, its middle in the tissue
+    between them.
+
+    Raises
+    ------
+    InputError
+        If the voxels of a spine's number lie farther apart than those of any one spine.
+    """
+    spines = np.where(labels == IGNORE, 0, labels)
+    for number, window in enumerate(ndimage.find_objects(spines), start=1):
+        if window is None or number == 1:
+            continue
+        size = [(w.stop - w.start) * v for w, v in zip(window, voxel_um, strict=True)]
+        parts, n = ndimage.label(spines[window] == number, np.ones((3, 3, 3)))
+        apart = 0.0
+        if n > 1:
+            middles = np.array(ndimage.center_of_mass(parts > 0, parts, range(1, n + 1)))
+            across = (middles[:, None] - middles[None])[..., 1:] * voxel_um[1:]
+            apart = float(np.linalg.norm(across, axis=-1).max())
+        if max(size[1:]) > LONGEST_UM or apart > PARTS_UM:
+            raise InputError(
+                f"{name}: label {number} reaches over {size[1]:.1f} x {size[2]:.1f} um (y, x) in "
+                f"{n} part{'s' * (n > 1)}; one spine was expected. One number for all spines is "
+                "the usual cause: give each its own, from 2 on (Fiji: MorphoLibJ > Binary Images > "
+                "Connected Components Labeling)."
+            )

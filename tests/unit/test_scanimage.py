@@ -1,0 +1,128 @@
+"""ScanImage writes slices, channels, frames and volumes as one row of pages."""
+
+import struct
+
+import numpy as np
+import pytest
+import tifffile
+
+from spinenet.io.read import read_volume
+from spinenet.io.sessions import StackFile
+from spinenet.types import InputError, Session
+
+SLICES, SIDE = 10, 64
+FIELD = "[-3.2 -3.2;3.2 -3.2;3.2 3.2;-3.2 3.2]"
+"""Corners, um: 6.4 um, so 0.1 um a pixel."""
+
+
+def planes(n):
+    """Plane k is about 100 * k bright."""
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 50, (SIDE, SIDE)) + 100 * k for k in range(n)]
+
+
+def settings(**more):
+    said = {
+        "SI.hChannels.channelSave": "1",
+        "SI.hStackManager.framesPerSlice": "1",
+        "SI.hStackManager.actualNumSlices": SLICES,
+        "SI.hStackManager.actualStackZStepSize": 0.8,
+        "SI.hRoiManager.imagingFovUm": FIELD,
+    }
+    return "".join(f"{k} = {v}\n" for k, v in (said | more).items())
+
+
+def scanimage(path, pages, said):
+    """A BigTIFF with the settings at its head, as versions from 2016 on write it."""
+    text = b"SI.VERSION_MAJOR = 2020\n" + said.encode() + b"\0"
+    out = bytearray(struct.pack("<2sHHHQ", b"II", 43, 8, 0, 0))
+    out += struct.pack("<IIII", 0x07030301, 4, len(text), 3) + text + b"{}\0"
+    text_at, link = 32, 8
+    for page in pages:
+        out += b"\0" * (-len(out) % 8)
+        data_at = len(out)
+        out += page.astype("<i2").tobytes()
+        directory = len(out)
+        out[link : link + 8] = struct.pack("<Q", directory)
+        tags = [
+            (256, 4, 1, SIDE),
+            (257, 4, 1, SIDE),
+            (258, 3, 1, 16),
+            (259, 3, 1, 1),
+            (262, 3, 1, 1),
+            (273, 16, 1, data_at),
+            (277, 3, 1, 1),
+            (278, 4, 1, SIDE),
+            (279, 16, 1, page.size * 2),
+            (305, 2, len(text), text_at),
+            (339, 3, 1, 2),
+        ]
+        out += struct.pack("<Q", len(tags))
+        for code, kind, n, value in tags:
+            out += struct.pack("<HHQQ", code, kind, n, value)
+        link = len(out)
+        out += struct.pack("<Q", 0)
+    path.write_bytes(out)
+    return path
+
+
+def read(path, channel="", voxel_um=None):
+    return read_volume(StackFile(Session("m", "r", 0), path, voxel_um, channel))
+
+
+def test_one_stack_with_its_voxels(tmp_path):
+    volume = read(scanimage(tmp_path / "a.tif", planes(SLICES), settings()))
+    assert volume.data.shape == (SLICES, SIDE, SIDE)
+    assert volume.voxel_size_um == pytest.approx((0.8, 0.1, 0.1))
+
+
+def test_one_of_two_channels(tmp_path):
+    two = settings(**{"SI.hChannels.channelSave": "[1;2]"})
+    volume = read(scanimage(tmp_path / "a.tif", planes(2 * SLICES), two), channel="1")
+    assert volume.data.mean(axis=(1, 2)) // 100 == pytest.approx(np.arange(1, 2 * SLICES, 2))
+
+
+def test_frames_averaged_before_they_were_saved_are_one(tmp_path):
+    averaged = {"SI.hStackManager.framesPerSlice": "4", "SI.hScan2D.logAverageFactor": "4"}
+    path = scanimage(tmp_path / "a.tif", planes(SLICES), settings(**averaged))
+    with tifffile.TiffFile(path) as tif:
+        assert len(tif.pages) == SLICES
+    assert len(read(path, voxel_um=(0.8, 0.1, 0.1)).data) == SLICES
+
+
+@pytest.mark.parametrize(
+    ("n", "complaint"),
+    [
+        (5 * SLICES, "50 planes where ScanImage's settings have 10 .* several volumes"),
+        (3 * (SLICES + 2), "36 planes .* flyback frames"),
+        (6, "cut short: ScanImage's settings have 10 planes"),
+    ],
+)
+def test_several_volumes_flyback_and_a_part_are_no_stack(tmp_path, n, complaint):
+    path = scanimage(tmp_path / "a.tif", planes(n), settings())
+    with pytest.raises(InputError, match=complaint):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"software": settings(**{"SI.hChannels.channelSave": "[1;2]"})},
+        {"description": "state.acq.numberOfChannelsSave=2\rstate.acq.numberOfZSlices=10\r"},
+    ],
+    ids=["tag Software alone", "version 3.8"],
+)
+def test_channels_told_in_the_tags_alone(tmp_path, said):
+    """Or refused where a page is not seen: what is left would shift one channel into the other."""
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for page in planes(2 * SLICES + 1):  # of so small a file tifffile counts one too few
+            writer.write(page.astype(np.int16), metadata=None, contiguous=False, **said)
+    volume = read(path, channel="1", voxel_um=(0.8, 0.1, 0.1))
+    assert volume.data.mean(axis=(1, 2)) // 100 == pytest.approx(np.arange(1, 2 * SLICES, 2))
+
+
+def test_a_page_too_few_of_two_channels_is_a_part(tmp_path):
+    two = settings(**{"SI.hChannels.channelSave": "[1;2]"})
+    with pytest.raises(InputError, match="cut short"):
+        read(scanimage(tmp_path / "a.tif", planes(2 * SLICES - 1), two), channel="1")
