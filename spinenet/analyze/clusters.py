@@ -35,15 +35,17 @@ def takes_part(h: Histories, rule: str, config: AnalyzeConfig) -> BoolArray:
     return np.ones(len(h.arc_um), bool) if rule in config.filopodia_in else ~h.filopodium
 
 
+def alive(h: Histories, config: AnalyzeConfig) -> BoolArray:
+    """(S, T) when spines stand: seen, new ones until they are lost; and where nobody could see one,
+    if it was seen before and after, or, one that is not new, until it is known to be gone."""
+    standing_on: BoolArray = h.first_life | h.unseen_alive(~h.is_new(config.window))
+    return standing_on
+
+
 def standing(h: Histories, config: AnalyzeConfig) -> BoolArray:
     """(S, E) which spines stand together each time that clusters are looked for: in every session
-    of the window, or once over all of it where members need not coexist.
-
-    A spine that nobody could see in a session stands there if it was seen before and after; one
-    that is not new, from when it was seen until it is known to be gone.
-    """
-    there = h.first_life | h.unseen_alive(~h.is_new(config.window))
-    there = there[:, h.window(config.window)]
+    of the window, or once over all of it where members need not coexist."""
+    there = alive(h, config)[:, h.window(config.window)]
     if not config.require_coexistence:
         there = np.asarray(there.any(axis=1))[:, None]
     if config.existing_rule == "ever":

@@ -11,6 +11,7 @@ from itertools import permutations
 
 import numpy as np
 
+from spinenet.analyze.clusters import alive
 from spinenet.analyze.ground import Ground
 from spinenet.analyze.groups import mean_of_animals
 from spinenet.analyze.nulls import over_deals
@@ -49,10 +50,10 @@ def following(h: Histories, place: IntArray, config: AnalyzeConfig) -> IntArray:
     """(B,) followers, in B deals of the new spines' lives to their places (K, B). Nearer than the
     resolution two spines are one place, and no one followed."""
     new = _new(h, config)
-    birth, alive, arc = h.birth[new], h.first_life[new], h.arc_um[new][place]
+    birth, stood, arc = h.birth[new], alive(h, config)[new], h.arc_um[new][place]
     follows = np.zeros(place.shape, bool)
     for i, j in permutations(range(len(new)), 2):
-        if birth[i] < birth[j] and alive[i, birth[j]]:
+        if birth[i] < birth[j] and stood[i, birth[j]]:
             gap = np.abs(arc[i] - arc[j])
             follows[j] |= (gap <= config.d_um) & (gap >= config.resolution_um)
     counts: IntArray = follows.sum(axis=0)

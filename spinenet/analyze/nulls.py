@@ -17,7 +17,7 @@ from math import comb
 import numpy as np
 import pandas as pd
 
-from spinenet.analyze.clusters import RULES, standing, takes_part
+from spinenet.analyze.clusters import RULES, alive, standing, takes_part
 from spinenet.analyze.states import NEVER, SEEN, Histories
 from spinenet.config import AnalyzeConfig
 from spinenet.types import BoolArray, FloatArray, IntArray
@@ -31,9 +31,10 @@ def candidates(h: Histories, rule: str, config: AnalyzeConfig) -> BoolArray:
 
 
 def _seen(h: Histories, config: AnalyzeConfig) -> BoolArray:
-    """(S,) in the window; where existing spines always count, in any session."""
+    """(S,) in the window, or known to stand in it; where existing spines always count, in any
+    session."""
     at = slice(None) if config.existing_rule == "ever" else h.window(config.window)
-    seen: BoolArray = (h.seen[:, at] == SEEN).any(axis=1)
+    seen: BoolArray = ((h.seen == SEEN) | alive(h, config))[:, at].any(axis=1)
     return seen
 
 
@@ -101,7 +102,7 @@ def _lives(h: Histories, config: AnalyzeConfig) -> _Lives:
     return _Lives(
         int((born != NEVER).sum()),
         standing(h, config)[pool][order],
-        h.first_life[pool][order][:, window],
+        alive(h, config)[pool][order][:, window],
         born[order],
         np.array([takes_part(h, rule, config)[pool][order] for rule in RULES]),
         h.arc_um[pool],
@@ -275,7 +276,7 @@ def uniform_counts(
     starts, widths = free_stretches(h.arc_um[others], spans_um, config.exclusion_um)
     if len(new) < 2 or not widths.sum() > 0:
         return counts
-    there = h.first_life[new][:, h.window(config.window)]
+    there = alive(h, config)[new][:, h.window(config.window)]
     together = (there[:, None] & there[None]).any(axis=2) | (not config.require_coexistence)
     ends = np.cumsum(widths)
     for first in range(0, config.n_shuffles, BATCH):

@@ -3,9 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spinenet.analyze.clusters import find_clusters
 from spinenet.analyze.lives import shares
+from spinenet.analyze.nulls import clustered
 from spinenet.analyze.summary import Evidence, analyze
 from spinenet.config import AnalyzeConfig
 from spinenet.report.page import five_numbers
@@ -55,6 +58,18 @@ def test_a_new_spine_out_of_sight_for_a_session_stands_with_its_neighbour():
     assert [c.members for c in find_clusters(h, "contiguous", FAST)] == [(0, 1)]
     h = one({1: "01?0", 2: "0010", 3: "1111"})
     assert find_clusters(h, "contiguous", FAST) == []
+
+
+LIFE = st.text(alphabet="01?", min_size=4, max_size=4).filter(lambda life: "1" in life)
+
+
+@given(st.lists(LIFE, min_size=2, max_size=8))
+def test_clusters_are_counted_as_they_are_listed(lives):
+    """In and out of sight: the clustered share is of the spines that clusters.csv names."""
+    h = one(dict(enumerate(lives)))
+    for rule in ("contiguous", "within_d"):
+        listed = {k for c in find_clusters(h, rule, FAST) for k in c.members}
+        assert clustered(h, FAST)[rule] == len(listed)
 
 
 def test_filopodia_are_no_non_clustered_spines():
