@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spinenet.analyze.clusters import find_clusters
@@ -63,6 +63,7 @@ def test_a_new_spine_out_of_sight_for_a_session_stands_with_its_neighbour():
 LIFE = st.text(alphabet="01?", min_size=4, max_size=4).filter(lambda life: "1" in life)
 
 
+@example(["0010", "1???", "0010"])
 @given(st.lists(LIFE, min_size=2, max_size=8))
 def test_clusters_are_counted_as_they_are_listed(lives):
     """In and out of sight: the clustered share is of the spines that clusters.csv names."""
