@@ -18,10 +18,12 @@ from spinenet.types import InputError, Segment, Um3
 LOOKED_AT_UM, OTHER_SHAFT_UM = 3.0, 1.0
 """Beyond a traced shaft's surface: so far its spines reach, and farther than this a shaft is
 another dendrite's."""
-LONGEST_UM = 8.0
-"""No spine reaches so far in the plane; the longest filopodia are 6 um long."""
-PARTS_UM = 3.0
-"""Nor do two parts of one lie so far apart."""
+LONGEST_UM = 20.0
+"""No spine reaches so far in the plane: filopodia of ten and more are rare."""
+PARTS_UM = (8.0, 4.0, 4.0)
+"""Nor do two parts of one lie so far apart (z, y, x)."""
+CRUMB_SHARE = 0.1
+"""Parts smaller than this, beside the largest, are strokes of the brush that went astray."""
 
 
 def read_labels(path: Path, shape: tuple[int, ...] | None, stack: str) -> npt.NDArray[np.uint16]:
@@ -91,16 +93,23 @@ def check_singles(labels: npt.NDArray[np.uint16], voxel_um: Um3, name: str) -> N
         if window is None or number == 1:
             continue
         size = [(w.stop - w.start) * v for w, v in zip(window, voxel_um, strict=True)]
-        parts, n = ndimage.label(spines[window] == number, np.ones((3, 3, 3)))
-        apart = 0.0
-        if n > 1:
-            middles = np.array(ndimage.center_of_mass(parts > 0, parts, range(1, n + 1)))
-            across = (middles[:, None] - middles[None])[..., 1:] * voxel_um[1:]
-            apart = float(np.linalg.norm(across, axis=-1).max())
-        if max(size[1:]) > LONGEST_UM or apart > PARTS_UM:
-            raise InputError(
-                f"{name}: label {number} reaches over {size[1]:.1f} x {size[2]:.1f} um (y, x) in "
-                f"{n} part{'s' * (n > 1)}; one spine was expected. One number for all spines is "
-                "the usual cause: give each its own, from 2 on (Fiji: MorphoLibJ > Binary Images > "
-                "Connected Components Labeling)."
-            )
+        if max(size[1:]) <= LONGEST_UM and _in_one_place(spines[window] == number, voxel_um):
+            continue
+        z, y, x = (w.start * v for w, v in zip(window, voxel_um, strict=True))
+        raise InputError(
+            f"{name}: label {number} reaches over {size[0]:.1f} x {size[1]:.1f} x {size[2]:.1f} um "
+            f"(z, y, x) from {z:.1f}, {y:.1f}, {x:.1f} um on; one spine was expected. One number "
+            "for all spines is the usual cause: give each its own, from 2 on (Fiji: MorphoLibJ > "
+            "Binary Images > Connected Components Labeling)."
+        )
+
+
+def _in_one_place(mask: npt.NDArray[np.bool_], voxel_um: Um3) -> bool:
+    parts, n = ndimage.label(mask, np.ones((3, 3, 3)))
+    if n < 2:
+        return True
+    size = np.bincount(parts.ravel())[1:]
+    kept = np.flatnonzero(size >= CRUMB_SHARE * size.max()) + 1
+    middles = np.array(ndimage.center_of_mass(mask, parts, kept)) * voxel_um
+    apart = np.abs(middles - middles[size[kept - 1].argmax()])
+    return bool((apart <= PARTS_UM).all())

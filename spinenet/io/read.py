@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from spinenet.io.scanimage import pages_of
+from spinenet.io.scanimage import pages_of, plainly, settings_of
 from spinenet.io.sessions import StackFile
 from spinenet.io.voxel import check_voxel, voxel_of
 from spinenet.types import InputError, Volume
@@ -33,9 +33,9 @@ def read_volume(stack: StackFile) -> Volume:
             found = tif.series() if callable(tif.series) else tif.series
             if not found:
                 raise InputError(f"{name} holds no image. The file is empty or damaged.")
-            series = found[0]
-            _check_one_image(tif, found, name)
-            layout = pages_of(tif, name)
+            series = _own_image(tif, found, name)
+            said = settings_of(tif)
+            layout = pages_of(stack.path, said) if said else None
             _check_promised(tif, series, name)
             voxel = stack.voxel_um or voxel_of(tif, series, name)
             names = _channel_names(tif)
@@ -64,7 +64,8 @@ def _pixels(
     """The image and its axes: pages put in order where ScanImage says what they are, memory-mapped
     where it lies in one piece, pages stacked where each plane was written alone."""
     if layout is not None:
-        pages = tif.asarray(key=slice(None))
+        with plainly(path) as plain:
+            pages = plain.asarray(key=slice(None))
         return pages.reshape(*layout, *pages.shape[-2:]), "ZTCYX"
     shapes = {page.shape for page in tif.pages}
     if len(series.shape) == 2 and len(tif.pages) > 1 and len(shapes) == 1:
@@ -74,24 +75,30 @@ def _pixels(
     return series.asarray(), series.axes
 
 
-def _check_one_image(tif: tifffile.TiffFile, found: Any, name: str) -> None:
-    """The first of several images would be taken for all, a file of a set for the whole set."""
-    series = found[0]
-    planes = len(series.shape) == 2 and not tif.ome_metadata  # each plane written alone
-    alike = sum(other.shape == series.shape for other in found)
-    if alike > 1 and not planes:
-        raise InputError(
-            f"{name} holds {alike} images of {series.shape} (axes {series.axes}), several "
-            "positions or planes saved apart. One stack per session was expected: save each as a "
-            "TIFF of its own."
-        )
-    own = {page.parent.filename for page in series.pages if page is not None}
-    if None in series.pages or own - {tif.filename}:
+def _own_image(tif: tifffile.TiffFile, found: Any, name: str) -> Any:
+    """The one image of the file. The first of several would be taken for all, and a file that holds
+    a part of one for the whole; what other files of its set hold is not asked."""
+
+    def here(page: Any) -> bool:
+        return page is not None and page.parent.filename == tif.filename
+
+    mine = [series for series in found if any(here(page) for page in series.pages)]
+    if not mine or not all(here(page) for page in mine[0].pages):
         raise InputError(
             f"{name} is one of several files that hold a stack together (a set of OME-TIFFs). One "
             "file was expected: open the set in Fiji (File > Import > Bio-Formats) and save it as "
             "TIFF."
         )
+    first = mine[0]
+    planes = len(first.shape) == 2 and not tif.ome_metadata  # each plane written alone
+    alike = sum(series.shape == first.shape for series in mine)
+    if alike > 1 and not planes:
+        raise InputError(
+            f"{name} holds {alike} images of {first.shape} (axes {first.axes}), several positions "
+            "or planes saved apart. One stack per session was expected: save each as a TIFF of its "
+            "own."
+        )
+    return first
 
 
 def _check_promised(tif: tifffile.TiffFile, series: Any, name: str) -> None:
@@ -123,6 +130,7 @@ def _to_zyx(data: Any, axes: str, channel: str, names: list[str], name: str) -> 
         )
     if "C" in axes and data.shape[axes.index("C")] > 1:
         n = data.shape[axes.index("C")]
+        names = names[:n]  # ImageJ has a label for every plane
         shown = ", ".join(label or "unnamed" for label in names) or "unnamed"
         if channel == "":
             raise InputError(
@@ -130,7 +138,7 @@ def _to_zyx(data: Any, axes: str, channel: str, names: list[str], name: str) -> 
                 "the dendrites: a column channel in sessions.csv (a number from 0, or a name)."
             )
         meant = {k for k, label in enumerate(names) if label == channel}
-        meant |= {int(channel)} if channel.isdigit() else set()
+        meant |= {int(channel)} & set(range(n)) if channel.isdigit() else set()
         if len(meant) > 1:
             numbers = " or ".join(map(str, sorted(meant)))
             raise InputError(

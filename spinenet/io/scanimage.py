@@ -6,8 +6,8 @@ in the description of every page.
 
 from __future__ import annotations
 
-import json
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,6 @@ import tifffile
 from spinenet.types import InputError, Um3
 
 SETTING = re.compile(r"^(?:scanimage\.)?((?:SI|state)\.[\w.]+)\s*=\s*(.*?)\s*$")
-MISCOUNTED = 1
-"""Pages that tifffile may not see at the end of a file whose pages are not evenly spaced."""
 Settings = dict[str, Any]
 
 
@@ -36,29 +34,30 @@ def settings_of(tif: tifffile.TiffFile) -> Settings:
 
 def voxel_of_settings(said: Settings, shape: tuple[int, ...]) -> Um3 | None:
     """From the step of the stack and the corners of the field; None where they are not told."""
-    step = said.get("SI.hStackManager.actualStackZStepSize") or said.get(
-        "SI.hStackManager.stackZStepSize"
+    steps = (
+        _numbers(said.get(f"SI.hStackManager.{name}"))
+        for name in ("actualStackZStepSize", "stackZStepSize")
     )
-    corners = said.get("SI.hRoiManager.imagingFovUm")
-    if isinstance(corners, str):
-        corners = json.loads(corners.replace(" ", ",").replace(";", "],["))
-    if not step or not corners:
+    step = next((of[0] for of in steps if of and of[0]), None)
+    corners = _numbers(said.get("SI.hRoiManager.imagingFovUm"))
+    if step is None or len(corners) < 4 or len(corners) % 2:
         return None
-    span = np.ptp(np.asarray(corners, float).reshape(-1, 2), axis=0)
+    span = np.ptp(np.array(corners).reshape(-1, 2), axis=0)
     y, x = shape[-2:]
-    return abs(float(step)), float(span[1] / y), float(span[0] / x)
+    return abs(step), float(span[1] / y), float(span[0] / x)
 
 
-def pages_of(tif: tifffile.TiffFile, name: str) -> tuple[int, int, int] | None:
+def pages_of(path: Path, said: Settings) -> tuple[int, int, int] | None:
     """Slices, frames of each and channels of each frame, in whose order the pages stand; None where
     ScanImage's settings do not say.
 
     Raises
     ------
     InputError
-        If there are several volumes or flyback frames, or fewer pages than were promised.
+        If there are several volumes or flyback frames, fewer pages than were promised, or one plane
+        over time.
     """
-    said = settings_of(tif)
+    name = path.name
     saved = said.get("SI.hChannels.channelSave")
     channels = _number(said.get("state.acq.numberOfChannelsSave")) or 1
     if saved is not None:
@@ -77,7 +76,15 @@ def pages_of(tif: tifffile.TiffFile, name: str) -> tuple[int, int, int] | None:
         averaged = frames
     kept = max(frames // averaged, 1)
     whole = channels * slices * kept
-    pages = len(tif.pages)
+    with plainly(path) as tif:
+        pages = len(tif.pages)
+    flat = str(said.get("SI.hStackManager.enable", "")).lower() in ("false", "0")
+    fast = str(said.get("SI.hFastZ.enable", "")).lower() in ("true", "1")
+    if flat and not fast and pages > channels:
+        raise InputError(
+            f"{name} was not recorded as a stack (SI.hStackManager.enable is false): its {pages} "
+            "planes are one plane over time. A stack was expected; choose the file of the stack."
+        )
     if pages > whole:
         raise InputError(
             f"{name} holds {pages} planes where ScanImage's settings have {whole} for one stack "
@@ -86,15 +93,14 @@ def pages_of(tif: tifffile.TiffFile, name: str) -> tuple[int, int, int] | None:
             "without its flyback frames (Fiji: Image > Stacks > Tools > Make Substack), or "
             "average the volumes, and save it as TIFF."
         )
-    unseen = MISCOUNTED if channels == kept == averaged == 1 else 0
-    if pages < whole - unseen:
+    if pages < whole:
         raise InputError(
             f"{name} is cut short: ScanImage's settings have {whole} planes ({slices} slices, "
             f"{channels} channel{'s' * (channels > 1)}), the file {pages}. The acquisition or a "
             "copy was interrupted; copy it again. If you took slices out on purpose, save it in "
             "Fiji as TIFF."
         )
-    return (slices, kept, channels) if pages == whole else None
+    return slices, kept, channels
 
 
 def _first(said: Settings, *names: str) -> int | None:
@@ -104,8 +110,17 @@ def _first(said: Settings, *names: str) -> int | None:
 
 def _number(value: Any) -> int | None:
     """A whole number of 1 or more; None for anything else (Inf: until it is stopped)."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return int(number) if np.isfinite(number) and number >= 1 else None
+    found = _numbers(value)
+    return int(found[0]) if found and found[0] >= 1 else None
+
+
+def _numbers(value: Any) -> list[float]:
+    """All finite numbers of a setting, whether tifffile has read it or not."""
+    words = re.findall(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?", str(value))
+    return [float(word) for word in words]
+
+
+def plainly(path: Path) -> tifffile.TiffFile:
+    """The file with all of its pages: of evenly spaced ones tifffile leaves out the last, where it
+    knows ScanImage."""
+    return tifffile.TiffFile(path, is_scanimage=False)

@@ -265,8 +265,12 @@ def _peaks_back(
 ) -> npt.NDArray[np.uint8]:
     """The highest of the net's voxels that each voxel of the stack covers: a peak's height is its
     probability, which a mean with its surroundings would lower. No others: they would shift it."""
+    nearest = _nearest(values.shape, shape)
     for axis in (1, 2):
         n, m = values.shape[axis], shape[axis]
+        if n <= m:
+            values = values.take(nearest[axis], axis)
+            continue
         first = np.arange(m) * n // m
         last = -(-(np.arange(m) + 1) * n // m) - 1
         top = values.take(first, axis)

@@ -6,9 +6,11 @@ import pytest
 import tifffile
 
 from spinenet.io.annotated import read_annotated, read_truth
+from spinenet.io.labels import check_singles
 from spinenet.types import InputError
 from tests.integration.test_annotated import (
     SHAPE,
+    VOXEL,
     picture,
     scene,
     write_points,
@@ -32,21 +34,36 @@ def at(column):
     return slice(28, 34), slice(column, column + 6)
 
 
-def test_one_number_for_all_spines_is_refused(tmp_path):
+@pytest.mark.parametrize("columns", [(20, 80, 140), (20, 70)], ids=["three", "two"])
+def test_one_number_for_all_spines_is_refused(tmp_path, columns):
     """Its middle lies in the tissue between them, where no head is."""
     write_sessions(tmp_path)
-    write_labels(tmp_path, (2, *at(20)), (2, *at(80)), (2, *at(140)))
-    with pytest.raises(InputError, match=r"stack.tif: label 2 reaches over .* in 3 parts"):
-        scene(tmp_path)
-    write_labels(tmp_path, (2, *at(20)), (2, *at(60)))
-    with pytest.raises(InputError, match="in 2 parts; one spine was expected"):
+    write_labels(tmp_path, *((2, *at(column)) for column in columns))
+    with pytest.raises(InputError, match=r"stack.tif: label 2 reaches over .* from 5.5, 2.8, 2.0"):
         scene(tmp_path)
 
 
-def test_a_spine_in_two_near_parts_is_one(tmp_path):
-    write_sessions(tmp_path)
-    write_labels(tmp_path, (2, *at(20)), (2, *at(28)), (3, *at(80)))
-    assert scene(tmp_path).labelled.wanted.tolist() == [True, True]
+def test_a_thresholded_mask_of_many_specks_is_refused_at_once():
+    """All distances of its parts would not fit into memory."""
+    mask = np.zeros((4, 400, 400), np.uint16)
+    mask[::2, ::2, ::2] = 255
+    with pytest.raises(InputError, match="label 255 reaches over"):
+        check_singles(mask, VOXEL, "mask.tif")
+
+
+def test_one_number_for_spines_above_each_other_is_refused():
+    mask = np.zeros((40, 20, 20), np.uint16)
+    mask[[2, 36], 8:12, 8:12] = 2
+    with pytest.raises(InputError, match="label 2 reaches over 17.5"):
+        check_singles(mask, VOXEL, "mask.tif")
+
+
+def test_one_spine_is_one_though_long_in_near_parts_or_with_a_stray_voxel():
+    mask = np.zeros((10, 300, 300), np.uint16)
+    mask[5, 10:12, 10:130] = 2  # a filopodium of 12 um
+    mask[5, 40:44, 10:14] = mask[5, 40:44, 20:24] = 3
+    mask[5, 60:70, 10:20] = mask[5, 60, 90] = 4
+    check_singles(mask, VOXEL, "mask.tif")
 
 
 @pytest.fixture

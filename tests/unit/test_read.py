@@ -231,6 +231,18 @@ def test_a_channel_that_may_be_either_is_refused(write_tif, names):
         read(path, channel="1")
 
 
+def test_a_channel_named_as_another_number_that_is_not_there(write_tif):
+    meta = {**OME, "axes": "CZYX", "Channel": {"Name": ["1", "2"]}}
+    path = write_tif("c.ome.tif", (2, 6, 8, 9), ome=True, metadata=meta)
+    assert np.array_equal(read(path, channel="2").data, tifffile.imread(path)[1])
+
+
+def test_imagej_labels_every_plane(write_tif):
+    said = {"axes": "ZCYX", "unit": "um", "spacing": 0.8, "Labels": ["GFP", "RFP"] * 6}
+    path = write_tif("h.tif", (6, 2, 24, 32), imagej=True, resolution=(10, 10), metadata=said)
+    assert np.array_equal(read(path, channel="RFP").data, tifffile.imread(path)[:, 1])
+
+
 def test_several_positions_in_one_file_are_refused(tmp_path):
     path = tmp_path / "two.ome.tif"
     with tifffile.TiffWriter(path, ome=True) as writer:
@@ -261,6 +273,30 @@ def test_one_file_of_a_set_is_refused_as_that(tmp_path):
     tifffile.tiffcomment(tmp_path / "p0.ome.tif", xml.encode())
     with pytest.raises(InputError, match="one of several files that hold a stack together"):
         read(tmp_path / "p0.ome.tif")
+
+
+def test_positions_that_have_a_file_each_are_read_one_by_one(tmp_path):
+    """Each file describes the whole set."""
+    stacks = np.random.default_rng(0).integers(0, 99, (2, 6, 24, 32), np.uint16)
+    images = "".join(
+        f'<Image ID="Image:{k}"><Pixels ID="Pixels:{k}" DimensionOrder="XYZCT" Type="uint16" '
+        'SizeX="32" SizeY="24" SizeZ="6" SizeC="1" SizeT="1" PhysicalSizeX="0.1" '
+        'PhysicalSizeY="0.12" PhysicalSizeZ="0.8"><Channel ID="Channel:0:0"/>'
+        f'<TiffData FirstZ="0" IFD="0" PlaneCount="6"><UUID FileName="pos{k}.ome.tif">'
+        f"urn:uuid:00000000-0000-0000-0000-00000000000{k}</UUID></TiffData></Pixels></Image>"
+        for k in range(2)
+    )
+    for k, stack in enumerate(stacks):
+        path = tmp_path / f"pos{k}.ome.tif"
+        tifffile.imwrite(path, stack, ome=True, metadata={"axes": "ZYX"})
+        xml = (
+            '<?xml version="1.0" encoding="UTF-8"?>'
+            '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+            f'UUID="urn:uuid:00000000-0000-0000-0000-00000000000{k}">{images}</OME>'
+        )
+        tifffile.tiffcomment(path, xml.encode())
+    for k, stack in enumerate(stacks):
+        assert np.array_equal(read(tmp_path / f"pos{k}.ome.tif").data, stack)
 
 
 def test_imagej_does_not_say_that_slices_are_one_apart(write_tif):

@@ -66,6 +66,14 @@ def scanimage(path, pages, said):
     return path
 
 
+def tagged(path, pages, **said):
+    """A TIFF written page by page, as older versions and other programs leave it."""
+    with tifffile.TiffWriter(path) as writer:
+        for page in pages:
+            writer.write(page.astype(np.int16), metadata=None, contiguous=False, **said)
+    return path
+
+
 def read(path, channel="", voxel_um=None):
     return read_volume(StackFile(Session("m", "r", 0), path, voxel_um, channel))
 
@@ -85,8 +93,6 @@ def test_one_of_two_channels(tmp_path):
 def test_frames_averaged_before_they_were_saved_are_one(tmp_path):
     averaged = {"SI.hStackManager.framesPerSlice": "4", "SI.hScan2D.logAverageFactor": "4"}
     path = scanimage(tmp_path / "a.tif", planes(SLICES), settings(**averaged))
-    with tifffile.TiffFile(path) as tif:
-        assert len(tif.pages) == SLICES
     assert len(read(path, voxel_um=(0.8, 0.1, 0.1)).data) == SLICES
 
 
@@ -113,13 +119,27 @@ def test_several_volumes_flyback_and_a_part_are_no_stack(tmp_path, n, complaint)
     ids=["tag Software alone", "version 3.8"],
 )
 def test_channels_told_in_the_tags_alone(tmp_path, said):
-    """Or refused where a page is not seen: what is left would shift one channel into the other."""
-    path = tmp_path / "a.tif"
-    with tifffile.TiffWriter(path) as writer:
-        for page in planes(2 * SLICES + 1):  # of so small a file tifffile counts one too few
-            writer.write(page.astype(np.int16), metadata=None, contiguous=False, **said)
+    """All pages: of evenly spaced ones tifffile leaves out the last."""
+    path = tagged(tmp_path / "a.tif", planes(2 * SLICES), **said)
     volume = read(path, channel="1", voxel_um=(0.8, 0.1, 0.1))
     assert volume.data.mean(axis=(1, 2)) // 100 == pytest.approx(np.arange(1, 2 * SLICES, 2))
+
+
+def test_settings_in_a_tag_tell_the_voxels_too(tmp_path):
+    volume = read(tagged(tmp_path / "a.tif", planes(SLICES), software=settings()))
+    assert volume.data.shape == (SLICES, SIDE, SIDE)
+    assert volume.voxel_size_um == pytest.approx((0.8, 0.1, 0.1))
+    blank = {"SI.hStackManager.actualStackZStepSize": "[]", "SI.hRoiManager.imagingFovUm": "[]"}
+    path = tagged(tmp_path / "b.tif", planes(SLICES), software=settings(**blank))
+    with pytest.raises(InputError, match="does not say how large its voxels are"):
+        read(path)
+
+
+def test_one_plane_over_time_is_no_stack(tmp_path):
+    """The slices that it names are those of a stack recorded before."""
+    flat = {"SI.hStackManager.enable": "false", "SI.hStackManager.framesPerSlice": "Inf"}
+    with pytest.raises(InputError, match="was not recorded as a stack"):
+        read(scanimage(tmp_path / "a.tif", planes(SLICES), settings(**flat)))
 
 
 def test_a_page_too_few_of_two_channels_is_a_part(tmp_path):

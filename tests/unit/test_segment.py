@@ -202,17 +202,20 @@ def test_peaks_keep_their_height_on_other_pixels(xy):
     assert np.abs(places[np.argsort(places[:, 1])] - [(4, 1.57, 2.13), (4, 4, 3.52)]).max() < 0.12
 
 
-@pytest.mark.parametrize("xy", [0.05, 0.15, 0.2, 0.3])
-def test_peaks_of_other_pixels_lean_to_no_side(xy):
-    """A quarter of a pixel would move every head against its dendrite."""
+@pytest.mark.parametrize(
+    ("xy", "within_um"), [(0.05, 0.025), (0.07, 0.01), (0.15, 0.01), (0.2, 0.01), (0.3, 0.02)]
+)
+def test_peaks_of_other_pixels_lean_to_no_side(xy, within_um):
+    """By a quarter of a pixel heads would be moved against their dendrite. On pixels half as wide
+    the first of two that are equally high is taken, half a pixel from the middle."""
     rng = np.random.default_rng(0)
     shape = (9, round(6 / xy), round(6 / xy))
     astray = []
-    for _ in range(20):
+    for _ in range(30):
         head = np.array([4, *rng.uniform(1.5, 4.5, 2)])
         centres, _ = find_peaks(_peaks_back(blobs(head), shape), (1.0, xy, xy), 0.5)
         astray.append(centres[0] - canonical_shift_um((1.0, xy, xy)) - head)
-    assert np.mean(astray, axis=0)[1:] == pytest.approx([0, 0], abs=0.025)
+    assert np.mean(astray, axis=0)[1:] == pytest.approx([0, 0], abs=within_um)
 
 
 def test_pixels_that_are_not_square_are_made_square():
