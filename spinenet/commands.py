@@ -158,11 +158,13 @@ def _add_analyze(parser: ArgumentParser) -> None:
 def _analyze(args: Namespace) -> int:
     from spinenet.analyze.summary import Evidence
     from spinenet.config import InferConfig
+    from spinenet.io.finished import check_finished
     from spinenet.io.table import read_table
     from spinenet.pipeline import analyze_tracks
     from spinenet.tables import COVERAGE, DENDRITES, LINKS, SPINES, TRACKS
     from spinenet.types import Tracks
 
+    check_finished(Path(args.tracks).parent)
     tracks = Tracks(read_table(Path(args.tracks), TRACKS))
     given = (
         (args.coverage, COVERAGE),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 
 import numpy as np
@@ -31,6 +32,24 @@ UNBOUNDED = (
     "network_k_new",
 )
 """Ratios that may exceed 1."""
+
+
+@dataclass(frozen=True)
+class Around:
+    """What is known around the spines of some animals: `coverage.csv`, which dendrites branch off
+    others, and, by animal, numerators and denominators of the dendrites without spines."""
+
+    coverage: pd.DataFrame | None
+    branches: Branching = field(default_factory=lambda: NO_BRANCHES)
+    bare: tuple[tuple[str, dict[str, tuple[float, float]]], ...] = ()
+
+
+def around(
+    hs: list[Histories], coverage: pd.DataFrame | None, branches: Branching = NO_BRANCHES
+) -> Around:
+    """Of these histories and all drawn anew from them."""
+    empty = tuple((h.animal, _per_um(h, coverage)) for h in bare(hs, coverage))
+    return Around(coverage, branches, empty)
 
 
 def counted(
@@ -119,15 +138,14 @@ def ratios_of_animals(
     cohort: Cohort,
     horizon_days: float,
     config: AnalyzeConfig,
-    coverage: pd.DataFrame | None,
-    branches: Branching = NO_BRANCHES,
+    known: Around,
 ) -> tuple[dict[str, FloatArray], dict[str, list[list[FloatArray]]]]:
     """Each animal's own ratios, in the order of their names, nan where undefined; and the parts.
 
     Parameters
     ----------
     cohort: the landmark cohort of the same animals
-    horizon_days: days after the landmark at which survival is told
+    horizon_days: whole days after the landmark on which survival is told
 
     Returns
     -------
@@ -137,16 +155,18 @@ def ratios_of_animals(
     animals = sorted({h.animal for h in hs})
     parts: dict[str, list[list[FloatArray]]] = {}
     for h in hs:
-        for name, pair in counted(h, config, coverage).items():
+        for name, pair in counted(h, config, known.coverage).items():
             of = parts.setdefault(name, [[] for _ in animals])
             of[animals.index(h.animal)].append(np.array(pair, float))
-    for h in bare(hs, coverage):
-        for name, pair in _per_um(h, coverage).items():
-            parts[name][animals.index(h.animal)].append(np.array(pair, float))
+    for animal, pairs_of in known.bare:
+        for name, pair in pairs_of.items():
+            parts[name][animals.index(animal)].append(np.array(pair, float))
     if hs:
         parts["network_k_new"] = [[] for _ in animals]
     for (animal, region), mine in groupby(hs, key=lambda h: (h.animal, h.region)):
-        pairs = _k_of_new(list(mine), config, coverage, branches.get((animal, region), ()))
+        pairs = _k_of_new(
+            list(mine), config, known.coverage, known.branches.get((animal, region), ())
+        )
         parts["network_k_new"][animals.index(animal)] += pairs or [np.zeros(2)]
     values = {}
     for name, of_animals in parts.items():
@@ -173,11 +193,12 @@ def totals(parts: list[list[FloatArray]]) -> tuple[float, float]:
 
 
 def _survival(cohort: Cohort, animals: list[str], horizon_days: float) -> dict[str, FloatArray]:
-    """Kaplan-Meier so many days after the landmark."""
-    last = np.array([horizon_days])
-    out = {}
-    for kind in NEW:
-        mine = cohort.lives[cohort.lives["class"] == kind]
-        of = {a: float(kaplan_meier(p, last)[0]) for a, p in mine.groupby("animal")}
-        out[f"survival_{kind}"] = np.array([of.get(a, np.nan) for a in animals])
+    """Kaplan-Meier at each animal's own look on that whole day after the landmark."""
+    out = {f"survival_{kind}": np.full(len(animals), np.nan) for kind in NEW}
+    lives = cohort.lives[cohort.lives["class"].isin(NEW) & cohort.lives["animal"].isin(animals)]
+    for (animal, kind), mine in lives.groupby(["animal", "class"]):
+        days = cohort.looked[animal]
+        on_it = days[np.round(days) == horizon_days]
+        if len(on_it):
+            out[f"survival_{kind}"][animals.index(animal)] = kaplan_meier(mine, on_it[-1:])[0]
     return out

@@ -110,8 +110,26 @@ def scored(tracks: Tracks, coverage: pd.DataFrame) -> Tracks:
     said = frame[frame["presence"].isin([Presence.PRESENT, Presence.ABSENT])]
     told = _within(said, coverage[coverage["usable"]])
     nobody = said.index.difference(told.index[told])
+    frame = _links_across(frame, nobody[frame.loc[nobody, "presence"] == Presence.PRESENT])
     frame.loc[nobody, "presence"] = str(Presence.NOT_SCORABLE)
     return Tracks(frame)
+
+
+def _links_across(frame: pd.DataFrame, dropped: pd.Index) -> pd.DataFrame:
+    """The table with `p_link` of sightings that are dropped laid on the next ones of their tracks:
+    what joins those before to those after are both links."""
+    if dropped.empty:
+        return frame
+    who = ["animal", "region", "track_id"]
+    rows = frame[frame["presence"] == Presence.PRESENT].sort_values([*who, "session"])
+    lost = rows.index.isin(dropped)
+    # runs of dropped sightings and the one kept after them
+    run = pd.Series(~lost, rows.index).groupby([rows[c] for c in who]).cumsum() - ~lost
+    keys = [*(rows[c] for c in who), run]
+    p = rows["p_link"].groupby(keys).transform(lambda of: of.prod(skipna=True, min_count=1))
+    out = frame.copy()
+    out.loc[rows.index[~lost], "p_link"] = p[~lost]
+    return out
 
 
 def _within(rows: pd.DataFrame, stretches: pd.DataFrame) -> pd.Series:
@@ -150,7 +168,7 @@ def _check_coverage(tracks: Tracks, coverage: pd.DataFrame) -> None:
             "Exchange the two."
         )
     seen = tracks.frame[tracks.frame["presence"] == Presence.PRESENT]
-    outside = ~_within(seen, coverage)
+    outside = ~_within(seen, coverage).reindex(seen.index, fill_value=False)
     if outside.any():
         line = int(outside.index[outside][0])
         row = seen.loc[line]

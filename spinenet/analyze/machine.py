@@ -6,17 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
 from spinenet.analyze.animals import (
     CLUSTERS,
     PAIRS,
     UNBOUNDED,
+    Around,
     pooled,
     ratios_of_animals,
 )
-from spinenet.analyze.branches import Branching
 from spinenet.analyze.chance import shares_by_rule
 from spinenet.analyze.cluster_counts import cluster_counts
 from spinenet.analyze.errors import Doubt, combine, draw
@@ -44,7 +43,7 @@ def redraw(
     doubt: list[Doubt],
     chance: Mapping[str, FloatArray],
     horizon_days: float,
-    beside: tuple[pd.DataFrame | None, Branching],
+    known: Around,
     config: AnalyzeConfig,
     rng: np.random.Generator,
 ) -> Redrawn:
@@ -54,8 +53,7 @@ def redraw(
     ----------
     chance: by rule, (A,) each animal's clustered share by chance, as it is: shuffles of every draw
         would take hours
-    beside: `coverage.csv`, and which dendrites branch off others
-    horizon_days: days after the landmark at which survival is told
+    horizon_days: whole days after the landmark on which survival is told
     """
     hs, animals = ground.whole, sorted({h.animal for h in ground.whole})
     unsure = any(np.isfinite(p).any() for h in hs for p in (h.p_present, h.p_link))
@@ -66,7 +64,7 @@ def redraw(
     for _ in range(config.n_draws):
         drawn = [draw(h, d, config.max_gap, rng) for h, d in zip(hs, doubt, strict=True)]
         cohort = follow(drawn, config)
-        values, parts = ratios_of_animals(drawn, cohort, horizon_days, config, *beside)
+        values, parts = ratios_of_animals(drawn, cohort, horizon_days, config, known)
         del values["miss_rate_q"], parts["miss_rate_q"]  # counted on what was seen, not redrawn
         del values[PAIRS]
         for name, of_all in zip((CLUSTERS, PAIRS), cluster_counts(parts.pop(PAIRS)), strict=True):

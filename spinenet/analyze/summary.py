@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -12,13 +12,15 @@ import pandas as pd
 from spinenet.analyze.animals import (
     PAIRS,
     UNBOUNDED,
+    Around,
+    around,
     pooled,
     ratios_of_animals,
     rests_on,
     totals,
 )
 from spinenet.analyze.attraction import attraction_row
-from spinenet.analyze.branches import Branching, branch_orders, branching
+from spinenet.analyze.branches import branch_orders, branching
 from spinenet.analyze.chance import (
     chance_rows,
     chances_by_window,
@@ -68,6 +70,9 @@ NOBODY_FOLLOWED = (
     "no such spine was there at the landmark, the last session up to day {:g} "
     "(analyze.landmark_day)"
 )
+
+
+NO_DAY = "animals share no day after the landmark on which all of them were looked at"
 
 
 @dataclass(frozen=True)
@@ -126,12 +131,11 @@ def analyze(
         mine = [hs[i] for i in at]
         streams = [np.random.default_rng([seed, number, k]) for k in range(8)]
         ground = ground_of(mine, known.coverage, config)
+        nearby = around(mine, known.coverage, branches)
         animals = sorted({h.animal for h in mine})
         by_window = chances_by_window(ground.histories, animals, config, [seed, number, 10])
         by_rule = by_window[0]
-        found, values[group], parts[group] = _ratio_rows(
-            mine, (known.coverage, branches), cohort, config, streams[0]
-        )
+        found, values[group], parts[group] = _ratio_rows(mine, nearby, cohort, config, streams[0])
         values[group] |= {f"clustered_excess_{rule}": c.excess for rule, c in by_rule.items()}
         n_new = {k: int(totals(of)[1]) for k, of in parts[group].items()}
         found += chance_rows(group, by_window, values[group], n_new, ground.told, config)
@@ -169,14 +173,15 @@ def analyze(
             ground,
             [doubt[i] for i in at],
             chance,
-            cohort.horizon_days,
-            (known.coverage, branches),
+            _horizon(cohort, animals),
+            nearby,
             config,
             streams[5],
         )
         rows += [with_machine(r, machine[group]) for r in found]
         nulls |= {f"clustered_fraction_{rule}|{group}": c.null for rule, c in by_rule.items()}
-    rows += _comparisons(values, machine, np.random.default_rng([seed, 7]))
+    days = {g: _horizon(cohort, {h.animal for h in hs if h.group == g}) for g in values}
+    rows += _comparisons(values, days, machine, np.random.default_rng([seed, 7]))
     rows += mixed_rows(parts)
     rows += [hazard_difference(a, b, hazards) for a, b in combinations(sorted(hazards), 2)]
     if hs:
@@ -198,7 +203,7 @@ def analyze(
 
 def _ratio_rows(
     hs: list[Histories],
-    ground: tuple[pd.DataFrame | None, Branching],
+    known: Around,
     cohort: Cohort,
     config: AnalyzeConfig,
     rng: np.random.Generator,
@@ -206,14 +211,10 @@ def _ratio_rows(
     """Means over animals of what is a ratio, and the ratios of the sums over all animals.
 
     The means of clustered fractions and of u', which have a chance level, get their rows elsewhere.
-
-    Parameters
-    ----------
-    ground: `coverage.csv`, and which dendrites branch off others
     """
     group = hs[0].group
-    last = cohort.horizon_days
-    values, parts = ratios_of_animals(hs, follow(hs, config), last, config, *ground)
+    last = _horizon(cohort, {h.animal for h in hs})
+    values, parts = ratios_of_animals(hs, cohort, last, config, known)
     rows: list[Row] = []
     spines = _n_spines(hs, parts, cohort, config)
     rows += count_rows(group, parts.pop(PAIRS), spines[PAIRS])
@@ -226,13 +227,24 @@ def _ratio_rows(
             highest = np.inf if name in UNBOUNDED else 1.0
             found = mean_row(name, group, mean_of_animals(of_animals, 0.0, highest), **n)
             if name in SURVIVALS:
-                nobody = NOBODY_FOLLOWED.format(config.landmark_day)
-                there = f"{last:g} days after the landmark; {found['test']}"
-                found |= {"test": there if n["n_spines"] else nobody}
+                found |= {"test": _survival_test(found, last, config)}
             rows.append(found)
-    if ground[0] is None:
+    if known.coverage is None:
         rows.append(row("density_per_um", group, np.nan, test="needs coverage.csv"))
     return rows, values, parts
+
+
+def _horizon(cohort: Cohort, animals: Collection[str]) -> float:
+    """Days after the landmark on which survival is told: of all groups, or, if they share none, of
+    the animals of one."""
+    whole = cohort.last_common_day(cohort.looked)
+    return whole if np.isfinite(whole) else cohort.last_common_day(animals)
+
+
+def _survival_test(found: Row, last: float, config: AnalyzeConfig) -> str:
+    if not found["n_spines"]:
+        return NOBODY_FOLLOWED.format(config.landmark_day)
+    return f"{last:g} days after the landmark; {found['test']}" if np.isfinite(last) else NO_DAY
 
 
 def _n_spines(
@@ -298,12 +310,23 @@ def _corrected(group: str, cohort: Cohort, miss_rate: Mapping[str, float]) -> li
 
 
 def _comparisons(
-    values: dict[str, Values], machine: dict[str, Redrawn], rng: np.random.Generator
+    values: dict[str, Values],
+    days: Mapping[str, float],
+    machine: dict[str, Redrawn],
+    rng: np.random.Generator,
 ) -> list[Row]:
-    """Every pair of groups: the first minus the second, animals' labels permuted."""
+    """Every pair of groups: the first minus the second, animals' labels permuted.
+
+    Parameters
+    ----------
+    days: by group, after the landmark, on which its survival is told
+    """
     rows = []
     for a, b in combinations(sorted(values), 2):
         for name in values[a]:
+            if name in SURVIVALS and days[a] != days[b]:
+                rows.append(row(name, a, np.nan, group_b=b, test=NO_DAY))
+                continue
             difference = compare(values[a][name], values[b][name], rng)
             found = difference_row(name, a, b, difference)
             rows.append(difference_with_machine(found, machine[a], machine[b]))

@@ -8,7 +8,7 @@ gone, would otherwise count as a long-lived clustered one (immortal time).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,17 +39,19 @@ class Cohort:
     periods: pd.DataFrame
     """A row per spine and interval at risk: animal, group, class, spine, from_days, to_days,
     lost."""
-    followed: Mapping[str, float]
-    """Days from the landmark to each animal's last session."""
     looks: Mapping[str, FloatArray]
     """By group, the days from the landmark to all its sessions, the landmark (0) first."""
     uneven: frozenset[str]
     """Groups whose dendrites were not all looked at on the same days after the landmark."""
 
-    @property
-    def horizon_days(self) -> float:
-        """Days from the landmark to which all animals were followed; nan if none was."""
-        return min(self.followed.values(), default=float("nan"))
+    looked: Mapping[str, FloatArray]
+    """By animal, the days from the landmark on which all of its dendrites were looked at."""
+
+    def last_common_day(self, animals: Collection[str]) -> float:
+        """The last whole day after the landmark on which all of them that were followed were looked
+        at: between two looks nobody knows who is still there. nan without one."""
+        days = [set(np.round(d[d > 0])) for a, d in self.looked.items() if a in animals]
+        return float(max(set.intersection(*days), default=np.nan)) if days else float("nan")
 
 
 def follow(all_histories: list[Histories], config: AnalyzeConfig) -> Cohort:
@@ -57,7 +59,7 @@ def follow(all_histories: list[Histories], config: AnalyzeConfig) -> Cohort:
     lives: list[tuple[object, ...]] = []
     periods: list[tuple[object, ...]] = []
     looks: dict[str, set[tuple[float, ...]]] = {}
-    followed: dict[str, float] = {}
+    looked: dict[str, FloatArray] = {}
     for h in all_histories:
         early = np.flatnonzero(h.days <= config.landmark_day)
         if not len(early) or early[-1] == len(h.days) - 1:
@@ -65,7 +67,9 @@ def follow(all_histories: list[Histories], config: AnalyzeConfig) -> Cohort:
         landmark = int(early[-1])
         days = h.days[landmark:] - h.days[landmark]
         looks.setdefault(h.group, set()).add(tuple(days.tolist()))
-        followed[h.animal] = max(followed.get(h.animal, 0.0), float(days[-1]))
+        earlier = looked.get(h.animal, days)
+        # to a day: regions of one animal may be imaged one after the other
+        looked[h.animal] = days[np.isin(np.round(days), np.round(earlier))]
         for k, kind in _classes(h, landmark, config).items():
             seen = h.seen[k, landmark:]
             known = np.flatnonzero(seen != UNKNOWN)
@@ -91,24 +95,24 @@ def follow(all_histories: list[Histories], config: AnalyzeConfig) -> Cohort:
     return Cohort(
         pd.DataFrame(lives, columns=list(LIFE)),
         pd.DataFrame(periods, columns=list(PERIOD)),
-        followed,
         {g: np.unique(np.concatenate([*of])) for g, of in looks.items()},
         frozenset(g for g, of in looks.items() if len(of) > 1),
+        looked,
     )
 
 
 def _classes(h: Histories, landmark: int, config: AnalyzeConfig) -> dict[int, str]:
-    """What the spines alive at the landmark are by then; new ones that the rule of contiguous
-    clusters does not look at, filopodia by default, are of neither class."""
+    """What the spines alive at the landmark are by then; those that the rule of contiguous clusters
+    does not look at, filopodia by default, are of no class."""
     then = h.until(landmark)
     born = then.is_new(config.window)
-    new = born & takes_part(then, "contiguous", config)
+    kept = takes_part(then, "contiguous", config)
     members = {i for c in find_clusters(then, "contiguous", config) for i in c.members}
     out = {}
-    for k in np.flatnonzero(then.seen[:, landmark] == SEEN):
-        if new[k]:
+    for k in np.flatnonzero(kept & (then.seen[:, landmark] == SEEN)):
+        if born[k]:
             out[int(k)] = "clustered" if k in members else "non_clustered"
-        elif not born[k] and then.seen[k, 0] == SEEN:
+        elif then.seen[k, 0] == SEEN:
             out[int(k)] = "stable"
     return out
 

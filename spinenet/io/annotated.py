@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from spinenet.evaluate.judge import BASE, XYZ
+from spinenet.io.finished import check_finished
 from spinenet.io.sessions import NO, YES, StackFile, find_stacks, is_usable
 from spinenet.io.table import read_table
 from spinenet.io.traces import Traces, read_traces
@@ -116,6 +117,7 @@ def read_truth(folder: Path, point: str = "", seen: pd.DataFrame | None = None) 
             f"{folder} holds no annotations: neither {POINTS.file} nor a folder labels were found "
             "in it or in its folder truth. Check the path."
         )
+    check_finished(inside)
     spines = _read_points(inside / POINTS.file, point)
     listed = _read_sessions(inside)
     names = spines if seen is None else seen

@@ -12,8 +12,7 @@ from spinenet.config import MatchConfig
 from spinenet.geometry import from_line_frame, inside
 from spinenet.match.pins import NO_PINS, PERSON, Pins
 from spinenet.match.power import learn_sight
-from spinenet.match.scope import EDGE_UM
-from spinenet.match.score import PLACE_SD_UM
+from spinenet.match.scope import EDGE_UM, HALF, in_core
 from spinenet.match.view import Probe, SessionView, frames_of, track_by_spine
 from spinenet.match.warp import ArcWarp
 from spinenet.tables import SPINES
@@ -30,8 +29,6 @@ HALF_HEAD_UM = 0.25
 """A head whose middle is nearer to the edge of its shaft, seen from above, is hidden by it."""
 CLAIMED_UM = np.array([1.2, 0.4, 0.4])
 """A spine this near (scaled) to the place looked at is what is seen there."""
-RIM_UM = 2 * PLACE_SD_UM[[2, 1, 1]]
-"""Where a spine is expected this near to the stack's border (z, y, x), it may lie outside it."""
 Missing = dict[tuple[int, int], tuple[Presence, float, float]]
 
 
@@ -95,15 +92,16 @@ def look_back(
     """
     heights = [_heights(t, view, pins) for t, view in enumerate(views)]
     told = [np.isfinite(h) for h in heights]
+    track = track_by_spine(views, track_of)
     sight = learn_sight(
         [k[known] for k, known in zip(track_of, told, strict=True)],
         [h[known] for h, known in zip(heights, told, strict=True)],
+        {(track[spine], spine[0]): height for spine, height in pins.glimpses.items()},
     )
     homes = _homes(views, frames, track_of, warps)
     named = [(v.spines.frame["source"] == PERSON).to_numpy(bool) for v in views]
     marked = {int(k) for of, them in zip(track_of, named, strict=True) for k in of[them]}
     hidden = frozenset(_hidden(views, track_of, homes, warps) - marked)
-    track = track_by_spine(views, track_of)
     there = {(track[spine], t) for spine, t in pins.present}
     gone = {(track[spine], t) for spine, t in pins.absent}
     if there & gone:
@@ -239,9 +237,8 @@ def _visible(
     snr = np.interp(here[0], segment.arc_length_um, view.snr[segment.id])
     if not inside(point, view.extent_um, EDGE_UM)[0]:
         return Presence.OUT_OF_VIEW
-    if not inside(point, view.extent_um, RIM_UM)[0]:
-        return Presence.NOT_SCORABLE
-    if not view.usable or not np.isfinite(snr) or snr < config.min_snr:
+    core = np.interp(here[0], segment.arc_length_um, in_core(view, segment).astype(float))
+    if core < HALF or not view.usable or not np.isfinite(snr) or snr < config.min_snr:
         return Presence.NOT_SCORABLE
     return None
 

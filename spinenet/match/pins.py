@@ -30,6 +30,9 @@ class Pins:
     heights: Mapping[Spine, float] = field(default_factory=lambda: MappingProxyType({}))
     """What the machine thinks of the spines that a person named: a word about one says nothing of
     how well it is seen elsewhere."""
+    glimpses: Mapping[Spine, float] = field(default_factory=lambda: MappingProxyType({}))
+    """The same of spines that a person added: chosen as the machine missed them, they say nothing
+    of other spines or of the session."""
 
     @property
     def believed(self) -> frozenset[Spine]:

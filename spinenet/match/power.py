@@ -8,8 +8,9 @@ by them (`analyze.quality` looks for such sessions).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from scipy.stats import norm
@@ -22,6 +23,7 @@ USUAL_WEIGHT = 20
 """How many repeated sightings weigh as much as that expectation."""
 ROUNDS = 10
 CLIP = 0.01
+NO_GLIMPSES: Mapping[tuple[int, int], float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,15 @@ class Sight:
         return float(norm.sf((_log_odds(np.array(least_p)) - expected) / spread))
 
 
-def learn_sight(track_of: Sequence[IntArray], heights: Sequence[FloatArray]) -> Sight:
+def learn_sight(
+    track_of: Sequence[IntArray],
+    heights: Sequence[FloatArray],
+    glimpses: Mapping[tuple[int, int], float] = NO_GLIMPSES,
+) -> Sight:
     """From the tracks (K,) of every session's spines and the heights (K,) of their peaks.
+
+    `glimpses`, heights by track and session, tell of tracks of which nothing else is known, and of
+    nothing besides.
 
     Additive effects by turns (least squares), the sessions' drawn towards 0 by one sighting.
     """
@@ -67,12 +76,13 @@ def learn_sight(track_of: Sequence[IntArray], heights: Sequence[FloatArray]) -> 
     free = max(int(repeated.sum()) - int((times > 1).sum()), 0)
     variance = (USUAL_WEIGHT * USUAL_SPREAD**2 + float((left**2).sum())) / (USUAL_WEIGHT + free)
     tracks = names.tolist()
-    return Sight(
-        dict(zip(tracks, own.tolist(), strict=True)),
-        dict(zip(tracks, times.tolist(), strict=True)),
-        of_session,
-        variance**0.5,
-    )
+    own_of = dict(zip(tracks, own.tolist(), strict=True))
+    times_of = dict(zip(tracks, times.tolist(), strict=True))
+    for (k, t), height in glimpses.items():
+        if k not in own_of:
+            own_of[k] = float(_log_odds(np.array(height))) - float(of_session[t])
+            times_of[k] = 1
+    return Sight(own_of, times_of, of_session, variance**0.5)
 
 
 def _log_odds(p: FloatArray) -> FloatArray:

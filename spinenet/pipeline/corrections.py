@@ -96,6 +96,7 @@ def corrected(
         desk.home,
         empty,
         heights=desk.heights,
+        glimpses=desk.glimpses,
     )
     return desk.views, pins
 
@@ -112,6 +113,7 @@ class _Desk:
     home: dict[Spine, int] = field(default_factory=dict)
     empty: dict[int, list[FloatArray]] = field(default_factory=dict)
     heights: dict[Spine, float] = field(default_factory=dict)
+    glimpses: dict[Spine, float] = field(default_factory=dict)
 
     def delete(self, rows: pd.DataFrame) -> None:
         """All at once, so that a line said twice does not take a neighbour too."""
@@ -211,7 +213,7 @@ class _Desk:
         table = pd.concat([frame, new], ignore_index=True)
         self.views[t] = replace(view, spines=SpineTable(table))
         seen = view.probe(place[None], np.array([home]))
-        self.heights[t, number] = float(seen.probability[0])
+        self.glimpses[t, number] = float(seen.probability[0])
         return number
 
     def _check_inside(self, t: int, place: FloatArray, where: str) -> None:

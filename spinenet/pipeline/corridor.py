@@ -14,6 +14,7 @@ from spinenet.analyze.summary import Evidence, analyze
 from spinenet.config import Device, InferConfig, MatchConfig
 from spinenet.io.atomic import sweep
 from spinenet.io.corrections import Corrections
+from spinenet.io.finished import begin_writing
 from spinenet.io.sessions import StackFile
 from spinenet.io.traces import Traces
 from spinenet.io.weights import load_match_weights, load_segment_weights
@@ -222,8 +223,7 @@ def _infer(
             joined["coverage"], joined["spines"], joined["links"], joined["dendrites"]
         )
         analysis = analyze(Tracks(joined["tracks"]), config.analyze, evidence, config.seed)
-    # a folder without it was left half written
-    (out / "run.json").unlink(missing_ok=True)
+    begin_writing(out)
     for (mine, views, linked), nodes in zip(done_regions, located, strict=True):
         with log.timed("write"):
             write_stacks(out, mine, linked, nodes)

@@ -34,6 +34,7 @@ from spinenet.io.annotated import (
     read_truth,
     traced_in,
 )
+from spinenet.io.finished import check_finished
 from spinenet.io.labels import check_singles, known_labels, label_voxel_um, read_labels
 from spinenet.io.table import read_table
 from spinenet.match.pins import PERSON
@@ -62,6 +63,7 @@ def evaluate(
         If a table is missing or damaged, the folders have no session in common, or a dendrite is
         not annotated.
     """
+    check_finished(results)
     found = read_table(results / SPINES.file, SPINES)
     truth = read_truth(truth_folder, point, found)
     _warn_of_missing(truth, found, results)

@@ -14,10 +14,12 @@ from filelock import FileLock
 
 from spinenet.cli import main
 from spinenet.commands import BAD_INPUT, DONE, SOME_FAILED
+from spinenet.io.annotated import read_truth
+from spinenet.io.formats.graph import graphs_of
 from spinenet.io.table import read_table
 from spinenet.pipeline.evaluation import evaluate
 from spinenet.tables import DENDRITES, RESULTS, SPINES, TRACKS
-from spinenet.types import Tracks
+from spinenet.types import InputError, Tracks
 from tests.conftest import ROOT
 from tests.integration.conftest import run
 
@@ -133,8 +135,7 @@ def test_a_killed_process_leaves_nothing_half_written(results, small_experiment,
 def test_a_run_that_fails_leaves_the_old_results_or_says_that_they_are_unfinished(
     results, small_experiment, tmp_path, monkeypatch, step, untouched
 ):
-    """Labels of one run beside tables of another would look finished: without run.json they are
-    not."""
+    """Labels of one run beside tables of another would look finished."""
 
     def full_disk(*args, **kwargs):
         raise OSError("no space left on device")
@@ -144,9 +145,17 @@ def test_a_run_that_fails_leaves_the_old_results_or_says_that_they_are_unfinishe
     before = {p: p.read_bytes() for p in sorted(out.glob("labels/*")) + sorted(out.glob("*.csv"))}
     monkeypatch.setattr(f"spinenet.pipeline.corridor.{step}", full_disk)
     assert run(small_experiment / "sessions.csv", "--out", out) != DONE
-    assert (out / "run.json").exists() == untouched
+    monkeypatch.undo()
+    for reader in (graphs_of, read_truth, lambda folder: evaluate(results, folder)):
+        if untouched:
+            reader(out)
+            continue
+        with pytest.raises(InputError, match="left half written"):
+            reader(out)
     if untouched:
         assert {p: p.read_bytes() for p in before} == before
+    assert run(small_experiment / "sessions.csv", "--out", out) == DONE
+    assert content(out) == content(results)
 
 
 @pytest.mark.drawn

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spinenet.analyze.animals import ratios_of_animals
+from spinenet.analyze.animals import around, ratios_of_animals
 from spinenet.analyze.branches import branch_orders, branching, grow
 from spinenet.analyze.network import network_k
 from spinenet.analyze.states import histories
@@ -132,10 +132,10 @@ def test_new_spines_across_a_branch_point_are_near_each_other():
     tracks = Tracks(pd.concat([mother, daughter], ignore_index=True))
     drawn = nodes(MOTHER, DAUGHTER)
     hs = histories(tracks, 1)
-    cohort = follow(hs, FAST)
-    known = hs, cohort, cohort.horizon_days, FAST, cover
-    apart = ratios_of_animals(*known)[0]["network_k_new"]
-    together = ratios_of_animals(*known, branching(drawn))[0]["network_k_new"]
+    known = hs, follow(hs, FAST), 4.0, FAST
+    apart = ratios_of_animals(*known, around(hs, cover))[0]["network_k_new"]
+    branched = around(hs, cover, branching(drawn))
+    together = ratios_of_animals(*known, branched)[0]["network_k_new"]
     assert together != apart
     # every ordered pair counts, weighed by one over the places as far away: over 2 or 3
     assert 30 / 3 <= together[0] * 5 * 30 / 72 <= 30

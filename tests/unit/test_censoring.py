@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from spinenet.analyze.checks import scored
 from spinenet.analyze.clusters import find_clusters
 from spinenet.analyze.lives import shares
 from spinenet.analyze.nulls import clustered
@@ -13,7 +14,7 @@ from spinenet.analyze.summary import Evidence, analyze
 from spinenet.config import AnalyzeConfig
 from spinenet.report.page import five_numbers
 from spinenet.tables import COVERAGE
-from spinenet.types import Tracks
+from spinenet.types import InputError, Tracks
 from tests.conftest import one, tracks_of
 
 FAST = AnalyzeConfig(n_shuffles=50, n_draws=0)
@@ -83,6 +84,10 @@ def test_filopodia_are_no_non_clustered_spines():
     with_them = statistics(Tracks(frame))
     assert with_them["estimate"]["survival_non_clustered"] == 1
     assert with_them["n_spines"]["survival_non_clustered"] == 2
+    frame.loc[frame["track_id"].isin([3, 5]), "kind"] = "filopodium"
+    curves = analyze(Tracks(frame), FAST).survival
+    stable = curves[(curves["class"] == "stable") & (curves["day"] == 0)]
+    assert stable["at_risk"].tolist() == [12]  # six of each animal; two old filopodia are none
 
 
 def test_a_dendrite_out_of_view_at_the_end_has_no_survivors():
@@ -92,8 +97,8 @@ def test_a_dendrite_out_of_view_at_the_end_has_no_survivors():
     assert np.isnan(statistics(tracks_of({1: "1"}))["estimate"]["survival_fraction"])
 
 
-def test_groups_are_compared_on_the_same_day():
-    """Alike up to day 8; one was looked at again on day 30."""
+def survival_of(*schedules):
+    """Rows of survival_non_clustered of groups of three animals each, alike but for their days."""
     lives = {1: "0111", 2: "1111", 3: "0110", 4: "1111", 5: "0110", 6: "1111", 7: "0100"}
     parts = [
         tracks_of(
@@ -102,13 +107,50 @@ def test_groups_are_compared_on_the_same_day():
             group=group,
             days=days,
         )
-        for group, days in (("x", (0.0, 4.0, 8.0)), ("y", (0.0, 4.0, 8.0, 30.0)))
+        for group, days in zip("xy", schedules, strict=True)
         for k in range(3)
     ]
     table = analyze(together(*parts), FAST).statistics
-    rows = table[table["name"] == "survival_non_clustered"].set_index("group_b")
-    assert rows.loc["y", "estimate"] == 0
-    assert rows.loc[""]["test"].str.startswith("4 days after the landmark").all()
+    rows = table[table["name"] == "survival_non_clustered"]
+    return rows[rows["group_b"] == ""], rows[rows["group_b"] == "y"].iloc[0]
+
+
+@pytest.mark.parametrize("later", [(0.0, 4.0, 8.0, 30.0), (0.0, 4.0, 8.1, 30.0)])
+def test_groups_are_compared_on_the_same_day(later):
+    """Alike up to day 8, to a day; one was looked at again on day 30."""
+    groups, difference = survival_of((0.0, 4.0, 8.0), later)
+    assert groups["estimate"].tolist() == [0.75, 0.75]
+    assert groups["test"].str.startswith("4 days after the landmark").all()
+    assert difference["estimate"] == 0
+
+
+def test_groups_without_a_common_day_are_not_compared():
+    """Between two looks nobody knows who is still there."""
+    groups, difference = survival_of((0.0, 4.0, 8.0), (0.0, 4.0, 12.0))
+    assert groups["estimate"].tolist() == [0.75, 0.75]
+    assert groups["test"].str[:6].tolist() == ["4 days", "8 days"]
+    assert np.isnan(difference["estimate"])
+    assert "share no day" in difference["test"]
+
+
+def test_a_link_across_a_session_that_tells_nothing_is_both_links():
+    frame = tracks_of({1: "111", 2: "111", 3: "101"}).frame
+    linked = frame["presence"] == "present"
+    frame["p_link"] = np.where(linked & (frame["session"] == 1), 0.7, np.nan)
+    frame.loc[linked & (frame["session"] == 2), "p_link"] = 0.9
+    table = coverage(*(("m1", 0, t) for t in range(3)))
+    table.loc[1, "usable"] = False
+    told = scored(Tracks(frame), table).frame.pivot(index="track_id", columns="session")
+    assert told["p_link"][2].tolist() == pytest.approx([0.63, 0.63, 0.9])
+    assert (told["presence"][1] == "not_scorable").all()
+
+
+def test_sightings_where_coverage_has_no_stretch_are_refused():
+    tracks = tracks_of({1: "11", 2: "11"})
+    with pytest.raises(InputError, match="present outside what could be scored of dendrite 0"):
+        statistics(tracks, coverage(("m1", 0, 0)))
+    with pytest.raises(InputError, match="present outside what could be scored of dendrite 0"):
+        statistics(tracks, coverage(("m1", 1, 0)))
 
 
 def test_a_spine_counts_once_however_many_intervals_it_lives_through():

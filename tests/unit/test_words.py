@@ -148,11 +148,33 @@ def test_marks_alone_are_linked_whatever_looking_back_is_set_to(share):
 
 
 @pytest.mark.parametrize(
-    ("end_um", "presence"),
-    [(5.4, "out_of_view"), (5.6, "not_scorable"), (6.5, "not_scorable"), (6.9, "absent")],
+    ("z_um", "presence", "usable"),
+    [
+        (8.0, ["present", "absent"], True),
+        (14.5, ["present", "not_scorable"], False),
+        (1.0, ["present", "not_scorable"], False),
+    ],
 )
-def test_near_the_end_of_a_stack_nobody_knows_whether_a_spine_lies_outside(end_um, presence):
-    """A spine at z 5 is expected in a session that ends soon after; its place is known to 0.9 um."""
-    views = [session(0, 0.9), session(1, 0.0, found=False)]
-    views[1] = replace(views[1], extent_um=np.array([end_um, 70.0, 70.0]))
-    assert life(linked(views))["presence"].tolist() == ["present", presence]
+def test_near_the_ends_of_a_stack_nobody_knows_whether_a_spine_lies_outside(z_um, presence, usable):
+    """Of a dendrite there neither sightings nor absences count: else only losses would be
+    forgotten."""
+    shaft = Dendrites((line((z_um, 5, 0), (z_um, 5, 40)),))
+    views = [
+        replace(
+            session_of(t, shaft, *((0, z_um, 6.5, x) for x in X_UM if t == 0 or x != FAINT_UM)),
+            extent_um=np.array([16.0, 70.0, 70.0]),
+        )
+        for t in range(2)
+    ]
+    region = linked(views)
+    assert life(region)["presence"].tolist() == presence
+    inner = region.coverage[region.coverage["end_um"] - region.coverage["start_um"] > 30]
+    assert inner["usable"].tolist() == [usable, usable]
+
+
+def test_an_added_spine_says_nothing_of_others():
+    """It was chosen as the machine missed it: the session is no dimmer for that."""
+    views = [session(0, 0.62), session(1, 0.1, found=False)]
+    assert life(linked(views))["presence"].tolist() == ["present", "absent"]
+    add = {"action": "add", "session": 1, **at(24.5)}
+    assert life(linked(views, add))["presence"].tolist() == ["present", "absent"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from spinenet.io.finished import check_finished
 from spinenet.io.store import fingerprint
 from spinenet.io.table import read_table
 from spinenet.tables import SPINES, TRACKS
@@ -53,8 +54,9 @@ def graphs_of(results: Path) -> list[SpineGraph]:
     Raises
     ------
     InputError
-        If `spines.csv` or `tracks.csv` is missing or damaged.
+        If `spines.csv` or `tracks.csv` is missing or damaged, or the folder was left half written.
     """
+    check_finished(results)
     spines = read_table(results / SPINES.file, SPINES)
     tracks = read_table(results / TRACKS.file, TRACKS)
     return [
