@@ -133,9 +133,9 @@ def _near_of_succedent(
         observed,
         null_mean=float(null.mean()),
         p_value=p_two_sided(observed, null),
-        n_animals=late["animal"].nunique(),
+        n_animals=late["animal"][good].nunique(),
         n_spines=int(good.sum()),
-        test="places uniform between the same stable neighbours",
+        test="all animals' spines together; places uniform between the same stable neighbours",
     )
 
 

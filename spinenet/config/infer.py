@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -169,6 +170,11 @@ class AnalyzeConfig:
         check(self, NOT_NEGATIVE, "d_um", "resolution_um", "exclusion_um", "min_seg_um", "edge_um")
         check(self, NOT_NEGATIVE, "min_spines_per_segment", "n_draws", "max_gap", "persist_days")
         check(self, at_least(1), "n_shuffles")
+        if self.window is not None and any(map(math.isnan, self.window)):
+            raise InputError(
+                f"window {list(self.window)}: the first and the last day were expected, for "
+                "example [2, 8]. Leave it out for all sessions after the first."
+            )
         if self.window is not None and not self.window[0] <= self.window[1]:
             raise InputError(
                 f"window {list(self.window)}: the first day comes after the last one. "

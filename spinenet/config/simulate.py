@@ -119,11 +119,12 @@ class TurnoverConfig:
     ----------
     days: day of each session
     formation_per_day, elimination_per_day: share of the spines present at the start
-    clustered_share: share of new spines planted next to an earlier new one
+    clustered_share: chance that a new spine is planted next to an earlier new one, where there is
+        one; where there is no room beside it none forms
     new_loss_per_day: hazard of loss of new spines; clustered ones divide it by `protection`
     protection: how many times rarer the loss of clustered new spines is
     size_log_sd: standard deviation of the change of log head volume per 4 days
-    recurrent_share: share of lost spines that return
+    recurrent_share: chance of a lost spine to be back, in each later session
     """
 
     days: tuple[float, ...] = (0.0, 2.0, 4.0, 8.0, 16.0)

@@ -12,7 +12,8 @@ ROUNDING = 12**-0.5
 
 
 def noise_of(volume: Volume) -> tuple[float, float]:
-    """Median and standard deviation of the background, from neighbouring dark voxels.
+    """Median and standard deviation of the background, from neighbours whose sum is dark: of normal
+    noise their difference does not depend on it, so the choice does not narrow it.
 
     Neighbours of different lines: within a line a detector's noise is often correlated. Whole
     numbers hide noise below that of rounding, so a detector clipped at zero is not taken for one
@@ -20,8 +21,7 @@ def noise_of(volume: Volume) -> tuple[float, float]:
     """
     thin = volume.data[:: max(len(volume.data) // 16, 1)].astype(np.float32)
     background = float(np.median(thin))
-    dark = thin[:, 1:] <= background
-    steps = (thin[:, 1:] - thin[:, :-1])[dark & (thin[:, :-1] <= np.percentile(thin, 75))]
+    steps = (thin[:, 1:] - thin[:, :-1])[thin[:, 1:] + thin[:, :-1] <= 2 * background]
     noise = float(steps.std() / np.sqrt(2)) if steps.size else 0.0
     rounding = ROUNDING if np.issubdtype(volume.data.dtype, np.integer) else 1e-6
     return background, max(noise, rounding)

@@ -22,7 +22,7 @@ from spinenet.geometry import (
     smooth,
     tangents,
 )
-from spinenet.types import Dendrites, FloatArray, Segment, Segmentation, Um3
+from spinenet.types import Dendrites, FloatArray, IntArray, Segment, Segmentation, Um3
 
 COARSE_UM: Um3 = (0.5, 0.3, 0.3)
 SMOOTH_UM: Um3 = (1.5, 0.5, 0.5)
@@ -30,6 +30,8 @@ HALF_SHARE = 0.35
 CENTRE_REACH_UM: Um3 = (1.5, 0.9, 0.9)
 JOIN_GAP_UM = 4.0
 JOIN_COSINE = 0.8
+REACHES_UM = (2.5, 5.0, 10.0)
+"""How far the edge of a shaft is sought; trunks and cell bodies are thicker than dendrites."""
 MIN_RADIUS_UM = 0.15
 BENT_END_UM = 1.0
 LONGEST_END_UM = 5.0
@@ -195,20 +197,32 @@ def _centred(segmentation: Segmentation, points_um: FloatArray, node_um: float) 
     return out
 
 
+def _depth_near(segmentation: Segmentation, place: IntArray, reach_um: float) -> float:
+    """Largest in-plane distance from within the shaft to its edge, within four pixels of a place;
+    inf if no edge is within reach."""
+    z, y, x = place
+    half = round(reach_um / segmentation.voxel_size_um[1])
+    y0, x0 = max(y - half, 0), max(x - half, 0)
+    window = segmentation.shaft[max(z - 1, 0) : z + 2, y0 : y + half + 1, x0 : x + half + 1]
+    mask = window.any(axis=0)
+    if mask.all():
+        return float("inf")
+    depth = ndimage.distance_transform_edt(mask, sampling=segmentation.voxel_size_um[1:])
+    return float(depth[max(y - y0 - 4, 0) : y - y0 + 5, max(x - x0 - 4, 0) : x - x0 + 5].max())
+
+
 def _radius(segmentation: Segmentation, points_um: FloatArray) -> FloatArray:
     """(N,) radius of the shaft: the largest in-plane distance to its edge near each point, um."""
     voxel = segmentation.voxel_size_um
     out = np.full(len(points_um), np.nan)
-    half = round(2.5 / voxel[1])
-    for i, (z, y, x) in enumerate(nearest_voxels(points_um, voxel, segmentation.shaft.shape)):
-        y0, x0 = max(y - half, 0), max(x - half, 0)
-        window = segmentation.shaft[max(z - 1, 0) : z + 2, y0 : y + half + 1, x0 : x + half + 1]
-        mask = window.any(axis=0)
-        if mask.any():
-            depth = ndimage.distance_transform_edt(mask, sampling=voxel[1:])
-            near = depth[max(y - y0 - 4, 0) : y - y0 + 5, max(x - x0 - 4, 0) : x - x0 + 5]
-            # the nearest pixel centre outside lies some quarter of a pixel beyond the edge
-            out[i] = near.max() - voxel[1] / 4 if near.max() > 0 else np.nan
+    for i, place in enumerate(nearest_voxels(points_um, voxel, segmentation.shaft.shape)):
+        for reach_um in REACHES_UM:
+            depth = _depth_near(segmentation, place, reach_um)
+            # an edge beyond the window would be nearer than what was found in it
+            if depth <= reach_um:
+                # the nearest pixel centre outside lies some quarter of a pixel beyond the edge
+                out[i] = depth - voxel[1] / 4 if depth > 0 else np.nan
+                break
     typical = np.nanmedian(out) if np.isfinite(out).any() else MIN_RADIUS_UM
     out = np.where(np.isfinite(out), out, typical)
     return np.maximum(ndimage.median_filter(out, 9, mode="nearest"), MIN_RADIUS_UM)

@@ -16,7 +16,7 @@ from spinenet.analyze.nulls import candidates, clustered
 from spinenet.analyze.states import histories
 from spinenet.config import AnalyzeConfig
 from spinenet.evaluate.identity import identity_figures, link_calibration
-from spinenet.evaluate.judge import KEYS, XYZ, judge, sure
+from spinenet.evaluate.judge import KEYS, XYZ, Judged, judge, sure
 from spinenet.evaluate.masks import IGNORE, MaskCounts, count_masks
 from spinenet.evaluate.spines import detection_table
 from spinenet.evaluate.tracks import (
@@ -30,6 +30,7 @@ from spinenet.evaluate.tracks import (
 from spinenet.geometry import nearest_voxels
 from spinenet.io.annotated import (
     Truth,
+    heads_of,
     of_session,
     read_truth,
     traced_in,
@@ -68,7 +69,10 @@ def evaluate(
     truth = read_truth(truth_folder, point, found)
     _warn_of_missing(truth, found, results)
     masks = _masks(truth, results)
-    truth = replace(truth, spines=pd.concat([truth.spines, *(m.heads for m in masks)]))
+    marks = truth.spines.copy()
+    for mask in masks:
+        marks.loc[mask.painted_over, "scorable"] = "0"
+    truth = replace(truth, spines=pd.concat([marks, *(m.heads for m in masks)]))
     _check_names(truth, found, results, dendrites)
     for mask in masks:
         found = found[~mask.unknown(found)]
@@ -90,7 +94,8 @@ def evaluate(
         true, reported = (read_table(f, TRACKS) for f in files)
         both = true[KEYS].drop_duplicates().merge(reported[KEYS].drop_duplicates(), on=KEYS)
         tracks = fair_tracks(true.merge(both, on=KEYS), judged.truth)
-        figures |= cluster_figures(tracks, Tracks(reported.merge(both, on=KEYS)))
+        seen = judged_tracks(reported.merge(both, on=KEYS), judged)
+        figures |= cluster_figures(tracks, seen)
     n = int((judged.truth["counts"] & judged.truth["track_id"].notna()).sum())
     rows += [{"figure": k, "stratum": "all", "value": v, "n": n} for k, v in figures.items()]
     by_hand = len(found) > 0 and bool((found["source"] == PERSON).all())
@@ -144,6 +149,15 @@ def fair_tracks(tracks: pd.DataFrame, spines: pd.DataFrame) -> Tracks:
     named = spines.dropna(subset=["track_id"]).astype({"track_id": "int64"})
     share = named.groupby(keys)["counts"].mean()
     good = pd.MultiIndex.from_frame(tracks[keys]).isin(share[share >= 0.5].index)
+    return Tracks(tracks[good].reset_index(drop=True))
+
+
+def judged_tracks(tracks: pd.DataFrame, judged: Judged) -> Tracks:
+    """Those of the reported tracks that were once seen where a person looked, right or wrong."""
+    keys = ["animal", "region", "track_id"]
+    d = judged.detections
+    known = d[((d["true"] >= 0) | d["alarm"]) & d["track_id"].notna()].astype({"track_id": "int64"})
+    good = pd.MultiIndex.from_frame(tracks[keys]).isin(pd.MultiIndex.from_frame(known[keys]))
     return Tracks(tracks[good].reset_index(drop=True))
 
 
@@ -236,6 +250,8 @@ class _Mask:
     counts: MaskCounts
     heads: pd.DataFrame
     """`tables.POINTS`: the middles of true labels that spines.csv does not name."""
+    painted_over: pd.Index
+    """Rows of spines.csv whose label is not in the image: they count neither way."""
     ignored: npt.NDArray[np.bool_]
     voxel_um: Um3
 
@@ -262,11 +278,23 @@ def _masks(truth: Truth, results: Path) -> list[_Mask]:
         if truth.partly:
             true = known_labels(true, voxel, traced_in(truth.traces, session))
         here = truth.spines[of_session(truth.spines, session)]
-        hidden = here.loc[~sure(here), "label"].dropna().to_numpy(np.int64)
+        number = _labels_of(here, true, voxel)
+        hidden = number[~sure(here)].to_numpy(np.int64)
         counts = count_masks(true, seen, hidden[hidden > 1])
-        heads = _heads(true, set(here["label"].dropna()), session, voxel)
-        out.append(_Mask(session, counts, heads, true == IGNORE, voxel))
+        heads = _heads(true, set(number), session, voxel)
+        gone = here.index[(number > 1) & ~number.isin(np.unique(true))]
+        out.append(_Mask(session, counts, heads, gone, true == IGNORE, voxel))
     return out
+
+
+def _labels_of(marks: pd.DataFrame, labels: npt.NDArray[np.uint16], voxel_um: Um3) -> pd.Series:
+    """The label of each mark: what its row says, else that of the mask it lies in, if no other mark
+    has it; 0 without one."""
+    told = marks["label"].fillna(0).astype(np.int64)
+    under = labels[tuple(nearest_voxels(heads_of(marks), voxel_um, labels.shape).T)].astype(int)
+    under = pd.Series(np.where((under > 1) & (under < IGNORE), under, 0), marks.index)
+    under = under.mask((told > 0) | under.isin(told), 0)
+    return told + under.mask(under.duplicated(), 0)
 
 
 def _heads(

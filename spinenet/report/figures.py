@@ -54,12 +54,19 @@ def as_bytes(figure: Figure, kind: Literal["svg", "pdf", "png"]) -> bytes:
     return out.getvalue()
 
 
+def as_text(name: str) -> str:
+    """A name as it stands: between dollar signs matplotlib sees formulas, and behind an underscore
+    something that no legend shall show."""
+    plain = name.replace("$", r"\$")
+    return f" {plain}" if plain.startswith("_") else plain
+
+
 def as_pages(figures: dict[str, Figure]) -> bytes:
     """A PDF with a page for each figure, under its title."""
     out = io.BytesIO()
     with mpl.rc_context(STYLE), PdfPages(out, metadata={"CreationDate": None}) as pages:
         for title, figure in figures.items():
-            figure.suptitle(title, fontsize=8, y=1.02)
+            figure.suptitle(as_text(title), fontsize=8, y=1.02)
             pages.savefig(figure, bbox_inches="tight", dpi=200)
     return out.getvalue()
 

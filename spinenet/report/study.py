@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from spinenet.report.figures import FATE_COLOURS, STYLE, fates
+from spinenet.report.figures import FATE_COLOURS, STYLE, as_text, fates
 from spinenet.types import Analysis, FloatArray, Presence
 
 CLASS_COLOURS = {
@@ -31,7 +31,7 @@ def panels(width: float, height: float, n: int = 1) -> tuple[Figure, list[Axes]]
 
 
 def _name(group: str) -> str:
-    return group or "all animals"
+    return as_text(group) or "all animals"
 
 
 def clustering(analysis: Analysis) -> Figure:
@@ -183,7 +183,7 @@ def rates(intervals: pd.DataFrame) -> Figure:
     figure, axes = panels(6.5, 2.6, 2)
     for axis, name in zip(axes, ("formation", "elimination"), strict=True):
         for (group, animal, region), part in mine.groupby(["group", "animal", "region"]):
-            label = animal if animal == region else f"{animal}, {region}"
+            label = as_text(animal if animal == region else f"{animal}, {region}")
             colour = f"C{groups.index(group)}" if len(groups) > 1 else None
             axis.plot(part["day_to"], 100 * part[name], "o-", ms=3, lw=1, label=label, color=colour)
         axis.set_xlabel("day")

@@ -13,6 +13,7 @@ from spinenet.geometry import affine_apply, inside, point_at
 from spinenet.synthetic.morphology import (
     Clutter,
     Dendrite,
+    PlacedSpine,
     Scene,
     SpineShape,
     beyond_shaft_um,
@@ -186,6 +187,13 @@ def _nodes(session: Session, d: int, dendrite: Dendrite) -> list[dict[str, objec
     ]
 
 
+def _thread_um3(spine: SpineShape, at: PlacedSpine) -> float:
+    """Volume of a filopodium beyond its shaft: a thread with a round end."""
+    length = np.linalg.norm(at.bend - at.surface) + np.linalg.norm(at.centre - at.bend)
+    r = spine.neck_radius_um
+    return float(np.pi * r**2 * (length + 2 * r / 3))
+
+
 def _spine_rows(
     session: Session,
     dendrites: list[Dendrite],
@@ -204,6 +212,7 @@ def _spine_rows(
         radius = float(np.interp(spine.arc_um, dendrite.frame_um, dendrite.radius_um))
         beyond = beyond_shaft_um(dendrite, spine, at)
         per_um = float(np.pi * radius**2)
+        thread = spine.kind == "filopodium"
         rows.append(
             {
                 **session.columns,
@@ -216,9 +225,11 @@ def _spine_rows(
                 "azimuth_deg": spine.azimuth_deg,
                 "length_um": float(np.linalg.norm(at.tip - at.surface)),
                 "neck_length_um": spine.neck_um,
-                "head_width_um": spine.head_width_um,
-                "head_volume_um3": spine.head_volume_um3,
-                "strength": spine.brightness * spine.head_volume_um3 / per_um,
+                "head_width_um": np.nan if thread else spine.head_width_um,
+                "head_volume_um3": np.nan if thread else spine.head_volume_um3,
+                "strength": spine.brightness
+                * (_thread_um3(spine, at) if thread else spine.head_volume_um3)
+                / per_um,
                 "kind": spine.kind,
                 "probability": 1.0,
                 "touches_edge": not inside(at.centre, extent, SCORABLE_EDGE_UM)[0],

@@ -20,6 +20,13 @@ from spinenet.types import InputError
         (config.MatchConfig, "min_link_p", 1.0, "less than 1"),
         (config.MeasureConfig, "node_um", float("nan"), "more than 0"),
         (config.AnalyzeConfig, "n_shuffles", 0, "1 or more"),
+        (
+            config.AnalyzeConfig,
+            "window",
+            (float("nan"), 4.0),
+            "first and the last day were expected",
+        ),
+        (config.AnalyzeConfig, "window", (8.0, 2.0), "Exchange them"),
         (config.SimulateConfig, "animals", 0, "1 or more"),
         (config.SimulateConfig, "shape", (2, 96, 96), "Give a larger one"),
         (config.SimulateConfig, "voxel_um", (0.8, 0.0, 0.1), "more than 0"),

@@ -7,7 +7,7 @@ from spinenet.config import MeasureConfig
 from spinenet.measure.attach import attach, measure_spines
 from spinenet.measure.quality import noise_of, shaft_snr
 from spinenet.measure.shape import Stalk, _shaft_light
-from spinenet.measure.skeleton import find_dendrites, join_ends
+from spinenet.measure.skeleton import _radius, find_dendrites, join_ends
 from spinenet.measure.straighten import straighten
 from spinenet.synthetic.morphology import Dendrite, Scene, SpineShape, place
 from spinenet.synthetic.optics import Microscope, image
@@ -166,3 +166,28 @@ def test_the_light_of_the_shaft_does_not_hang_on_the_pixels(xy_um):
     assert light_per_um(xy_um) == pytest.approx(light_per_um(0.02), rel=0.05)
     for edge in (-0.8, -0.3, 0.0):  # the stack ends there
         assert light_per_um(xy_um, edge) == pytest.approx(light_per_um(0.02), rel=0.15)
+
+
+@pytest.mark.parametrize("sd", [1, 10, 30])
+def test_the_noise_is_that_of_the_background(sd):
+    """Choosing dark voxels must not make it smaller; a bright dendrite must not make it larger."""
+    rng = np.random.default_rng(0)
+    data = rng.normal(500, sd, (16, 120, 120))
+    data[8, 50:60] += 40 * sd
+    volume = Volume(np.rint(data).astype(np.uint16), (1.0, 0.1, 0.1), Session("a", "r", 0))
+    background, noise = noise_of(volume)
+    assert background == pytest.approx(500, abs=0.1 * sd)
+    assert noise == pytest.approx(sd, rel=0.05)
+
+
+@pytest.mark.parametrize("radius_um", [0.5, 2.0, 2.7, 4.0])
+def test_the_radius_of_a_thick_trunk_is_its_own(radius_um):
+    shape, voxel = (9, 140, 60), (1.0, 0.1, 0.1)
+    y = np.arange(shape[1])[None, :, None] * 0.1
+    shaft = np.broadcast_to(np.abs(y - 7.0) <= radius_um, shape)
+    blank, none = np.zeros(shape, np.uint8), np.zeros((0, 3))
+    seen = Segmentation(
+        shaft, blank.astype(np.uint16), none, np.zeros(0), blank, blank, blank, voxel
+    )
+    found = _radius(seen, np.array([[4.0, 7.0, 3.0]] * 12))
+    assert found == pytest.approx(radius_um, abs=0.1)

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from spinenet.analyze.states import histories
 from spinenet.analyze.summary import Evidence, analyze
 from spinenet.config import AnalyzeConfig, CohortConfig
+from spinenet.report.figures import as_bytes, as_pages
+from spinenet.report.study import cluster_sizes, clustering, rates
 from spinenet.synthetic.cohort import simulate_cohort
 from spinenet.tables import COVERAGE, SPINES
 from spinenet.types import Tracks
@@ -202,3 +204,19 @@ def test_a_blank_kind_does_not_hide_a_filopodium():
     for order in (1, -1):
         (h,) = histories(Tracks(frame[::order].reset_index(drop=True)), 1)
         assert h.filopodium.tolist() == [False, True, False]
+
+
+@pytest.mark.drawn
+@pytest.mark.parametrize("names", [("$5 mg$", "$x_$"), ("_before", "_after")])
+def test_names_are_drawn_as_they_stand(names):
+    """No formulas, and none left out of the legend."""
+    config = CohortConfig(animals=2, clustered_share=0.6, formation=0.3)
+    parts = [simulate_cohort(config, g, np.random.default_rng(3)).true.frame for g in names]
+    tracks = Tracks(pd.concat(parts, ignore_index=True))
+    found = analyze(tracks, FAST)
+    lines = rates(found.intervals)
+    legend = [text.get_text() for text in lines.axes[1].get_legend().get_texts()]
+    assert [text.strip().replace(r"\$", "$") for text in legend] == sorted(names)
+    for figure in (lines, clustering(found), cluster_sizes(found.clusters)):
+        assert as_bytes(figure, "png")
+    assert as_pages({names[0]: lines})

@@ -147,10 +147,21 @@ def test_planted_clusters_have_no_existing_spine_between():
     lives = live(np.random.default_rng(2), STRAIGHT, MorphologyConfig(spines_per_um=(1, 1)), busy)
     groups = [np.flatnonzero(lives.planted == g) for g in range(lives.planted.max() + 1)]
     assert groups
-    old = lives.present[:, 0]
+    arc = np.array([spine.arc_um for spine in lives.spines])
+    born = lives.present.argmax(axis=1)
     for members in groups:
         assert len(members) >= 2
-        assert not old[members].any()
+        assert (born[members] > 0).all()
+        first, *later = sorted(members, key=lambda k: (born[k], k))
+        joined = [first]
+        for k in later:
+            # beside one of those before it, with none between that was there when it formed
+            between = [
+                np.flatnonzero((arc > min(arc[k], arc[m])) & (arc < max(arc[k], arc[m])))
+                for m in joined
+            ]
+            assert any(not lives.present[those, born[k]].any() for those in between)
+            joined.append(k)
 
 
 @pytest.fixture(scope="module")
