@@ -180,6 +180,14 @@ def test_the_noise_is_that_of_the_background(sd):
     assert noise == pytest.approx(sd, rel=0.05)
 
 
+@pytest.mark.parametrize("gain", [1, 20])
+def test_the_noise_of_a_clipped_detector_is_not_none(gain):
+    """Three of four voxels are zero: what the fourth has is noise too."""
+    counts = np.random.default_rng(0).poisson(0.3, (16, 120, 120)) * gain
+    volume = Volume(counts.astype(np.uint16), (1.0, 0.1, 0.1), Session("a", "r", 0))
+    assert noise_of(volume)[1] == pytest.approx(gain * 0.3**0.5, rel=0.3)
+
+
 @pytest.mark.parametrize("radius_um", [0.5, 2.0, 2.7, 4.0])
 def test_the_radius_of_a_thick_trunk_is_its_own(radius_um):
     shape, voxel = (9, 140, 60), (1.0, 0.1, 0.1)
