@@ -127,6 +127,8 @@ def _links_across(frame: pd.DataFrame, dropped: pd.Index) -> pd.DataFrame:
     run = pd.Series(~lost, rows.index).groupby([rows[c] for c in who]).cumsum() - ~lost
     keys = [*(rows[c] for c in who), run]
     p = rows["p_link"].groupby(keys).transform(lambda of: of.prod(skipna=True, min_count=1))
+    before = rows[who].agg(tuple, axis=1).isin(rows.loc[lost, who].agg(tuple, axis=1))
+    p = p.mask(before & (run == 0))  # nothing is left that the first one could be linked to
     out = frame.copy()
     out.loc[rows.index[~lost], "p_link"] = p[~lost]
     return out

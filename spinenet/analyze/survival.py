@@ -17,7 +17,7 @@ from lifelines import KaplanMeierFitter
 
 from spinenet.analyze.clusters import find_clusters, takes_part
 from spinenet.analyze.groups import mean_of_animals
-from spinenet.analyze.states import GONE, SEEN, UNKNOWN, Histories
+from spinenet.analyze.states import GONE, NEVER, SEEN, UNKNOWN, Histories
 from spinenet.config import AnalyzeConfig
 from spinenet.tables import SURVIVAL
 from spinenet.types import FloatArray
@@ -45,7 +45,7 @@ class Cohort:
     """Groups whose dendrites were not all looked at on the same days after the landmark."""
 
     looked: Mapping[str, FloatArray]
-    """By animal, the days from the landmark on which all of its dendrites were looked at."""
+    """By animal, the days from the landmark on which it was looked at."""
 
     def last_common_day(self, animals: Collection[str]) -> float:
         """The last whole day after the landmark on which all of them that were followed were looked
@@ -60,16 +60,15 @@ def follow(all_histories: list[Histories], config: AnalyzeConfig) -> Cohort:
     periods: list[tuple[object, ...]] = []
     looks: dict[str, set[tuple[float, ...]]] = {}
     looked: dict[str, FloatArray] = {}
+    landmarks = _landmarks(all_histories, config)
     for h in all_histories:
-        early = np.flatnonzero(h.days <= config.landmark_day)
-        if not len(early) or early[-1] == len(h.days) - 1:
+        at_it = np.flatnonzero(h.sessions == landmarks.get((h.animal, h.region), NEVER))
+        if not len(at_it) or at_it[0] == len(h.days) - 1:
             continue
-        landmark = int(early[-1])
+        landmark = int(at_it[0])
         days = h.days[landmark:] - h.days[landmark]
         looks.setdefault(h.group, set()).add(tuple(days.tolist()))
-        earlier = looked.get(h.animal, days)
-        # to a day: regions of one animal may be imaged one after the other
-        looked[h.animal] = days[np.isin(np.round(days), np.round(earlier))]
+        looked[h.animal] = np.union1d(looked.get(h.animal, days), days)
         for k, kind in _classes(h, landmark, config).items():
             seen = h.seen[k, landmark:]
             known = np.flatnonzero(seen != UNKNOWN)
@@ -99,6 +98,18 @@ def follow(all_histories: list[Histories], config: AnalyzeConfig) -> Cohort:
         frozenset(g for g, of in looks.items() if len(of) > 1),
         looked,
     )
+
+
+def _landmarks(all_histories: list[Histories], config: AnalyzeConfig) -> dict[tuple[str, str], int]:
+    """By animal and region, the last session up to the landmark's day. A dendrite that could not
+    be scored in it is not followed: from an earlier one it would be followed on other days."""
+    out: dict[tuple[str, str], int] = {}
+    for h in all_histories:
+        early = h.sessions[h.days <= config.landmark_day]
+        if len(early):
+            where = h.animal, h.region
+            out[where] = max(out.get(where, NEVER), int(early[-1]))
+    return out
 
 
 def _classes(h: Histories, landmark: int, config: AnalyzeConfig) -> dict[int, str]:

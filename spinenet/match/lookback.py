@@ -12,7 +12,8 @@ from spinenet.config import MatchConfig
 from spinenet.geometry import from_line_frame, inside
 from spinenet.match.pins import NO_PINS, PERSON, Pins
 from spinenet.match.power import learn_sight
-from spinenet.match.scope import EDGE_UM, HALF, in_core
+from spinenet.match.scope import EDGE_UM
+from spinenet.match.score import PLACE_SD_UM
 from spinenet.match.view import Probe, SessionView, frames_of, track_by_spine
 from spinenet.match.warp import ArcWarp
 from spinenet.tables import SPINES
@@ -29,6 +30,9 @@ HALF_HEAD_UM = 0.25
 """A head whose middle is nearer to the edge of its shaft, seen from above, is hidden by it."""
 CLAIMED_UM = np.array([1.2, 0.4, 0.4])
 """A spine this near (scaled) to the place looked at is what is seen there."""
+RIM_SD, RIM_SHARE = 2.0, 1 / 8
+"""So many standard deviations of a place from the stack's border, but at most this share of the
+stack, a spine may as well lie outside."""
 Missing = dict[tuple[int, int], tuple[Presence, float, float]]
 
 
@@ -44,7 +48,8 @@ class Life:
     between: frozenset[tuple[int, int]] = frozenset()
     """Tracks and session positions found only because they were seen before and after."""
     hidden: frozenset[int] = frozenset()
-    """Tracks that do not stick out beside their shaft, unless a person saw them."""
+    """Tracks that do not stick out beside their shaft, or lie beside a stack's border, unless a
+    person saw them."""
     settled: frozenset[tuple[int, int]] = frozenset()
     """Tracks and session positions of which a person said that nothing is there."""
 
@@ -215,8 +220,8 @@ def _hidden(
     homes: dict[int, Home],
     warps: dict[tuple[int, int], ArcWarp],
 ) -> set[int]:
-    """Tracks above, below or close by their shaft: hidden in its blur, they are seen in some
-    sessions only."""
+    """Tracks seen in some sessions only, whatever becomes of their spines: above, below or close by
+    their shaft they hide in its blur, and beside the border of a stack they may lie outside it."""
     beyond: dict[int, list[float]] = {}
     for t, view in enumerate(views):
         segments = view.dendrites.by_id()
@@ -227,7 +232,26 @@ def _hidden(
             on = float(np.clip(at, arc[0], arc[-1]))
             radius = float(np.interp(on, arc, segment.radius_um))
             beyond.setdefault(k, []).append(float(np.hypot(side, at - on)) - radius)
-    return {k for k, reach in beyond.items() if np.mean(reach) < HALF_HEAD_UM}
+    return {k for k, reach in beyond.items() if np.mean(reach) < HALF_HEAD_UM} | {
+        k for t, view in enumerate(views) for k in _in_rim(t, view, homes, warps)
+    }
+
+
+def _in_rim(
+    t: int, view: SessionView, homes: dict[int, Home], warps: dict[tuple[int, int], ArcWarp]
+) -> list[int]:
+    """Tracks expected within a session's stack, but so near to its border that they may lie
+    outside."""
+    segments = view.dendrites.by_id()
+    rim = np.minimum(RIM_SD * PLACE_SD_UM[[2, 1, 1]], RIM_SHARE * view.extent_um)
+    out = []
+    for k, home in homes.items():
+        segment = segments[home.dendrite]
+        here = warps[t, home.dendrite].back(home.place, segment.arc_length_um)
+        point = from_line_frame(here[None], segment.points_um, segment.arc_length_um)[0]
+        if inside(point, view.extent_um, EDGE_UM)[0] and not inside(point, view.extent_um, rim)[0]:
+            out.append(k)
+    return out
 
 
 def _visible(
@@ -237,8 +261,7 @@ def _visible(
     snr = np.interp(here[0], segment.arc_length_um, view.snr[segment.id])
     if not inside(point, view.extent_um, EDGE_UM)[0]:
         return Presence.OUT_OF_VIEW
-    core = np.interp(here[0], segment.arc_length_um, in_core(view, segment).astype(float))
-    if core < HALF or not view.usable or not np.isfinite(snr) or snr < config.min_snr:
+    if not view.usable or not np.isfinite(snr) or snr < config.min_snr:
         return Presence.NOT_SCORABLE
     return None
 

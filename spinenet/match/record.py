@@ -12,17 +12,16 @@ from spinenet.config import MatchConfig
 from spinenet.match.head import Judge, all_candidates
 from spinenet.match.lookback import Life
 from spinenet.match.pins import NO_PINS, Pins, Spine
-from spinenet.match.scope import in_core, scorable_nodes
+from spinenet.match.scope import scorable_nodes
 from spinenet.match.score import CANDIDATE_P
 from spinenet.match.support import supported
 from spinenet.match.tokens import Tokens
 from spinenet.match.view import SessionView, on_dendrite, track_by_spine
 from spinenet.match.warp import ArcWarp
 from spinenet.tables import COVERAGE, LINKS, SPINES, TRACKS
-from spinenet.types import BoolArray, FloatArray, Matches, Presence, Tracks
+from spinenet.types import FloatArray, Matches, Presence, Tracks
 
 SEEN_UM = 1.0
-RIM, CORE = 1, 2
 EVEN = 0.5
 
 
@@ -267,8 +266,7 @@ def _stretches(
     settled: dict[tuple[int, int], list[float]],
 ) -> list[dict[str, object]]:
     """Runs of nodes in view whose shaft is bright enough, or with a spine or a person's word that
-    none is there, in the shared arc length; those in the stack's rim are not usable, but where a
-    person's word makes them so."""
+    none is there, in the shared arc length."""
     rows = []
     for segment in view.dendrites.segments:
         snr = view.snr[segment.id]
@@ -276,13 +274,13 @@ def _stretches(
         good = scorable_nodes(view, segment, config.min_snr)
         own = view.spines.frame["arc_length_um"].to_numpy(float)[on_dendrite(view, segment.id)]
         # where a spine was seen, or known to be gone, one could be
-        gone = settled.get((t, segment.id), [])
-        nodes = warp(segment.arc_length_um)
-        good |= _beside(nodes, [*warp(own).tolist(), *gone])
-        kind = np.where(in_core(view, segment) | _beside(nodes, gone), CORE, RIM) * good
-        edges = np.flatnonzero(np.diff(np.r_[0, kind, 0]))
-        for a, b in zip(edges[:-1], edges[1:] - 1, strict=True):
-            if b <= a or not kind[a]:
+        told = warp(own).tolist() + settled.get((t, segment.id), [])
+        if told:
+            away = np.abs(warp(segment.arc_length_um)[:, None] - told).min(axis=1)
+            good |= away <= SEEN_UM
+        edges = np.flatnonzero(np.diff(np.r_[0, good.astype(int), 0]))
+        for a, b in zip(edges[::2], edges[1::2] - 1, strict=True):
+            if b <= a:
                 continue
             ends = warp(segment.arc_length_um[[a, b]])
             session = view.session
@@ -293,20 +291,12 @@ def _stretches(
                     "start_um": ends[0],
                     "end_um": ends[1],
                     "snr": _median(snr[a : b + 1]),
-                    "usable": view.usable and kind[a] == CORE,
+                    "usable": view.usable,
                     "slip_ambiguous": warp.slip_ambiguous,
                     "warp_rms_um": warp.rms_um,
                 }
             )
     return rows
-
-
-def _beside(nodes_um: FloatArray, told_um: list[float]) -> BoolArray:
-    """(N,) nodes at most `SEEN_UM` from one of the places."""
-    if not told_um:
-        return np.zeros(len(nodes_um), bool)
-    near: BoolArray = np.abs(nodes_um[:, None] - told_um).min(axis=1) <= SEEN_UM
-    return near
 
 
 def _median(snr: FloatArray) -> float:

@@ -5,16 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from spinenet.geometry import inside
-from spinenet.match.score import PLACE_SD_UM
 from spinenet.match.view import SessionView, on_dendrite
 from spinenet.match.warp import ArcWarp
 from spinenet.types import BoolArray, FloatArray, Segment
 
 EDGE_UM = 0.5
-RIM_SD, RIM_SHARE = 2.0, 1 / 8
-"""A dendrite so many standard deviations of its spines' places from the stack's border, but at most
-this share of the stack: beside it spines may lie outside."""
-HALF = 0.5
 
 
 def scorable_nodes(view: SessionView, segment: Segment, min_snr: float) -> BoolArray:
@@ -22,14 +17,6 @@ def scorable_nodes(view: SessionView, segment: Segment, min_snr: float) -> BoolA
     out: BoolArray = inside(segment.points_um, view.extent_um, EDGE_UM) & (
         np.nan_to_num(view.snr[segment.id]) >= min_snr
     )
-    return out
-
-
-def in_core(view: SessionView, segment: Segment) -> BoolArray:
-    """(N,) nodes of a dendrite so far within the stack that all of its spines are in it; of those
-    in the rim neither sightings nor absences say anything, as half of them may be missing."""
-    rim = np.minimum(RIM_SD * PLACE_SD_UM[[2, 1, 1]], RIM_SHARE * view.extent_um)
-    out: BoolArray = inside(segment.points_um, view.extent_um, rim)
     return out
 
 
@@ -53,9 +40,9 @@ def looked_at(
     for u, other in enumerate(views):
         for d, segment in other.dendrites.by_id().items():
             there = np.maximum.accumulate(warps[u, d](segment.arc_length_um))
-            good = scorable_nodes(other, segment, min_snr) & in_core(other, segment) & other.usable
+            good = scorable_nodes(other, segment, min_snr) & other.usable
             for t, (view, frame) in enumerate(zip(views, frames, strict=True)):
                 here = on_dendrite(view, d)
                 arc = warps[t, d](frame[here, 0])
-                looked[first[t] + here, u] = np.interp(arc, there, good.astype(float)) >= HALF
+                looked[first[t] + here, u] = np.interp(arc, there, good.astype(float)) >= 0.5
     return looked

@@ -21,9 +21,9 @@ def noise_of(volume: Volume) -> tuple[float, float]:
     """
     thin = volume.data[:: max(len(volume.data) // 16, 1)].astype(np.float32)
     background = float(np.median(thin))
-    # where half are clipped to one value, the next one shows the noise, if it is no structure's
-    brighter = thin[(thin > background) & (thin <= np.percentile(thin, 75))]
-    limit = background + (float(brighter.min()) if brighter.size else background)
+    # where half are clipped to one value, a quarter above them shows the noise
+    clipped = background == thin.min()
+    limit = background + (float(np.percentile(thin, 75)) if clipped else background)
     steps = (thin[:, 1:] - thin[:, :-1])[thin[:, 1:] + thin[:, :-1] <= limit]
     noise = float(steps.std() / np.sqrt(2)) if steps.size else 0.0
     rounding = ROUNDING if np.issubdtype(volume.data.dtype, np.integer) else 1e-6

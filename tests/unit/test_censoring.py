@@ -133,6 +133,20 @@ def test_groups_without_a_common_day_are_not_compared():
     assert "share no day" in difference["test"]
 
 
+def test_one_dendrite_out_of_sight_vetoes_no_day():
+    """At the landmark, of day 4, or on the last day: the others were looked at."""
+    lives = {1: "0111", 2: "1111", 3: "0110", 4: "1111", 5: "0111", 6: "1111", 7: "0100"}
+    days = (0.0, 4.0, 8.0, 16.0)
+    for away in ("1?11", "111?"):
+        whole = tracks_of(lives, days=days)
+        beside = tracks_of({11: away, 12: away}, days=days, dendrite_id=1)
+        rows = [
+            statistics(t).loc["survival_non_clustered"] for t in (whole, together(whole, beside))
+        ]
+        assert rows[0]["estimate"] == rows[1]["estimate"]
+        assert rows[1]["test"].startswith("12 days after the landmark")
+
+
 def test_a_link_across_a_session_that_tells_nothing_is_both_links():
     frame = tracks_of({1: "111", 2: "111", 3: "101"}).frame
     linked = frame["presence"] == "present"
@@ -143,6 +157,9 @@ def test_a_link_across_a_session_that_tells_nothing_is_both_links():
     told = scored(Tracks(frame), table).frame.pivot(index="track_id", columns="session")
     assert told["p_link"][2].tolist() == pytest.approx([0.63, 0.63, 0.9])
     assert (told["presence"][1] == "not_scorable").all()
+    table.loc[[0, 1], "usable"] = [False, True]
+    told = scored(Tracks(frame), table).frame.pivot(index="track_id", columns="session")
+    assert told["p_link"][1].isna().all()
 
 
 def test_sightings_where_coverage_has_no_stretch_are_refused():

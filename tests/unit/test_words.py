@@ -147,17 +147,9 @@ def test_marks_alone_are_linked_whatever_looking_back_is_set_to(share):
     assert tracks["presence"].tolist() == ["present", "absent", "absent", "present"]
 
 
-@pytest.mark.parametrize(
-    ("z_um", "presence", "usable"),
-    [
-        (8.0, ["present", "absent"], True),
-        (14.5, ["present", "not_scorable"], False),
-        (1.0, ["present", "not_scorable"], False),
-    ],
-)
-def test_near_the_ends_of_a_stack_nobody_knows_whether_a_spine_lies_outside(z_um, presence, usable):
-    """Of a dendrite there neither sightings nor absences count: else only losses would be
-    forgotten."""
+@pytest.mark.parametrize(("z_um", "hidden"), [(8.0, False), (14.5, True), (1.0, True)])
+def test_near_the_ends_of_a_stack_nobody_knows_whether_a_spine_lies_outside(z_um, hidden):
+    """Tracks there are left out, seen or not: else only losses would be forgotten."""
     shaft = Dendrites((line((z_um, 5, 0), (z_um, 5, 40)),))
     views = [
         replace(
@@ -167,9 +159,17 @@ def test_near_the_ends_of_a_stack_nobody_knows_whether_a_spine_lies_outside(z_um
         for t in range(2)
     ]
     region = linked(views)
-    assert life(region)["presence"].tolist() == presence
-    inner = region.coverage[region.coverage["end_um"] - region.coverage["start_um"] > 30]
-    assert inner["usable"].tolist() == [usable, usable]
+    assert (region.tracks.frame["hidden"] == hidden).all()
+    named = {"action": "same", "session": 0, "session_to": 1}
+    said = linked(
+        views,
+        {
+            **named,
+            **dict(zip(("z_um", "y_um", "x_um"), (z_um, 6.5, 9.0), strict=True)),
+            **dict(zip(("to_z_um", "to_y_um", "to_x_um"), (z_um, 6.5, 9.0), strict=True)),
+        },
+    )
+    assert not life(said, 9.0)["hidden"].any()
 
 
 def test_an_added_spine_says_nothing_of_others():
