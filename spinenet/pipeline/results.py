@@ -228,7 +228,7 @@ def page_of(
     n_sessions = len(tracks.drop_duplicates(["animal", "region", "session"]))
     lives = tracks.drop_duplicates(["animal", "region", "track_id"])
     hidden = int(lives["hidden"].sum())
-    left_out = f" ({hidden} hidden by their shafts and left out)" if hidden else ""
+    left_out = f" ({hidden} hidden by shafts or beside a border, left out)" if hidden else ""
     subtitle = (
         f"{animals} animal{'s' * (animals != 1)}, {n_sessions} sessions, {len(spines)} spines "
         f"seen, {len(lives)} followed{left_out}. spinenet {__version__}."
