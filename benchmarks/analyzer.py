@@ -59,7 +59,7 @@ def strengths(tracks: Tracks, rng: np.random.Generator) -> pd.DataFrame:
     for keys, spread in ((["track_id"], 0.5), (["session"], 0.2)):
         part = rows.groupby(["animal", "region", *keys]).ngroup().to_numpy()
         log += rng.normal(0, spread, part.max() + 1)[part]
-    return rows.assign(strength=np.exp(log))
+    return rows.assign(strength=np.exp(log), probability=np.nan)
 
 
 def null_cohort(seed: int) -> tuple[dict[str, float], bool]:
