@@ -126,8 +126,7 @@ def look_back(
         for k in wanted:
             home = homes[k]
             segment = segments[home.dendrite]
-            here = warps[t, home.dendrite].back(home.place, segment.arc_length_um)
-            point = from_line_frame(here[None], segment.points_um, segment.arc_length_um)[0]
+            here, point = _expected(home, warps[t, home.dendrite], segment)
             verdict = _visible(view, segment, here, point, config)
             if (k, t) in gone:
                 life.missing[k, t] = (Presence.ABSENT, 0.0, home.place[0])
@@ -237,6 +236,12 @@ def _hidden(
     }
 
 
+def _expected(home: Home, warp: ArcWarp, segment: Segment) -> tuple[FloatArray, FloatArray]:
+    """Where a track lies in a session: on its dendrite (arc length, sideways, up) and in um."""
+    here = warp.back(home.place, segment.arc_length_um)
+    return here, from_line_frame(here[None], segment.points_um, segment.arc_length_um)[0]
+
+
 def _in_rim(
     t: int, view: SessionView, homes: dict[int, Home], warps: dict[tuple[int, int], ArcWarp]
 ) -> list[int]:
@@ -246,9 +251,7 @@ def _in_rim(
     rim = np.minimum(RIM_SD * PLACE_SD_UM[[2, 1, 1]], RIM_SHARE * view.extent_um)
     out = []
     for k, home in homes.items():
-        segment = segments[home.dendrite]
-        here = warps[t, home.dendrite].back(home.place, segment.arc_length_um)
-        point = from_line_frame(here[None], segment.points_um, segment.arc_length_um)[0]
+        _, point = _expected(home, warps[t, home.dendrite], segments[home.dendrite])
         if inside(point, view.extent_um, EDGE_UM)[0] and not inside(point, view.extent_um, rim)[0]:
             out.append(k)
     return out
