@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from spinenet.evaluate.judge import BASE, XYZ
-from spinenet.io.finished import check_finished
+from spinenet.io.finished import RUN, check_finished
 from spinenet.io.sessions import NO, YES, StackFile, find_stacks, is_usable
 from spinenet.io.table import read_table
 from spinenet.io.traces import Traces, read_traces
@@ -210,7 +210,7 @@ def heads_of(marks: pd.DataFrame) -> FloatArray:
 def _looked_at_traces_only(folder: Path) -> bool:
     """Is this a results folder of a run that was given --dendrites?"""
     try:
-        return bool(json.loads((folder / "run.json").read_text(encoding="utf-8"))["traces"])
+        return bool(json.loads((folder / RUN).read_text(encoding="utf-8"))["traces"])
     except (OSError, ValueError, LookupError, TypeError):
         return False
 

@@ -14,7 +14,7 @@ from spinenet.analyze.summary import Evidence, analyze
 from spinenet.config import Device, InferConfig, MatchConfig
 from spinenet.io.atomic import sweep
 from spinenet.io.corrections import Corrections
-from spinenet.io.finished import begin_writing
+from spinenet.io.finished import RUN, begin_writing
 from spinenet.io.sessions import StackFile
 from spinenet.io.traces import Traces
 from spinenet.io.weights import load_match_weights, load_segment_weights
@@ -132,7 +132,7 @@ def _check_out(out: Path) -> None:
     by_hand = (SPINES, DENDRITES, TRACKS, LINKS, COVERAGE)
     strange = [t.file for t in by_hand if (out / t.file).is_file()]
     strange += ["labels"] * (out / "labels").is_dir()
-    if strange and not (out / STACKS).is_dir() and not (out / "run.json").is_file():
+    if strange and not (out / STACKS).is_dir() and not (out / RUN).is_file():
         raise InputError(
             f"{out} holds {', '.join(strange)}, which spinenet did not write there; results would "
             "replace them. Give another folder as --out."
@@ -243,7 +243,7 @@ def _infer(
             {s.volume.session.name for s in done},
         )
     write_json(
-        out / "run.json",
+        out / RUN,
         {
             "spinenet": __version__,
             "python": platform.python_version(),
