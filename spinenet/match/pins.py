@@ -34,11 +34,5 @@ class Pins:
     """The same of spines that a person added: chosen as the machine missed them, they say nothing
     of other spines or of the session."""
 
-    @property
-    def believed(self) -> frozenset[Spine]:
-        """Spines that a person took for such, however unsure the machine was."""
-        paired = (spine for pair in (*self.same, *self.different) for spine in pair)
-        return frozenset((*paired, *(s for s, _ in (*self.present, *self.absent)), *self.home))
-
 
 NO_PINS = Pins()

@@ -72,9 +72,7 @@ def link_region(
     if head is not None:
         judge = replace(head, scatter_um=laid.by_places.scatter_um)
     track_of = tracks_by(judge, laid.tokens, config, same, different, laid.looked)
-    views, track_of = _once_surely_seen(
-        views, track_of, config.sure_share * centre_p, pins.believed
-    )
+    views, track_of = _once_surely_seen(views, track_of, config.sure_share * centre_p)
     views = _one_dendrite_per_track(views, track_of, pins.home)
     frames = [frames_of(v) for v in views]
     life = look_back(views, frames, track_of, laid.warps, config, centre_p, pins)
@@ -180,18 +178,15 @@ def _once_surely_seen(
     views: list[SessionView],
     track_of: list[IntArray],
     sure_p: float,
-    believed: Collection[Spine] = (),
 ) -> tuple[list[SessionView], list[IntArray]]:
-    """The tracks whose surest sighting reaches `sure_p`, or that a person believed in; of few
+    """The tracks whose surest sighting reaches `sure_p`, or of which a person named one; of few
     sessions all."""
     if sum(v.usable for v in views) < MANY_SESSIONS:
         return views, track_of
     tracks = np.concatenate(track_of)
     p = np.concatenate([v.spines.frame["probability"].to_numpy(float) for v in views])
-    who = [(t, spine) for t, v in enumerate(views) for spine in v.spines.ids.tolist()]
     named = np.concatenate([(v.spines.frame["source"] == PERSON).to_numpy(bool) for v in views])
-    believed_in = named | np.array([spine in believed for spine in who], bool)
-    sure = np.unique(tracks[(p >= sure_p) | believed_in])
+    sure = np.unique(tracks[(p >= sure_p) | named])
     kept_views: list[SessionView] = []
     kept_tracks: list[IntArray] = []
     for view, numbers in zip(views, track_of, strict=True):
