@@ -47,8 +47,6 @@ def _run(name: str, arguments: list[str]) -> int:
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s", force=True)
     if not verbose:  # of a damaged file our own paragraph says it better
         logging.getLogger("tifffile").setLevel(logging.CRITICAL)
-        for library in ("lightning.pytorch", "lightning.fabric"):
-            logging.getLogger(library).setLevel(logging.WARNING)
     try:
         parser = make_parser(name, summary)
         add(parser)

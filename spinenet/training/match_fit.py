@@ -7,7 +7,6 @@ from pathlib import Path
 
 import lightning as L
 import numpy as np
-from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader, Dataset
 
 from spinenet.config import VALIDATION_EVERY, MisfitConfig, TrainMatchConfig
@@ -25,10 +24,8 @@ from spinenet.training.match_pairs import MatchExample, draw_pair
 from spinenet.training.match_simulated import draw_families
 from spinenet.training.match_task import MatchTask, TrainingPairs, join
 from spinenet.training.run import (
-    Ship,
-    accelerator,
     keep_to_one_core,
-    loggers,
+    make_trainer,
     quiet_lightning,
     same_run,
     step_of,
@@ -79,30 +76,17 @@ def train_match(
     if init and not resume:
         task.net.load_state_dict(load_match_weights(init).net.state_dict())
     path = out / "siamese.safetensors"
-    trainer = L.Trainer(
-        max_steps=config.steps,
-        accelerator=accelerator(config.device),
-        devices=config.trainer.devices,
-        gradient_clip_val=1.0,
-        logger=loggers(out, start),
-        log_every_n_steps=config.trainer.log_every,
-        callbacks=[
-            ModelCheckpoint(
-                out,
-                filename="step",
-                save_last=True,
-                every_n_train_steps=config.save_every,
-                enable_version_counter=False,  # of a moved folder an old one would go on
-            ),
-            Ship(lambda task: save_match_weights(path, task.net, 1.0), config.save_every),
-        ],
-        enable_model_summary=False,
-        enable_progress_bar=progress,
-    )
     loader = DataLoader(
         TrainingPairs(config, simulated, own, start), batch_size=config.batch, collate_fn=join
     )
-    with quiet_lightning():
+    with Stages(quiet=not progress) as stages, quiet_lightning():
+        trainer = make_trainer(
+            config,
+            out,
+            start,
+            stages.stage("train", config.steps),
+            lambda task: save_match_weights(path, task.net, 1.0),
+        )
         trainer.fit(task, loader, ckpt_path=resume, weights_only=True)
         trainer.save_checkpoint(last)
     temperature, scores = fit_temperature(task.net.cpu(), held_out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,17 +13,20 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from threadpoolctl import threadpool_limits
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from spinenet.config import Device
+from spinenet.config import TrainMatchConfig, TrainSegmentConfig
 from spinenet.io.annotated import AnnotatedStack
 from spinenet.io.store import fingerprint
 from spinenet.io.weights import sha256_of
 from spinenet.io.write import write_json
+from spinenet.models.unet3d import autocast_dtype
+from spinenet.progress import Stage
+from spinenet.segment.predict import pick_device
 from spinenet.types import InputError
 
 WARM_UP_STEPS = 100
@@ -58,22 +62,70 @@ def same_run(out: Path, begun: dict[str, object], annotated: list[AnnotatedStack
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
     """Lightning without advice that does not hold here; Ctrl-C stays Ctrl-C."""
+    for library in ("lightning.pytorch", "lightning.fabric"):  # its import sets them to speak
+        logging.getLogger(library).setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
         try:
             yield
         except SystemExit:  # Lightning's answer to Ctrl-C
             raise KeyboardInterrupt from None
 
 
-def loggers(out: Path, start: int) -> list[CSVLogger | TensorBoardLogger]:
-    """Logs of a run that goes on from step `start`."""
+def make_trainer(
+    config: TrainSegmentConfig | TrainMatchConfig,
+    out: Path,
+    start: int,
+    bar: Stage,
+    save: Callable[[Any], object],
+    *callbacks: Callback,
+    mixed: bool = False,
+    alike: bool = False,
+) -> L.Trainer:
+    """A trainer that goes on from step `start`, with logs, checkpoints and, by `save`, weights in
+    `out`. `mixed` computes in bf16 where the machine does; `alike` says that batches are of one
+    size.
+
+    Raises
+    ------
+    InputError
+        If CUDA is asked for and there is no card.
+    """
+    device = pick_device(config.device)
+    halves = mixed and autocast_dtype(device) is torch.bfloat16
     version = f"from_step_{start}"
-    return [CSVLogger(out, "log", version), TensorBoardLogger(out, "log", version)]
+    return L.Trainer(
+        max_steps=config.steps,
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        devices=config.trainer.devices,
+        strategy="ddp" if config.trainer.devices > 1 else "auto",
+        precision="bf16-mixed" if halves else "32-true",
+        gradient_clip_val=1.0,
+        # the fastest kernels are looked for once; on a card two runs may then differ in the last
+        # bits
+        benchmark=alike,
+        logger=[CSVLogger(out, "log", version), TensorBoardLogger(out, "log", version)],
+        log_every_n_steps=config.trainer.log_every,
+        callbacks=[
+            ModelCheckpoint(
+                out,
+                filename="step",
+                save_last=True,
+                every_n_train_steps=config.save_every,
+                enable_version_counter=False,  # of a moved folder an old one would go on
+            ),
+            _Ship(save, config.save_every),
+            _Advance(bar),
+            *callbacks,
+        ],
+        enable_model_summary=False,
+        enable_progress_bar=False,
+    )
 
 
-class Ship(Callback):
+class _Ship(Callback):
     """Writes weights beside the checkpoints: a run that is cut off leaves a net."""
 
     def __init__(self, save: Callable[[Any], object], every: int) -> None:
@@ -83,6 +135,16 @@ class Ship(Callback):
         due = trainer.global_step and trainer.global_step % self.every == 0
         if due and trainer.is_global_zero:
             self.save(task)
+
+
+class _Advance(Callback):
+    """Moves the bar that a person sees."""
+
+    def __init__(self, bar: Stage) -> None:
+        self.bar = bar
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: object) -> None:
+        self.bar.to(trainer.global_step, trainer.max_steps)
 
 
 def with_schedule(optimizer: Optimizer, steps: int, last_share: float) -> dict[str, object]:
@@ -101,16 +163,6 @@ def with_schedule(optimizer: Optimizer, steps: int, last_share: float) -> dict[s
 def keep_to_one_core(worker: int) -> None:
     """Of processes that simulate there is one for each core; their products need no threads."""
     threadpool_limits(1)
-
-
-def accelerator(device: Device) -> str:
-    """Lightning's word for it."""
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "--device cuda: no CUDA card is seen. Install the torch build for your card, or give "
-            "--device cpu."
-        )
-    return "auto" if device == "auto" else {"cpu": "cpu", "cuda": "gpu"}[device]
 
 
 def step_of(checkpoint: Path) -> int:

@@ -6,22 +6,19 @@ from dataclasses import asdict
 from pathlib import Path
 
 import lightning as L
-import torch
 from lightning.pytorch.accelerators import CUDAAccelerator
-from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader
 
 from spinenet.config import TrainSegmentConfig
 from spinenet.io.annotated import read_annotated
 from spinenet.io.weights import load_trainable_net, save_segment_weights
 from spinenet.models.allocator import keep_freed_memory
+from spinenet.progress import Stages
 from spinenet.training.annotated_data import read_scenes
 from spinenet.training.pictures import ShowCrops
 from spinenet.training.run import (
-    Ship,
-    accelerator,
     keep_to_one_core,
-    loggers,
+    make_trainer,
     quiet_lightning,
     same_run,
     step_of,
@@ -77,44 +74,25 @@ def train_segment(
         task.net.load_state_dict(net.state_dict())
         task.averaged.module.load_state_dict(net.state_dict())
     weights = out / "unet.safetensors"
-    trainer = L.Trainer(
-        max_steps=config.steps,
-        accelerator=accelerator(config.device),
-        devices=config.trainer.devices,
-        strategy="ddp" if config.trainer.devices > 1 else "auto",
-        precision="bf16-mixed" if _has_bf16(config) else "32-true",
-        gradient_clip_val=1.0,
-        # patches are of one size, so the fastest kernels are looked for once; on a card two runs
-        # may then differ in the last bits
-        benchmark=True,
-        logger=loggers(out, start),
-        log_every_n_steps=config.trainer.log_every,
-        callbacks=[
-            ModelCheckpoint(
-                out,
-                filename="step",
-                save_last=True,
-                every_n_train_steps=config.save_every,
-                enable_version_counter=False,  # of a moved folder an old one would go on
-            ),
-            Ship(
-                lambda task: save_segment_weights(weights, task.averaged.module, START_THRESHOLDS),
-                config.save_every,
-            ),
+    with Stages(quiet=not progress) as stages, quiet_lightning():
+        trainer = make_trainer(
+            config,
+            out,
+            start,
+            stages.stage("train", config.steps),
+            lambda task: save_segment_weights(weights, task.averaged.module, START_THRESHOLDS),
             ShowCrops(out / "pictures", config),
-        ],
-        enable_model_summary=False,
-        enable_progress_bar=progress,
-    )
-    loader = DataLoader(
-        TrainingPatches(config, scenes, start, trainer.global_rank),
-        batch_size=config.batch,
-        num_workers=config.workers,
-        persistent_workers=config.workers > 0,
-        pin_memory=isinstance(trainer.accelerator, CUDAAccelerator),
-        worker_init_fn=keep_to_one_core,
-    )
-    with quiet_lightning():
+            mixed=True,
+            alike=True,
+        )
+        loader = DataLoader(
+            TrainingPatches(config, scenes, start, trainer.global_rank),
+            batch_size=config.batch,
+            num_workers=config.workers,
+            persistent_workers=config.workers > 0,
+            pin_memory=isinstance(trainer.accelerator, CUDAAccelerator),
+            worker_init_fn=keep_to_one_core,
+        )
         trainer.fit(task, loader, ckpt_path=resume, weights_only=True)
         trainer.save_checkpoint(last)
     scores: dict[str, float] = {}
@@ -123,9 +101,3 @@ def train_segment(
         thresholds, scores = fit_thresholds(net, config, [scene.labelled for scene in scenes])
         save_segment_weights(weights, net, thresholds)
     return weights, scores
-
-
-def _has_bf16(config: TrainSegmentConfig) -> bool:
-    if config.device != "cpu" and torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    return bool(torch.cpu._is_avx512_bf16_supported())

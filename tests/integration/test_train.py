@@ -1,6 +1,8 @@
 """Training in miniature: it steps, it stops, it goes on, and what it writes can be used."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -55,6 +57,15 @@ def trained(tmp_path_factory):
     return out
 
 
+def test_a_run_says_what_it_reached_and_nothing_else(tmp_path):
+    """In a process of its own: of Lightning's words many are said when it is first imported."""
+    command = [sys.executable, "-m", "spinenet", "train", "segment", "--out", str(tmp_path)]
+    said = subprocess.run([*command, "--steps", "1", *TINY], capture_output=True, text=True)
+    assert said.returncode == DONE
+    assert said.stderr == ""
+    assert said.stdout.splitlines()[-1] == f"weights: {tmp_path / 'unet.safetensors'}"
+
+
 def test_weights_can_be_loaded_and_name_their_thresholds(trained):
     weights = load_segment_weights(str(trained / "unet.safetensors"))
     assert set(weights.thresholds) == {"shaft", "spine", "centre"}
@@ -89,7 +100,7 @@ def test_frozen_normalisation_stays_frozen_when_training_goes_on():
         (["--net.channels", "[4,4]"], "four levels were expected"),
         (["--validation_stacks", "0"], "at least one is needed"),
         (["--init", "unet-base", "--net.channels", "[4,4,4,4]"], "are of a net with"),
-        (["--device", "cuda"], "no CUDA card is seen"),
+        (["--device", "cuda"], "sees no CUDA card"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(setting, message, tmp_path, capsys):
