@@ -29,6 +29,7 @@ from spinenet.models.allocator import keep_freed_memory
 from spinenet.pipeline.sessions import region_views
 from spinenet.pipeline.stacks import RunLog, segment_stack
 from spinenet.progress import Stages
+from spinenet.segment.predict import pick_device
 from spinenet.tables import SPINES
 from spinenet.types import SpineTable
 
@@ -81,8 +82,9 @@ def table(weights: str) -> dict[tuple[float, float], dict[str, Counts]]:
     out: dict[tuple[float, float], dict[str, Counts]] = {}
     with tempfile.TemporaryDirectory() as scratch, Stages() as stages:
         folder = Path(scratch)
+        device = pick_device("auto")
         files = find_stacks(DATA / "sessions.csv")
-        stacks = [segment_stack(f, folder / "s", net, config, "auto", stages) for f in files]
+        stacks = [segment_stack(f, folder / "s", net, config, device, stages) for f in files]
         views, reference = region_views(stacks, config, RunLog())
         for centre, sure in product(CENTRES, SURES):
             seen = []

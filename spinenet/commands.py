@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from spinenet import side_commands as side
 from spinenet.side_commands import settings_of
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
     from spinenet.io.sessions import StackFile
-    from spinenet.pipeline import Told
+    from spinenet.pipeline import Outcome, Told
 
 DONE, FAULT = side.DONE, side.FAULT
 BAD_INPUT, SOME_FAILED = side.BAD_INPUT, side.SOME_FAILED
@@ -43,6 +43,9 @@ def _add_infer(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--voxel_um", type=tuple[float, float, float] | None, default=None, help="[z, y, x] in um"
     )
+    parser.add_argument(
+        "--channel", type=str, default="", help="that shows the dendrites: a number from 0, or name"
+    )
     _add_walk(parser)
 
 
@@ -51,7 +54,8 @@ def _infer(args: Namespace) -> int:
     from spinenet.io.traces import read_traces
     from spinenet.pipeline import Told
 
-    stacks = find_stacks(Path(args.input), pattern=args.pattern, voxel_um=args.voxel_um)
+    told = {"pattern": args.pattern, "voxel_um": args.voxel_um, "channel": args.channel}
+    stacks = find_stacks(Path(args.input), **told)
     traces = read_traces(Path(args.dendrites)) if args.dendrites else None
     return _walk(args, stacks, Told(traces))
 
@@ -102,16 +106,15 @@ def _walk(args: Namespace, stacks: list[StackFile], told: Told) -> int:
     from spinenet.config import InferConfig
     from spinenet.pipeline import infer
     from spinenet.progress import Stages
+    from spinenet.types import InputError
 
+    if not args.out.strip():
+        raise InputError("--out is blank. Give a folder for the results.")
     config = settings_of(InferConfig, args)
     told = _with_corrections(told, Path(args.out), args.corrections)
     with Stages(quiet=args.quiet) as stages:
         outcome = infer(stacks, Path(args.out), config, args.device, stages, told)
-    for stack, why in outcome.failed.items():
-        print(f"failed: {stack}: {why}", file=sys.stderr)
-    if not args.quiet:
-        _print_numbers(outcome)
-    return SOME_FAILED if outcome.failed else DONE
+    return _end(outcome, quiet=args.quiet)
 
 
 def _with_corrections(told: Told, out: Path, given: str | None = None) -> Told:
@@ -131,10 +134,15 @@ def _with_corrections(told: Told, out: Path, given: str | None = None) -> Told:
     return told
 
 
-def _print_numbers(outcome: Any) -> None:
-    for number in outcome.numbers:
-        print(f"{number['value']:>9}  {number['name']}  ({number['note']})")
-    print(f"report: {outcome.report}")
+def _end(outcome: Outcome, *, quiet: bool) -> int:
+    """Says what came of a run, and gives its exit code."""
+    for stack, why in outcome.failed.items():
+        print(f"failed: {stack}: {why}", file=sys.stderr)
+    if not quiet:
+        for number in outcome.numbers:
+            print(f"{number['value']:>9}  {number['name']}  ({number['note']})")
+        print(f"report: {outcome.report}")
+    return SOME_FAILED if outcome.failed else DONE
 
 
 def _add_analyze(parser: ArgumentParser) -> None:
@@ -177,8 +185,7 @@ def _analyze(args: Namespace) -> int:
     if args.window:
         settings = replace(settings, window=(args.window[0], args.window[1]))
     config = InferConfig(analyze=settings, seed=args.seed)
-    _print_numbers(analyze_tracks(tracks, Path(args.out), config, evidence))
-    return DONE
+    return _end(analyze_tracks(tracks, Path(args.out), config, evidence), quiet=args.quiet)
 
 
 def _add_simulate(parser: ArgumentParser) -> None:
@@ -215,8 +222,7 @@ def _demo(args: Namespace) -> int:
     told = _with_corrections(Told(), results)
     with Stages(quiet=args.quiet) as stages:
         outcome = infer(find_stacks(sessions), results, InferConfig(), "auto", stages, told)
-    _print_numbers(outcome)
-    return DONE
+    return _end(outcome, quiet=args.quiet)
 
 
 def _add_train(parser: ArgumentParser) -> None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from spinenet import __version__
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from jsonargparse import ArgumentParser
 
+Settings = TypeVar("Settings", bound="DataclassInstance")
 DONE, FAULT, BAD_INPUT, SOME_FAILED = 0, 1, 2, 3
 
 
-def settings_of(kind: Any, args: Namespace) -> Any:
+def settings_of(kind: type[Settings], args: Namespace) -> Settings:
     """The part of the parsed arguments that is this settings dataclass."""
     return kind(**{name: getattr(args, name) for name in kind.__dataclass_fields__})
 
@@ -85,7 +87,9 @@ def run_power(args: Namespace) -> int:
 
 def add_doctor(parser: ArgumentParser) -> None:
     """What `doctor` is told."""
-    parser.add_argument("--device", type=str, default="auto", help="auto, cpu or cuda")
+    from spinenet.config import Device
+
+    parser.add_argument("--device", type=Device, default="auto", help="auto, cpu or cuda")
 
 
 def run_doctor(args: Namespace) -> int:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_ASIDE = re.compile(r"\.[0-9a-f]{32}\.tmp")
 
 
 @contextmanager
@@ -27,6 +30,8 @@ def published(path: Path) -> Iterator[Path]:
 def sweep(folder: Path) -> None:
     """Remove what killed runs left aside. Only for the one run that holds the folder's lock."""
     for left in folder.rglob(".*.tmp*"):
+        if not _ASIDE.match(left.name):  # a person's own
+            continue
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
         else:

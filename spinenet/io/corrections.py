@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from spinenet.io.digest import sha256_of
 from spinenet.io.table import read_table
-from spinenet.io.weights import sha256_of
 from spinenet.tables import CORRECTIONS
 from spinenet.types import InputError
 

@@ -5,17 +5,29 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from spinenet.io.write import write_json
 from spinenet.types import InputError
 
 RUN = "run.json"
-UNFINISHED = "unfinished"
+UNFINISHED, LABELS = "unfinished", "labels"
 
 
 def begin_writing(results: Path) -> None:
     """From here on until run.json is written anew the folder is unfinished."""
-    write_json(results / RUN, {UNFINISHED: True})
+    write_json(results / RUN, {UNFINISHED: True, LABELS: written_before(results)})
+
+
+def written_before(results: Path, *, whole: bool = False) -> dict[str, str]:
+    """The sha256 of the label stacks that earlier runs wrote, by the name of their session.
+
+    Parameters
+    ----------
+    whole: nothing of a run that was cut off, which may have written others over them
+    """
+    said = _said(results)
+    return {} if whole and said.get(UNFINISHED) else said.get(LABELS, {})
 
 
 def check_finished(results: Path) -> None:
@@ -26,13 +38,17 @@ def check_finished(results: Path) -> None:
     InputError
         If a run was cut off while it wrote into the folder.
     """
-    try:
-        said = json.loads((results / RUN).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return
-    if isinstance(said, dict) and said.get(UNFINISHED):
+    if _said(results).get(UNFINISHED):
         raise InputError(
             f"{results} was left half written by a run that was cut off: its tables and label "
             "stacks may be of different runs. Give the same infer or link command again; stacks "
             "are not segmented anew."
         )
+
+
+def _said(results: Path) -> dict[str, Any]:
+    try:
+        said = json.loads((results / RUN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}

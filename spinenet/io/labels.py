@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from spinenet.evaluate.masks import IGNORE
 from spinenet.geometry import nearest_voxels, resample
+from spinenet.io.damage import TORN_TIFF
 from spinenet.io.voxel import voxel_of
 from spinenet.types import InputError, Segment, Um3
 
@@ -36,7 +37,9 @@ def read_labels(path: Path, shape: tuple[int, ...] | None, stack: str) -> npt.ND
     """
     try:
         labels = np.squeeze(tifffile.imread(path))
-    except (tifffile.TiffFileError, ValueError, OSError, RuntimeError, LookupError) as error:
+    except PermissionError:
+        raise
+    except TORN_TIFF as error:
         raise InputError(f"{path.name} cannot be read ({error}). Export it again.") from error
     shape = labels.shape if shape is None else shape
     if labels.shape != shape or labels.dtype.kind not in "ui":

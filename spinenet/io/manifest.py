@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from spinenet.io.weights import sha256_of, shipped_folder
+from spinenet.io.digest import sha256_of
+from spinenet.io.weights import shipped_folder
 from spinenet.io.write import write_json
 from spinenet.types import FloatArray
 

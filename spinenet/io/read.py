@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tifffile
 
+from spinenet.io.damage import TORN_TIFF
 from spinenet.io.scanimage import pages_of, plainly, settings_of
 from spinenet.io.sessions import StackFile
 from spinenet.io.voxel import check_voxel, voxel_of
-from spinenet.types import InputError, Volume
+from spinenet.types import InputError, Um3, Volume
 
+logger = logging.getLogger(__name__)
 DTYPES = ("uint8", "uint16", "int16", "float32")
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What a file says of itself before any voxel is decoded."""
+
+    series: Any
+    layout: tuple[int, int, int] | None
+    shape: tuple[int, ...]
+    axes: str
+    voxel_um: Um3
+    channels: list[str]
 
 
 def read_volume(stack: StackFile) -> Volume:
@@ -25,54 +43,121 @@ def read_volume(stack: StackFile) -> Volume:
     InputError
         If it is no TIFF, cut short, has no or an absurd voxel size, an axis too many, an unknown
         channel, several stacks or only a part of one, a type that is not uint8, uint16, int16 or
-        float32, NaN, or no contrast at all.
+        float32, NaN, or no contrast at all; or does not fit into memory.
     """
     name = stack.path.name
-    try:
-        with tifffile.TiffFile(stack.path) as tif:
-            found = tif.series() if callable(tif.series) else tif.series
-            if not found:
-                raise InputError(f"{name} holds no image. The file is empty or damaged.")
-            series = _own_image(tif, found, name)
-            said = settings_of(tif)
-            layout = pages_of(stack.path, said) if said else None
-            _check_promised(tif, series, name)
-            voxel = stack.voxel_um or voxel_of(tif, series, name)
-            names = _channel_names(tif)
-            if str(series.dtype) not in DTYPES:
-                raise InputError(
-                    f"{name} holds {series.dtype} values; {', '.join(DTYPES)} are read. Convert it "
-                    "in Fiji with Image > Type > 16-bit."
-                )
-            data, axes = _pixels(tif, series, layout, stack.path)
-    except (tifffile.TiffFileError, ValueError, OSError, RuntimeError, LookupError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"{name} cannot be read as a TIFF stack ({error}). It is another kind of file, or a "
-            "copy that was cut short; open it in Fiji and save it again as TIFF."
-        ) from error
-    data = _to_zyx(data, axes, stack.channel, names, name)
-    check_voxel(voxel, name)
+    with _opened(stack.path) as tif:
+        header = _header(tif, stack)
+        try:
+            data = _pixels(tif, header, stack.path)
+        except MemoryError as error:
+            raise InputError(
+                f"{name} holds {header.series.nbytes / 2**30:.1f} GiB of voxels when unpacked, "
+                "more than this machine has free. Close other programs, crop the stack, or save it "
+                "without compression: then it is read piece by piece."
+            ) from error
+    data = _to_zyx(data, header.axes, stack.channel, header.channels, name)
     _check_values(data, name)
-    return Volume(data, voxel, stack.session, str(stack.path))
+    return Volume(data, header.voxel_um, stack.session, str(stack.path))
 
 
-def _pixels(
-    tif: tifffile.TiffFile, series: Any, layout: tuple[int, int, int] | None, path: Path
-) -> tuple[Any, str]:
-    """The image and its axes: pages put in order where ScanImage says what they are, memory-mapped
-    where it lies in one piece, pages stacked where each plane was written alone."""
+def check_header(stack: StackFile) -> None:
+    """What can be known without decoding a voxel, so that a long run is refused at its start.
+
+    Raises
+    ------
+    InputError
+        As `read_volume`, but for what the voxels themselves would show.
+    """
+    with _opened(stack.path) as tif:
+        header = _header(tif, stack)
+    nothing = np.broadcast_to(np.zeros((), np.uint8), header.shape)
+    _to_zyx(nothing, header.axes, stack.channel, header.channels, stack.path.name)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
+    """The file; what its reading raises becomes a word to its owner."""
+    try:
+        with tifffile.TiffFile(path) as tif:
+            yield tif
+    except InputError:
+        raise
+    except PermissionError as error:
+        raise InputError(
+            f"{path.name} may not be read. Another owner or a file open in another program are the "
+            "usual causes; ask for the right to read it, or copy it."
+        ) from error
+    except TORN_TIFF as error:
+        raise InputError(
+            f"{path.name} cannot be read as a TIFF stack ({error}). It is another kind of file, or "
+            "a copy that was cut short; open it in Fiji and save it again as TIFF."
+        ) from error
+
+
+def _header(tif: tifffile.TiffFile, stack: StackFile) -> _Header:
+    name = stack.path.name
+    found = tif.series() if callable(tif.series) else tif.series
+    if not found:
+        raise InputError(f"{name} holds no image. The file is empty or damaged.")
+    series = _own_image(tif, found, name)
+    said = settings_of(tif)
+    layout = pages_of(stack.path, said) if said else None
+    _check_promised(tif, series, name)
+    voxel_um = _voxel(tif, series, stack)
+    check_voxel(voxel_um, name)
+    if str(series.dtype) not in DTYPES:
+        raise InputError(
+            f"{name} holds {series.dtype} values; {', '.join(DTYPES)} are read. Convert it in Fiji "
+            "with Image > Type > 16-bit."
+        )
+    shape, axes = tuple(series.shape), series.axes
+    if 0 in shape:
+        raise InputError(f"{name} holds an image of {shape} voxels. The file is empty or damaged.")
     if layout is not None:
+        shape, axes = (*layout, *shape[-2:]), "ZTCYX"
+    elif _planes_apart(tif, series):
+        shape, axes = (len(tif.pages), *shape), "ZYX"
+    return _Header(series, layout, shape, axes, voxel_um, _channel_names(tif))
+
+
+def _voxel(tif: tifffile.TiffFile, series: Any, stack: StackFile) -> Um3:
+    """The size that a person gave, else the file's own."""
+    told = stack.voxel_um
+    if told is None:
+        return voxel_of(tif, series, stack.path.name)
+    try:
+        own = voxel_of(tif, series, stack.path.name)
+    except InputError:
+        return told
+    if not np.allclose(own, told, rtol=0.01):
+        logger.warning(
+            "%s: voxels of %s um (z, y, x) were given, the file itself says %s um. The given size "
+            "is used; if it was meant for other stacks, give it in their rows of sessions.csv.",
+            stack.path.name,
+            *(" x ".join(f"{v:.4g}" for v in size) for size in (told, own)),
+        )
+    return told
+
+
+def _planes_apart(tif: tifffile.TiffFile, series: Any) -> bool:
+    """Whether each plane was written alone."""
+    alike = len({page.shape for page in tif.pages}) == 1
+    return len(series.shape) == 2 and len(tif.pages) > 1 and alike
+
+
+def _pixels(tif: tifffile.TiffFile, header: _Header, path: Path) -> Any:
+    """The image: pages put in order where ScanImage says what they are, memory-mapped where it lies
+    in one piece, pages stacked where each plane was written alone."""
+    series = header.series
+    if header.layout is not None:
         with plainly(path) as plain:
-            pages = plain.asarray(key=slice(None))
-        return pages.reshape(*layout, *pages.shape[-2:]), "ZTCYX"
-    shapes = {page.shape for page in tif.pages}
-    if len(series.shape) == 2 and len(tif.pages) > 1 and len(shapes) == 1:
-        return tif.asarray(key=slice(None)), "ZYX"
+            return plain.asarray(key=slice(None)).reshape(header.shape)
+    if _planes_apart(tif, series):
+        return tif.asarray(key=slice(None))
     if series.dataoffset is not None and series.nbytes > 0:
-        return tifffile.memmap(path, mode="r").reshape(series.shape), series.axes
-    return series.asarray(), series.axes
+        return tifffile.memmap(path, mode="r").reshape(series.shape)
+    return series.asarray()
 
 
 def _own_image(tif: tifffile.TiffFile, found: Any, name: str) -> Any:
@@ -112,6 +197,24 @@ def _check_promised(tif: tifffile.TiffFile, series: Any, name: str) -> None:
             f"{name} promises {max(promised, planes)} planes but is cut short ({size} bytes). The "
             "acquisition or a copy was interrupted; copy the file again."
         )
+    if _ends_in_nothing(tif, series):
+        raise InputError(
+            f"{name} ends in a long run of zeros after {planes} planes: a copy that was "
+            "interrupted after its space had been set aside. Copy the file again."
+        )
+
+
+def _ends_in_nothing(tif: tifffile.TiffFile, series: Any) -> bool:
+    """Whether a plane's worth of zeros follows all that the file speaks of."""
+    written = [page for page in tif.pages if page.dataoffsets]
+    ends = [page.dataoffsets[-1] + page.databytecounts[-1] for page in written]
+    if series.dataoffset is not None:
+        ends.append(series.dataoffset + series.nbytes)
+    plane = min((sum(page.databytecounts) for page in written), default=0)
+    if plane == 0 or tif.filehandle.size - max(ends) < plane:
+        return False
+    tif.filehandle.seek(-plane, 2)
+    return not any(tif.filehandle.read(plane))
 
 
 def _to_zyx(data: Any, axes: str, channel: str, names: list[str], name: str) -> Any:
@@ -135,7 +238,8 @@ def _to_zyx(data: Any, axes: str, channel: str, names: list[str], name: str) -> 
         if channel == "":
             raise InputError(
                 f"{name} has {n} channels ({shown}). Say which one shows "
-                "the dendrites: a column channel in sessions.csv (a number from 0, or a name)."
+                "the dendrites, by a number from 0 or a name: --channel, or a column channel in "
+                "sessions.csv."
             )
         meant = {k for k, label in enumerate(names) if label == channel}
         meant |= {int(channel)} & set(range(n)) if channel.isdigit() else set()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from spinenet.io.table import read_table
 from spinenet.tables import SESSIONS
@@ -29,8 +33,14 @@ class StackFile:
     usable: bool = True
 
 
-def find_stacks(source: Path, *, pattern: str = "", voxel_um: Um3 | None = None) -> list[StackFile]:
+def find_stacks(
+    source: Path, *, pattern: str = "", voxel_um: Um3 | None = None, channel: str = ""
+) -> list[StackFile]:
     """The stacks of a sessions.csv, a single TIFF, or a folder with a filename pattern.
+
+    Parameters
+    ----------
+    voxel_um, channel: of stacks of which sessions.csv does not say them
 
     Raises
     ------
@@ -53,6 +63,8 @@ def find_stacks(source: Path, *, pattern: str = "", voxel_um: Um3 | None = None)
         )
     if voxel_um:
         stacks = [replace(s, voxel_um=s.voxel_um or voxel_um) for s in stacks]
+    if channel:
+        stacks = [replace(s, channel=s.channel or channel) for s in stacks]
     _check_sessions([s.session for s in stacks], source)
     _check_files(stacks, source)
     return stacks
@@ -60,12 +72,14 @@ def find_stacks(source: Path, *, pattern: str = "", voxel_um: Um3 | None = None)
 
 def _from_table(path: Path) -> list[StackFile]:
     frame = read_table(path, SESSIONS)
+    _check_columns(frame, path)
     if frame.empty:
         raise InputError(f"{path} has a header but no stacks. Add one row per stack.")
     stacks = []
     for line, row in enumerate(frame.to_dict("records"), start=2):
         file = path.parent / str(row["path"])
-        if not file.is_file():
+        usable = is_usable(row["usable"], f"{path.name}, line {line}")
+        if usable and not file.is_file():
             raise InputError(
                 f"{path.name}, line {line}: the stack {row['path']!r} is not there (looked in "
                 f"{path.parent}). Paths are relative to the folder of {path.name}."
@@ -90,10 +104,22 @@ def _from_table(path: Path) -> list[StackFile]:
                 file,
                 (z, y, x) if given else None,
                 row["channel"],
-                is_usable(row["usable"], f"{path.name}, line {line}"),
+                usable,
             )
         )
     return stacks
+
+
+def _check_columns(frame: pd.DataFrame, path: Path) -> None:
+    """A column of our own that is misspelt would be read as not given."""
+    optional = [c.name for c in SESSIONS.columns if not c.required]
+    for name in frame.columns[len(SESSIONS.columns) :]:
+        meant = get_close_matches(str(name).lower(), optional, n=1, cutoff=0.8)
+        if meant:
+            raise InputError(
+                f"{path.name} has a column {name!r}, which is not known; is it {meant[0]}? Rename "
+                "it, or give it another name if it is your own."
+            )
 
 
 def is_usable(word: str, where: str = SESSIONS.file) -> bool:
@@ -184,7 +210,29 @@ def _from_folder(folder: Path, pattern: str) -> list[StackFile]:
     return stacks
 
 
+def _check_spelling(what: str, names: Iterable[str], source: Path) -> None:
+    """Two spellings of one animal would be two animals."""
+    spelt: dict[str, str] = {}
+    for name in names:
+        bare = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+        other = spelt.setdefault(bare, name)
+        if other != name:
+            raise InputError(
+                f"{source.name}: the {what}s {other!r} and {name!r} differ in case, spaces or "
+                "accents alone. Write one name in one way, or give two names that differ in "
+                "letters or digits."
+            )
+
+
+def _check_spellings(sessions: list[Session], source: Path) -> None:
+    _check_spelling("animal", (s.animal for s in sessions), source)
+    _check_spelling("group", (s.group for s in sessions), source)
+    for animal in {s.animal for s in sessions}:
+        _check_spelling("region", (s.region for s in sessions if s.animal == animal), source)
+
+
 def _check_sessions(sessions: list[Session], source: Path) -> None:
+    _check_spellings(sessions, source)
     groups: dict[str, str] = {}
     seen: dict[tuple[str, str], list[Session]] = {}
     for s in sessions:

@@ -1,6 +1,7 @@
 """Finished stacks kept beside the results, so that a run that was killed goes on where it was.
 
-A stack's folder appears whole (renamed into place) and holds two fingerprints: of all that the
+A stack's folder is named by what it was made from, so that another name or number of its session
+changes nothing. It appears whole (renamed into place) and holds two fingerprints: of all that the
 net's answer was made from, and of all that was made from that besides (thresholds, how dendrites
 are found). Another input, net or version is done again; other thresholds take the net's answer from
 here.
@@ -8,12 +9,9 @@ here.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 import uuid
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -24,19 +22,11 @@ from spinenet.match.align import Thumb
 from spinenet.segment.predict import Prediction
 from spinenet.types import Dendrites, Segment, Segmentation
 
-LAYOUT = 3
-"""Of what a stack's folder holds; another one is not read."""
 MAPS = ("shaft", "spines", "shaft_probability", "spine_probability", "centre_probability")
 VOTES = ("voters", "votes_um")
 OF_NET, OF_ALL = "fingerprint_net", "fingerprint"
 DAMAGE = (OSError, EOFError, ValueError, KeyError, BadZipFile)
 """What reading a torn file raises."""
-
-
-def fingerprint(*parts: object) -> str:
-    """A digest of everything a result depends on."""
-    plain = json.dumps((LAYOUT, *parts), sort_keys=True, default=lambda o: asdict(o))
-    return hashlib.sha256(plain.encode()).hexdigest()
 
 
 def save_stack(
@@ -80,6 +70,13 @@ def save_stack(
     if folder.exists():
         shutil.rmtree(folder)
     os.replace(aside, folder)
+
+
+def forget_other_stacks(store: Path, kept: set[Path]) -> None:
+    """Remove all but these."""
+    for folder in store.iterdir():
+        if folder not in kept:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def load_stack(folder: Path, mark: str) -> tuple[Segmentation, Dendrites, Thumb] | None:

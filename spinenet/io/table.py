@@ -70,6 +70,10 @@ def _check_names(header: str, name: str) -> None:
             f"{name}: the first line is blank where the names of the columns were expected. Remove "
             "it."
         )
+    names = [part.strip().strip('"') for part in header.split(",")]
+    twice = sorted({n for n in names if n and names.count(n) > 1})
+    if twice:
+        raise InputError(f"{name} has two columns {twice[0]!r}. Remove one of them, or rename it.")
     for mark, what in ((";", "semicolons"), ("\t", "tabs")):
         if mark in header and "," not in header:
             raise InputError(

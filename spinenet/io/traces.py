@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from spinenet.geometry import arc_length, join_ends, resample, smooth
+from spinenet.io.digest import sha256_of
 from spinenet.io.sessions import StackFile
 from spinenet.io.table import read_table
-from spinenet.io.weights import sha256_of
 from spinenet.tables import TRACES
 from spinenet.types import InputError, Segment, Session
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from importlib.resources import files
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from spinenet.io.atomic import published
+from spinenet.io.digest import sha256_of
 from spinenet.types import InputError
 
 if TYPE_CHECKING:
@@ -46,12 +46,6 @@ def shipped_folder(kind: str) -> Path:
     """`weights` or `configs`: inside the package in a wheel, at the top level in a checkout."""
     inside = Path(str(files("spinenet"))) / kind
     return inside if inside.is_dir() else Path(str(files("spinenet"))).parent / kind
-
-
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def find_weights(name: str, role: Role) -> tuple[Path, str]:

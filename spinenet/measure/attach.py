@@ -103,9 +103,10 @@ def measure_spines(
         row["probability"] = float(segmentation.probability[k])
         row["instance"] = int(k) + 1
     rows = [r for r in rows if sticks_out(r, config)]
+    masked = set(np.flatnonzero(np.bincount(segmentation.spines.ravel())).tolist())
     for i, row in enumerate(rows, start=1):
         row["spine_id"] = i
-        row["label"] = i + 1
+        row["label"] = i + 1 if row["instance"] in masked else 0
     frame = SPINES.frame(rows)
     return SpineTable(frame.reindex(columns=[*SPINES.names, *EXTRA_COLUMNS]))
 

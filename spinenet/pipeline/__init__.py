@@ -5,7 +5,8 @@ holds what is done to one stack, `sessions` what needs all sessions of a region,
 left behind.
 """
 
-from spinenet.pipeline.corridor import Outcome, Told, infer
+from spinenet.pipeline.corridor import Outcome, infer
+from spinenet.pipeline.told import Told
 from spinenet.pipeline.tracks import analyze_tracks
 
 __all__ = ["Outcome", "Told", "analyze_tracks", "infer"]

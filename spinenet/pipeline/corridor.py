@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import platform
-from dataclasses import asdict, dataclass, replace
+import logging
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
+import torch
 from filelock import FileLock, Timeout
 
-from spinenet import __version__
 from spinenet.analyze.summary import Evidence, analyze
 from spinenet.config import Device, InferConfig, MatchConfig
 from spinenet.io.atomic import sweep
-from spinenet.io.corrections import Corrections
-from spinenet.io.finished import RUN, begin_writing
+from spinenet.io.finished import LABELS, RUN, begin_writing, written_before
+from spinenet.io.read import check_header
 from spinenet.io.sessions import StackFile
-from spinenet.io.traces import Traces
-from spinenet.io.weights import load_match_weights, load_segment_weights
-from spinenet.io.write import (
-    write_json,
-    write_text,
-)
+from spinenet.io.store import forget_other_stacks
+from spinenet.io.weights import SegmentWeights, load_match_weights, load_segment_weights
+from spinenet.io.write import write_json, write_text
 from spinenet.match.head import MatchingHead
 from spinenet.match.pins import NO_PINS
 from spinenet.match.record import LinkedRegion
@@ -33,9 +30,11 @@ from spinenet.pipeline.corrections import check_corrections, corrected
 from spinenet.pipeline.marks import link_marks, with_marks
 from spinenet.pipeline.results import (
     analysis_figures,
-    forget_stacks,
+    check_untouched,
+    forget_sessions,
     link_figure,
     map_of,
+    methods_of,
     node_table,
     page_of,
     strips_of,
@@ -43,8 +42,10 @@ from spinenet.pipeline.results import (
     write_stacks,
     write_tables,
 )
+from spinenet.pipeline.run_record import run_record
 from spinenet.pipeline.sessions import region_views
 from spinenet.pipeline.stacks import RunLog, Stack, segment_stack, thresholds_of
+from spinenet.pipeline.told import NOTHING_TOLD, Told, warn_of_reach, warn_of_strangers
 from spinenet.progress import Stages
 from spinenet.report.figures import Strip
 from spinenet.report.page import five_numbers
@@ -52,32 +53,7 @@ from spinenet.segment.predict import pick_device
 from spinenet.tables import COVERAGE, DENDRITES, LINKS, SPINES, TRACKS
 from spinenet.types import FloatArray, InputError, Tracks
 
-
-@dataclass(frozen=True)
-class Told:
-    """What a person said before the run: dendrites to look at and no others; spines to link and no
-    others (`tables.POINTS`); corrections."""
-
-    traces: Traces | None = None
-    marks: pd.DataFrame | None = None
-    corrections: Corrections | None = None
-
-    @property
-    def sentences(self) -> list[str]:
-        """For the methods."""
-        said = []
-        if self.traces:
-            source = self.traces.source
-            said.append(f"Only the dendrites that a person traced ({source}) were analysed.")
-        if self.marks is not None:
-            said.append("Spines are those that were marked; none was looked for besides.")
-        if self.corrections:
-            n, source = len(self.corrections.frame), self.corrections.source
-            said.append(f"A person corrected single spines and links ({n} lines of {source}).")
-        return said
-
-
-NOTHING_TOLD = Told()
+logger = logging.getLogger(__name__)
 STACKS = ".stacks"
 """Of a results folder: what was found in each stack, kept for the next run."""
 PLACES_ALONE = "places"
@@ -107,8 +83,10 @@ def infer(
     Raises
     ------
     InputError
-        If another run works in `out`, the weights cannot be used, or no stack can be read.
+        If another run works in `out`, the device or the weights cannot be used, or no stack can be
+        read.
     """
+    chosen = pick_device(device)
     if told.corrections is not None:
         sessions = [s.session for s in stacks]
         check_corrections(told.corrections, sessions)
@@ -119,7 +97,8 @@ def infer(
     try:
         with FileLock(out / ".lock", timeout=0):
             sweep(out)
-            return _infer(stacks, out, config, device, stages, told)
+            check_untouched(out)
+            return _infer(stacks, out, config, chosen, stages, told)
     except Timeout:
         raise InputError(
             f"{out} is in use by another run of spinenet. Wait until it has ended, or give "
@@ -139,68 +118,72 @@ def _check_out(out: Path) -> None:
         )
 
 
-def _warn_of_strangers(told: Told, files: list[StackFile], log: RunLog) -> None:
-    """Rows of sessions that are not listed are not used: say so."""
-    listed = [(f.session.animal, f.session.region, f.session.index) for f in files]
-    nodes = told.traces.frame if told.traces else None
-    for what, frame in (("marked spines", told.marks), ("nodes of traced dendrites", nodes)):
-        if frame is None:
-            continue
-        rows = frame.groupby(["animal", "region", "session"]).size()
-        lost = [k for k in rows.index if not any(_may_be(k, session) for session in listed)]
-        if lost:
-            named = "; ".join(f"{a}, {r}, session {t}" for a, r, t in lost[:3])
-            n = int(rows[lost].sum())
-            log.warn(
-                f"{n} {what} are of sessions that sessions.csv does not list ({named}) "
-                "and were left out. Sessions numbered from 1 in one table and from 0 in the other, "
-                "or names written differently, are the usual causes."
-            )
+def _readable(files: list[StackFile], log: RunLog) -> list[StackFile]:
+    """Those whose headers say what is needed: of the others a person hears before the night."""
+    kept = []
+    for file in files:
+        try:
+            check_header(file)
+        except InputError as error:
+            if len(files) == 1:
+                raise
+            log.fail(file, error)
+        else:
+            kept.append(file)
+    return kept
 
 
-def _may_be(told: tuple[str, str, int], session: tuple[str, str, int]) -> bool:
-    """Blank names are of any animal and region."""
-    return all(a in ("", b) for a, b in zip(told, session, strict=True))
+def _segment_all(
+    files: list[StackFile],
+    store: Path,
+    weights: SegmentWeights,
+    config: InferConfig,
+    device: torch.device,
+    stages: Stages,
+    log: RunLog,
+) -> list[Stack]:
+    """Every stack that can be used; of the others the log knows why not."""
+    done: list[Stack] = []
+    bar = stages.stage("segment", len(files))
+    for file in files:
+        try:
+            with log.timed("segment"):
+                done.append(segment_stack(file, store, weights, config, device, stages))
+        except InputError as error:
+            if len(files) == 1 and not log.failed:
+                raise
+            log.fail(file, error)
+        bar.step()
+    if not done:
+        raise InputError(
+            "none of the stacks can be analysed: all are marked usable=0 or cannot be read. "
+            + " ".join(log.failed.values())
+        )
+    return done
 
 
 def _infer(
     files: list[StackFile],
     out: Path,
     config: InferConfig,
-    device: Device,
+    device: torch.device,
     stages: Stages,
     told: Told,
 ) -> Outcome:
     keep_freed_memory()
     traces = told.traces
-    log, failed = RunLog(), {}
-    _warn_of_strangers(told, files, log)
+    log = RunLog()
+    warn_of_strangers(told, files, log)
     for file in files:
         if not file.usable:
             log.warn(f"{file.path.name} is marked usable=0 in sessions.csv and was left out.")
-    files = [f for f in files if f.usable]
+    files = _readable([f for f in files if f.usable], log)
     with log.timed("start"):
         weights = load_segment_weights(config.weights.segment)
         centre_p = thresholds_of(weights, config)["centre"]
         head, head_mark = _head(config)
-    _warn_of_reach(config.match.sure_share, centre_p, told, log)
-    done: list[Stack] = []
-    bar = stages.stage("segment", len(files))
-    for file in files:
-        try:
-            with log.timed("segment"):
-                done.append(segment_stack(file, out / STACKS, weights, config, device, stages))
-        except InputError as error:
-            if len(files) == 1:
-                raise
-            failed[str(file.path)] = str(error)
-            log.warn(str(error))
-        bar.step()
-    if not done:
-        raise InputError(
-            "none of the stacks can be analysed: all are marked usable=0 or cannot be read. "
-            + " ".join(failed.values())
-        )
+    warn_of_reach(config.match.sure_share, centre_p, told, log)
+    done = _segment_all(files, out / STACKS, weights, config, device, stages, log)
     regions: dict[tuple[str, str], list[Stack]] = {}
     for stack in done:
         s = stack.volume.session
@@ -210,6 +193,7 @@ def _infer(
     done_regions: list[tuple[list[Stack], list[SessionView], LinkedRegion]] = []
     for key in sorted(regions):
         mine = sorted(regions[key], key=lambda s: s.volume.session.index)
+        logger.info("%s, %s: %d sessions are linked", *key, len(mine))
         with log.timed("link"):
             views, reference = region_views(mine, config, log, traces)
             linked = _link(views, reference, config.match, centre_p, head, told, log)
@@ -218,15 +202,18 @@ def _infer(
     # nothing is written before all is linked and analysed: a contradiction leaves all as it was
     located = [node_table(views, linked) for _, views, linked in done_regions]
     joined = _joined(done_regions, located)
+    logger.info("all tracks are analysed")
     with log.timed("analyze"):
         evidence = Evidence(
             joined["coverage"], joined["spines"], joined["links"], joined["dendrites"]
         )
         analysis = analyze(Tracks(joined["tracks"]), config.analyze, evidence, config.seed)
+    earlier = written_before(out)
+    labels: dict[str, str] = {}
     begin_writing(out)
     for (mine, views, linked), nodes in zip(done_regions, located, strict=True):
         with log.timed("write"):
-            write_stacks(out, mine, linked, nodes)
+            labels |= write_stacks(out, mine, linked, nodes)
             strips += strips_of(mine, views, linked)
     with log.timed("report"):
         written = write_tables(out, joined, analysis, config.seed)
@@ -234,57 +221,17 @@ def _infer(
         maps = [map_of(title, group, key, d, written) for title, group, key, d in strips]
         figures = analysis_figures(analysis) | link_figure(joined["links"], judge)
         shown = write_figures(out, figures, maps)
-        nets = (f"{weights.name}, {weights.sha256[:12]}", head_mark)
-        page = page_of(analysis, written, (shown, maps), nets, config, log, told.sentences)
+        net = f"{weights.name}, {weights.sha256[:12]}"
+        marked = told.marks is not None
+        methods = methods_of(net, head_mark, config, told.sentences, marked=marked)
+        page = page_of(analysis, written, (shown, maps), (log.warnings, methods))
         report = write_text(out / "report.html", page)
-        forget_stacks(
-            out,
-            {folder.name for folder in (out / STACKS).iterdir()},
-            {s.volume.session.name for s in done},
-        )
-    write_json(
-        out / RUN,
-        {
-            "spinenet": __version__,
-            "python": platform.python_version(),
-            "config": asdict(config),
-            "weights": {"name": weights.name, "sha256": weights.sha256},
-            "match_weights": head_mark,
-            "inputs": [
-                {
-                    "path": str(s.file.path),
-                    "sha256": s.sha256,
-                    "shape": s.volume.data.shape,
-                    "voxel_um": s.volume.voxel_size_um,
-                }
-                for s in done
-            ],
-            "corrections": {
-                "path": told.corrections.source,
-                "sha256": told.corrections.sha256,
-                "n": len(told.corrections.frame),
-            }
-            if told.corrections
-            else None,
-            "traces": {"path": traces.source, "sha256": traces.sha256} if traces else None,
-            "failed": failed,
-            "device": str(pick_device(device)),
-            "seed": config.seed,
-            "seconds": log.seconds,
-            "warnings": log.warnings,
-        },
-    )
-    return Outcome(report, five_numbers(analysis), failed)
-
-
-def _warn_of_reach(sure_share: float, centre_p: float, told: Told, log: RunLog) -> None:
-    """No probability is larger than 1."""
-    if told.marks is None and sure_share * centre_p >= 1:
-        log.warn(
-            f"match.sure_share {sure_share:g} times the centre threshold, {centre_p:.2f}, is "
-            f"{sure_share * centre_p:.2f}, and no spine is that sure: over three sessions or more "
-            f"none is kept but those that a person named. Give less than {1 / centre_p:.2f}."
-        )
+        forget_sessions(out, earlier, labels)
+        if not log.failed:
+            forget_other_stacks(out / STACKS, {s.kept_in for s in done})
+    record = run_record(config, (weights, head_mark), done, told, device, log)
+    write_json(out / RUN, record | {LABELS: labels})
+    return Outcome(report, five_numbers(analysis), log.failed)
 
 
 def _joined(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 
 from spinenet import __version__
 from spinenet.config import InferConfig
+from spinenet.io.digest import sha256_of
+from spinenet.io.finished import written_before
 from spinenet.io.manifest import known_reliability
 from spinenet.io.write import (
     write_bytes,
@@ -24,15 +26,15 @@ from spinenet.io.write import (
 from spinenet.match.record import LinkedRegion
 from spinenet.match.view import SessionView
 from spinenet.measure.straighten import SIDE_UM, STEP_UM, straighten
-from spinenet.pipeline.stacks import RunLog, Stack
+from spinenet.pipeline.stacks import Stack
 from spinenet.report import figures, study
-from spinenet.report.page import (
+from spinenet.report.methods import (
     LINKED_BY_HEAD,
     LINKED_BY_PLACE,
-    DendriteMap,
-    make_page,
-    methods_text,
+    analysis_methods,
+    linking_methods,
 )
+from spinenet.report.page import DendriteMap, make_page
 from spinenet.report.reliability import link_trust
 from spinenet.report.review import review_list
 from spinenet.tables import (
@@ -51,6 +53,7 @@ from spinenet.tables import (
 )
 from spinenet.types import (
     Analysis,
+    InputError,
     Segmentation,
 )
 
@@ -98,24 +101,52 @@ def write_stacks(
     stacks: list[Stack],
     linked: LinkedRegion,
     nodes: pd.DataFrame,
-) -> None:
-    """Label stacks, ROIs and traces; label values as in spines.csv."""
+) -> dict[str, str]:
+    """Label stacks, ROIs and traces; label values as in spines.csv. Returns the sha256 of the label
+    stacks by the name of their session."""
+    written = {}
     for stack in stacks:
         session = stack.volume.session
         mine = linked.spines[linked.spines["session"] == session.index]
         labels, voxel = final_labels(stack.segmentation, mine), stack.volume.voxel_size_um
-        write_stack(out / "labels" / f"{session.name}.ome.tif", labels, voxel)
-        write_rois(out / "rois" / f"{session.name}.zip", mine, labels, voxel)
-        write_swc(out / "rois" / f"{session.name}.swc", nodes[nodes["session"] == session.index])
+        file, rois, swc = _files_of(out, session.name)
+        write_stack(file, labels, voxel)
+        write_rois(rois, mine, labels, voxel)
+        write_swc(swc, nodes[nodes["session"] == session.index])
+        written[session.name] = sha256_of(file)
+    return written
 
 
-def forget_stacks(out: Path, earlier: set[str], done: set[str]) -> None:
+def _files_of(out: Path, name: str) -> tuple[Path, Path, Path]:
+    """Label stack, ROIs and traces of a session."""
+    rois = out / "rois"
+    return out / "labels" / f"{name}.ome.tif", rois / f"{name}.zip", rois / f"{name}.swc"
+
+
+def check_untouched(out: Path) -> None:
+    """A label stack that a person painted in since the last run is work that would be lost.
+
+    Raises
+    ------
+    InputError
+        If one is not as that run wrote it.
+    """
+    for name, sha256 in written_before(out, whole=True).items():
+        file = _files_of(out, name)[0]
+        if file.is_file() and sha256_of(file) != sha256:
+            raise InputError(
+                f"{file} was changed since the last run, which would be lost: this run writes it "
+                "anew. Move it to a folder of your own (docs/annotations.md), or remove it."
+            )
+
+
+def forget_sessions(out: Path, earlier: Iterable[str], done: Iterable[str]) -> None:
     """Remove label stacks, ROIs and traces of sessions that an earlier run had and this one has
     not. Disks of Mac and Windows ignore the case of names."""
     kept = {name.casefold() for name in done}
     for name in (n for n in earlier if n.casefold() not in kept):
-        for file in (f"labels/{name}.ome.tif", f"rois/{name}.zip", f"rois/{name}.swc"):
-            (out / file).unlink(missing_ok=True)
+        for file in _files_of(out, name):
+            file.unlink(missing_ok=True)
 
 
 def final_labels(segmentation: Segmentation, spines: pd.DataFrame) -> npt.NDArray[np.uint16]:
@@ -207,22 +238,40 @@ def write_tables(
     return {table.file: frame for table, frame in tables.items()}
 
 
+def methods_of(
+    net: str,
+    head: dict[str, str] | None,
+    config: InferConfig,
+    told: list[str],
+    *,
+    marked: bool,
+) -> list[str]:
+    """The methods paragraphs of a run.
+
+    Parameters
+    ----------
+    net: what looked at the stacks
+    head: name and sha256 of the head that linked the spines, if one did
+    told: sentences on what a person said before the run
+    marked: whether spines were marked beforehand, not detected
+    """
+    links = LINKED_BY_PLACE
+    if head is not None:
+        links = f"{LINKED_BY_HEAD} (head {head['name']}, {head['sha256'][:12]})"
+    return [
+        *linking_methods(__version__, net, links, config.match.sure_share, marked=marked),
+        *told,
+        *analysis_methods(config.analyze),
+    ]
+
+
 def page_of(
     analysis: Analysis,
     tables: dict[str, pd.DataFrame],
     pictures: tuple[dict[str, str], list[DendriteMap]],
-    nets: tuple[str, dict[str, str] | None],
-    config: InferConfig,
-    log: RunLog,
-    told: list[str],
+    notes: tuple[list[str], list[str]],
 ) -> str:
-    """The report of a run.
-
-    Parameters
-    ----------
-    nets: what found the spines, and name and sha256 of the head that linked them, if one did
-    told: sentences on what a person said before the run
-    """
+    """The report of a run; `notes` are its warnings and its methods."""
     spines, tracks = tables[SPINES.file], tables[TRACKS.file]
     animals = tracks["animal"].nunique()
     n_sessions = len(tracks.drop_duplicates(["animal", "region", "session"]))
@@ -233,24 +282,7 @@ def page_of(
         f"{animals} animal{'s' * (animals != 1)}, {n_sessions} sessions, {len(spines)} spines "
         f"seen, {len(lives)} followed{left_out}. spinenet {__version__}."
     )
-    net, head = nets
-    links = LINKED_BY_PLACE
-    if head is not None:
-        links = f"{LINKED_BY_HEAD} (head {head['name']}, {head['sha256'][:12]})"
-    methods = methods_text(__version__, net, links, config.analyze)
-    methods.append(
-        "Over three or more sessions a spine was counted if one of its sightings reached "
-        f"{config.match.sure_share:g} times the detection threshold."
-    )
-    methods += told
-    return make_page(
-        "Dendritic spines over time",
-        subtitle,
-        analysis,
-        tables,
-        pictures,
-        (log.warnings, methods),
-    )
+    return make_page("Dendritic spines over time", subtitle, analysis, tables, pictures, notes)
 
 
 def analysis_figures(analysis: Analysis) -> dict[str, Figure | None]:

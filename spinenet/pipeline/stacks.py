@@ -6,26 +6,39 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from spinenet import __version__
-from spinenet.config import Device, InferConfig
+import numpy as np
+import torch
+
+from spinenet.config import InferConfig
+from spinenet.io.atomic import published
+from spinenet.io.digest import digest_of_code, fingerprint, sha256_of
 from spinenet.io.read import read_volume
 from spinenet.io.sessions import StackFile
-from spinenet.io.store import fingerprint, load_prediction, load_stack, save_stack
-from spinenet.io.weights import SegmentWeights, sha256_of
+from spinenet.io.store import load_prediction, load_stack, save_stack
+from spinenet.io.weights import SegmentWeights
 from spinenet.match.align import Thumb, make_thumb
 from spinenet.measure.skeleton import find_dendrites
 from spinenet.models.allocator import give_back_memory
 from spinenet.progress import Stages
 from spinenet.segment.label import label
-from spinenet.segment.predict import pick_device, predict
-from spinenet.types import (
-    Dendrites,
-    Segmentation,
-    Volume,
+from spinenet.segment.predict import predict
+from spinenet.types import Dendrites, InputError, Segmentation, Volume
+
+PIXELS = "pixels.npy"
+"""Of a kept stack: its voxels, where its own file packs them."""
+KEPT_BY = (
+    "types.py",
+    "geometry.py",
+    "io/*.py",
+    "models/*.py",
+    "segment/*.py",
+    "measure/*.py",
+    "match/align.py",
 )
+"""Modules that a kept stack hangs on: after an update that touches one it is made anew."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,8 @@ class Stack:
     dendrites: Dendrites
     thumb: Thumb
     sha256: str
+    kept_in: Path
+    """Where the next run finds all this."""
 
 
 logger = logging.getLogger(__name__)
@@ -45,10 +60,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class RunLog:
-    """Seconds per stage and warnings, for run.json."""
+    """Seconds per stage, warnings and failures, for run.json."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    """Stacks that could not be used, and why."""
+
+    def fail(self, file: StackFile, error: InputError) -> None:
+        self.failed[str(file.path)] = str(error)
+        self.warn(str(error))
 
     def warn(self, text: str) -> None:
         logger.warning(text)
@@ -66,7 +87,7 @@ def segment_stack(
     store: Path,
     weights: SegmentWeights,
     config: InferConfig,
-    device: Device,
+    device: torch.device,
     stages: Stages,
 ) -> Stack:
     """One stack to instances and centrelines, or what an earlier run kept of it: all of it, or, if
@@ -75,7 +96,7 @@ def segment_stack(
     digest = sha256_of(file.path)
     chosen = config.segment
     of_net = fingerprint(
-        __version__,
+        digest_of_code(KEPT_BY),
         digest,
         weights.sha256,
         chosen.tile_mvox,
@@ -84,17 +105,23 @@ def segment_stack(
         file.channel,
     )
     of_all = fingerprint(of_net, chosen, config.measure)
-    folder = store / file.session.name
+    name = file.session.name
+    folder = store / of_net[:16]
     kept = load_stack(folder, of_all)
-    if kept is None:
+    if kept is not None:
+        logger.info("%s: kept from an earlier run", name)
+    else:
         prediction = load_prediction(folder, of_net)
-        if prediction is None:
-            bar = stages.stage(f"  {file.session.name}", 1)
+        if prediction is not None:
+            logger.info("%s: the net's answer is kept from an earlier run", name)
+        else:
+            logger.info("%s: the net looks at it", name)
+            bar = stages.stage(f"  {name}", 1)
             prediction = predict(
                 volume,
                 weights.net,
                 tile_mvox=chosen.tile_mvox,
-                device=pick_device(device),
+                device=device,
                 views=chosen.views,
                 on_tile=lambda done, left: bar.to(done, done + left),
             )
@@ -107,7 +134,18 @@ def segment_stack(
         give_back_memory()
         kept = load_stack(folder, of_all)
         assert kept is not None
-    return Stack(file, volume, *kept, digest)
+    return Stack(file, _spooled(volume, folder), *kept, digest, folder)
+
+
+def _spooled(volume: Volume, folder: Path) -> Volume:
+    """The same, its voxels on the disk: unpacked stacks of a whole study would fill the memory."""
+    if isinstance(volume.data, np.memmap) and volume.data.base is not None:
+        return volume
+    path = folder / PIXELS
+    if not path.exists():
+        with published(path) as aside:
+            np.save(aside, volume.data)
+    return replace(volume, data=np.load(path, mmap_mode="r"))
 
 
 def thresholds_of(weights: SegmentWeights, config: InferConfig) -> dict[str, float]:

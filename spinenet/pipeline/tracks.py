@@ -12,7 +12,8 @@ from spinenet.config import InferConfig
 from spinenet.io.write import write_table, write_text
 from spinenet.pipeline.corridor import Outcome
 from spinenet.pipeline.results import analysis_figures, analysis_tables, write_figures
-from spinenet.report.page import LINKED_BY_PLACE, DendriteMap, five_numbers, make_page, methods_text
+from spinenet.report.methods import analysis_methods
+from spinenet.report.page import DendriteMap, five_numbers, make_page
 from spinenet.report.study import straight_map
 from spinenet.tables import TRACKS
 from spinenet.types import Analysis, Tracks
@@ -24,7 +25,6 @@ def analyze_tracks(tracks: Tracks, out: Path, config: InferConfig, evidence: Evi
     tables = analysis_tables(analysis)
     for table, frame in tables.items():
         write_table(out, table, frame)
-    methods = methods_text(__version__, "none: tracks were given", LINKED_BY_PLACE, config.analyze)
     maps = _straight_maps(tracks.frame, analysis)
     # of a folder that a person chose nothing is removed: figures of the same name may be their own
     drawn = {name: figure for name, figure in analysis_figures(analysis).items() if figure}
@@ -34,7 +34,7 @@ def analyze_tracks(tracks: Tracks, out: Path, config: InferConfig, evidence: Evi
         analysis,
         {t.file: f for t, f in ({TRACKS: tracks.frame} | tables).items()},
         (write_figures(out, drawn, maps), maps),
-        ([], methods[1:]),
+        ([], analysis_methods(config.analyze)),
     )
     return Outcome(write_text(out / "report.html", page), five_numbers(analysis), {})
 

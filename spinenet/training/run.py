@@ -21,8 +21,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from spinenet.config import TrainMatchConfig, TrainSegmentConfig
 from spinenet.io.annotated import AnnotatedStack
-from spinenet.io.store import fingerprint
-from spinenet.io.weights import sha256_of
+from spinenet.io.digest import fingerprint, sha256_of
 from spinenet.io.write import write_json
 from spinenet.models.unet3d import autocast_dtype
 from spinenet.progress import Stage

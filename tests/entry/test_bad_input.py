@@ -33,6 +33,17 @@ def cut(folder):
     return path
 
 
+def ends_in_nothing(path):
+    """A copy that was cut off after its space had been set aside."""
+    data = tifffile.imread(path)
+    whole = path.stat().st_size
+    with tifffile.TiffWriter(path) as tif:
+        for plane in data[:-2]:
+            tif.write(plane, contiguous=False, photometric="minisblack", metadata=None)
+    path.write_bytes(path.read_bytes() + bytes(whole))
+    return path
+
+
 def text(folder, name, content):
     (folder / name).write_text(content)
     return folder / name
@@ -138,7 +149,22 @@ WRONG = {
     "names that differ by case": (
         lambda f: table(f, "m,r,0,0,a.tif\nM,r,0,0,a.tif\n"),
         VOXELS,
-        "would write the same file",
+        "differ in case, spaces or accents alone",
+    ),
+    "a column misspelt": (
+        lambda f: table(f, "m,r,0,0,a.tif,0\n", HEADER.strip() + ",useable\n"),
+        VOXELS,
+        "is it usable",
+    ),
+    "a column twice": (
+        lambda f: table(f, "m,r,0,0,a.tif,1\n", HEADER.strip() + ",day\n"),
+        VOXELS,
+        "has two columns 'day'",
+    ),
+    "a copy that ends in nothing": (
+        lambda f: ends_in_nothing(stack(f, photometric="minisblack")),
+        VOXELS,
+        "ends in a long run of zeros",
     ),
     "a name too long for a file": (
         lambda f: table(f, f"{'m' * 170},r,0,0,a.tif\n"),

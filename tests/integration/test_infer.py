@@ -281,6 +281,10 @@ def test_spines_that_a_person_scored_are_linked(long_experiment, tmp_path):
     assert tracks["p_present"].isna().all()
     # what a person did not mark in a session was not there
     assert (tracks["presence"] == "absent").any()
+    page = (out / "report.html").read_text()
+    assert "Spines are those that were marked; none was looked for besides" in page
+    assert "looked at again" not in page
+    assert "of the detection threshold" not in page
     figures = evaluate(long_experiment, out).set_index(["figure", "stratum"])["value"]
     assert figures["adjacent links f1", "both detected"] > 0.9
 
@@ -298,13 +302,15 @@ def test_what_a_person_left_out_between_two_sightings_is_not_put_in(long_experim
     assert not (tracks["presence"][tracks["session"] == 1] == "present").any()
 
 
-def test_its_own_tables_analysed_again_give_the_same_numbers(results, tmp_path):
+def test_its_own_tables_analysed_again_give_the_same_numbers(results, tmp_path, capsys):
     given = [
         x
         for name in ("coverage", "spines", "links")
         for x in (f"--{name}", str(results / f"{name}.csv"))
     ]
-    assert main(["analyze", str(results / "tracks.csv"), "--out", str(tmp_path), *given]) == DONE
+    command = ["analyze", str(results / "tracks.csv"), "--out", str(tmp_path), *given]
+    assert main([*command, "--quiet"]) == DONE
+    assert capsys.readouterr().out == ""
     first, again = (
         pd.read_csv(f / "statistics.csv").set_index("name") for f in (results, tmp_path)
     )

@@ -79,6 +79,22 @@ def test_the_answer_of_another_net_or_half_of_it_is_not_taken(results, tmp_path)
     assert load_prediction(stack, mark) is None
 
 
+def test_what_other_code_kept_is_made_anew(
+    results, small_experiment, tmp_path, capsys, monkeypatch
+):
+    """An update may measure otherwise: one half of a study must not be of before, one of after."""
+    out = tmp_path / "out"
+    shutil.copytree(results, out)
+    command = ["infer", str(small_experiment / "sessions.csv"), "--out", str(out), "--verbose"]
+    assert main(command) == DONE
+    said = capsys.readouterr().err
+    assert "kept from an earlier run" in said
+    assert "the net looks at it" not in said
+    monkeypatch.setattr("spinenet.pipeline.stacks.KEPT_BY", ("segment/*.py",))
+    assert main(command) == DONE
+    assert "the net looks at it" in capsys.readouterr().err
+
+
 def test_a_torn_store_is_done_again(results, small_experiment, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(results, out)

@@ -11,12 +11,12 @@ import torch
 from spinenet.cli import main
 from spinenet.commands import BAD_INPUT, DONE
 from spinenet.config import MorphologyConfig, NetConfig, OpticsConfig, TrainSegmentConfig
+from spinenet.io.digest import sha256_of
 from spinenet.io.manifest import register_weights
 from spinenet.io.weights import (
     load_match_weights,
     load_segment_weights,
     load_trainable_net,
-    sha256_of,
 )
 from spinenet.synthetic.patches import draw_example
 from spinenet.training.augment import Augment

@@ -1,8 +1,12 @@
+import contextlib
+
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from spinenet.io.read import read_volume
+from spinenet.io.read import check_header, read_volume
 from spinenet.io.sessions import StackFile, find_stacks
 from spinenet.types import InputError, Session
 
@@ -312,3 +316,36 @@ def test_imagej_may_count_slices_in_another_unit(write_tif):
     said = {"axes": "ZYX", "unit": "um", "zunit": "nm", "spacing": 1}
     with pytest.raises(InputError, match="does not say how large its voxels are"):
         read(write_tif(imagej=True, resolution=(10, 10), metadata=said))
+
+
+def test_a_size_that_is_not_the_files_own_is_used_with_a_word(write_tif, caplog):
+    path = write_tif("a.ome.tif", ome=True, metadata=OME)
+    caplog.set_level("WARNING")
+    assert read(path, voxel=VOXEL).voxel_size_um == VOXEL
+    assert not caplog.text
+    assert read(path, voxel=(1.0, 0.3, 0.3)).voxel_size_um == (1.0, 0.3, 0.3)
+    assert "the file itself says 0.8 x 0.12 x 0.1 um" in caplog.text
+
+
+def test_a_header_is_checked_without_its_voxels(write_tif):
+    path = write_tif("a.ome.tif", ome=True, metadata=OME)
+    check_header(StackFile(S, path))
+    with pytest.raises(InputError, match="asks for channel 'red'"):
+        check_header(StackFile(S, path, channel="red"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(share=st.floats(0.0, 0.999), flips=st.lists(st.floats(0.0, 0.999), max_size=4))
+@pytest.mark.filterwarnings("ignore")
+def test_a_torn_file_is_read_or_refused_by_name(tmp_path_factory, share, flips):
+    """Whatever tifffile makes of it, a person gets a paragraph, never a traceback."""
+    path = tmp_path_factory.mktemp("torn") / "a.ome.tif"
+    rng = np.random.default_rng(0)
+    with tifffile.TiffWriter(path, ome=True) as tif:
+        tif.write(rng.integers(0, 99, (5, 16, 16), np.uint16), metadata=OME, compression="zlib")
+    whole = bytearray(path.read_bytes())
+    for flip in flips:
+        whole[int(flip * len(whole))] ^= 0xFF
+    path.write_bytes(whole[: int(share * len(whole)) or 1] if share < 0.9 else whole)
+    with contextlib.suppress(InputError):
+        read(path, voxel=VOXEL)

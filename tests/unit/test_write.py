@@ -54,9 +54,12 @@ def test_a_gap_in_a_trace_is_no_cable(tmp_path):
 
 
 def test_what_a_killed_run_left_aside_is_swept(tmp_path):
-    (tmp_path / ".stacks" / ".abc.tmp").mkdir(parents=True)
-    (tmp_path / ".stacks" / ".abc.tmp" / "shaft.npy").write_bytes(b"half")
-    (tmp_path / ".def.tmp.csv").write_text("half")
+    aside = tmp_path / ".stacks" / f".{'a1' * 16}.tmp"
+    aside.mkdir(parents=True)
+    (aside / "shaft.npy").write_bytes(b"half")
+    (tmp_path / f".{'b2' * 16}.tmp.csv").write_text("half")
     (tmp_path / "spines.csv").write_text("whole")
+    (tmp_path / ".lab.tmpl").write_text("a person's own")
     sweep(tmp_path)
-    assert [p.name for p in sorted(tmp_path.rglob("*"))] == [".stacks", "spines.csv"]
+    left = [p.name for p in sorted(tmp_path.rglob("*"))]
+    assert left == [".lab.tmpl", ".stacks", "spines.csv"]

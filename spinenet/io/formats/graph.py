@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from spinenet.io.digest import fingerprint
 from spinenet.io.finished import check_finished
-from spinenet.io.store import fingerprint
 from spinenet.io.table import read_table
 from spinenet.tables import SPINES, TRACKS
 from spinenet.types import Session

@@ -1,0 +1,98 @@
+"""The methods paragraphs of the page: what was done to these data, and by which readings."""
+
+from __future__ import annotations
+
+from spinenet.config import AnalyzeConfig
+
+LINKED_BY_PLACE = "by their place along and around the dendrite, not by their size"
+LINKED_BY_HEAD = (
+    "by a Siamese net that sees their places, small pictures of them and their neighbours in both "
+    "sessions, but no measure of their size"
+)
+_DETECTED = (
+    "A 3-D U-Net gave each voxel's probability of being dendritic shaft, spine, and centre of a "
+    "spine's head; peaks of the latter within reach of a shaft are spines."
+)
+_MARKED = (
+    "Spines are those that were marked; none was looked for besides. A 3-D U-Net gave each voxel's "
+    "probability of being dendritic shaft."
+)
+_LOOKED_BACK = (
+    "Where a spine was missing, its predicted place was looked at again with a lower threshold, "
+    "and with a far lower one where it was seen both before and after; only what was looked for "
+    "and not there counts as absent, the rest is censored."
+)
+_NOT_MARKED = (
+    "Where a spine was not marked it counts as absent if its place could be scored; the rest is "
+    "censored."
+)
+
+
+def linking_methods(
+    version: str, net: str, links: str, sure_share: float, *, marked: bool
+) -> list[str]:
+    """How spines were found and linked.
+
+    Parameters
+    ----------
+    net: name and digest of the net that looked at the stacks
+    links: by what spines were linked
+    sure_share: of the detection threshold, what one sighting of a track had to reach
+    marked: whether a person or another tool had marked the spines
+    """
+    paragraphs = [
+        f"Stacks were analysed with spinenet {version} (net {net}). "
+        f"{_MARKED if marked else _DETECTED} Sessions were registered to a reference session, "
+        "centrelines of dendrites were joined to one map per region, and arc length was aligned "
+        f"along each dendrite. Spines were linked {links}, over all sessions at once. "
+        f"{_NOT_MARKED if marked else _LOOKED_BACK} Spines above or below their shaft, which are "
+        "seen in some sessions only, were left out of the analysis (hidden in tracks.csv)."
+    ]
+    if not marked:
+        paragraphs.append(
+            "Over three or more sessions a spine was counted if one of its sightings reached "
+            f"{sure_share:g} times the detection threshold."
+        )
+    return paragraphs
+
+
+def _readings(config: AnalyzeConfig) -> str:
+    """How the rules were read, for the methods."""
+    rules = " and ".join(config.filopodia_in)
+    filopodia = f"filopodia take part by {rules}" if rules else "filopodia take no part"
+    met = "coexist in at least one session" if config.require_coexistence else "need not coexist"
+    old = (
+        "" if config.existing_rule == "present" else "; existing spines part others in any session"
+    )
+    return f"{filopodia}; members {met}{old}"
+
+
+def analysis_methods(config: AnalyzeConfig) -> list[str]:
+    """How tracks were analysed, with the readings that were chosen."""
+    window = "every session after the first" if config.window is None else f"days {config.window}"
+    return [
+        "A spine is at risk in an interval if it is seen at one end and scorable at the other. "
+        f"Up to {config.max_gap} absence between two sightings was filled. New spines: those "
+        f"absent before, born in {window}. Clusters: two or more neighbouring new spines with no "
+        f"existing spine between (contiguous; primary), or new spines within {config.d_um:g} um of "
+        f"the next (within_d); {_readings(config)}; members "
+        f"closer than {config.resolution_um:g} um are one site (definitions: Fu, Yu, Lu & "
+        "Zuo, Nature 483:92, 2012). Chance: the spines, each with its sessions, were dealt out "
+        f"anew to the places of their dendrite {config.n_shuffles} times; P has the add-one rule. "
+        "Persistence: new spines alive at "
+        f"the last session up to day {config.landmark_day:g} were followed from there, their class "
+        "fixed there (no immortal time), by Kaplan-Meier curves and by a complementary "
+        "log-log hazard. Spacing: u' between stable neighbours with an exclusion zone of "
+        f"{config.exclusion_um:g} um. Chance was judged on dendrites with "
+        f"{config.min_spines_per_segment} spines or more on {config.min_seg_um:g} um or more, "
+        f"without those within {config.edge_um:g} um of the end of what could be scored. Groups: "
+        "the animals' labels were permuted; beside that, mixed models of their dendrites, and "
+        "Welch's t test of hazard ratios.",
+        "The unit is the animal: estimates are means over animals of their own ratios, sampling "
+        "intervals are t intervals over them, and none is given from one animal. Where sightings "
+        f"and links carry probabilities, {config.n_draws} histories were drawn from them, links "
+        "that would slip together drawn together, measured again and combined by Rubin's rules: "
+        "machine_low and machine_high are the machine's part, ci_low and ci_high the whole. Where "
+        "tracks carry no probabilities the machine's columns are blank and the intervals are of "
+        "sampling alone.",
+    ]
