@@ -253,7 +253,7 @@ def _train(args: Namespace) -> int:
         weights, scores = train_match(settings_of(TrainMatchConfig, told), *run)
     for name, value in scores.items():
         print(f"{value:9.3f}  {name}")
-    print(f"weights: {weights}")
+    print(f"weights: {weights}   (use them: infer.py ... --weights.{args.what} {weights})")
     return DONE
 
 

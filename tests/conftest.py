@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from hypothesis import settings
 
 from spinenet.analyze.states import Histories, histories
 from spinenet.config import MorphologyConfig, SimulateConfig, TurnoverConfig
@@ -19,6 +20,9 @@ from spinenet.tables import TRACKS
 from spinenet.types import Tracks
 
 ROOT = Path(__file__).parents[1]
+# a slow machine is no fault
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def tracks_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import combinations, groupby
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from spinenet.analyze.nulls import candidates, clustered
 from spinenet.analyze.spacing import flanked
 from spinenet.analyze.states import GONE, SEEN, UNKNOWN, Histories, miss_counts, told_between
 from spinenet.analyze.survival import NEW, Cohort, kaplan_meier
-from spinenet.analyze.turnover import bare, density, flow, lengths, scorable
+from spinenet.analyze.turnover import bare, density, flow, lengths, scorable, usual_step_days
 from spinenet.config import AnalyzeConfig
 from spinenet.types import BoolArray, FloatArray
 
@@ -32,6 +32,32 @@ UNBOUNDED = (
     "network_k_new",
 )
 """Ratios that may exceed 1."""
+PER_INTERVAL = (
+    "formation",
+    "elimination",
+    "turnover_ratio",
+    "turnover_ratio_first",
+    "formation_per_um",
+    "elimination_per_um",
+)
+"""Ratios that grow with the time from one session to the next."""
+LIKE_STEPS = 1.1
+"""Groups whose sessions lie further apart than this many times the other's are not compared so."""
+
+
+def unlike_intervals(hs: list[Histories]) -> dict[tuple[str, str], str]:
+    """Pairs of groups (in order) whose sessions lie apart by unlike times, and the words for it."""
+    groups = sorted({h.group for h in hs})
+    step = {g: usual_step_days([h for h in hs if h.group == g]) for g in groups}
+    return {
+        (
+            a,
+            b,
+        ): f"sessions lie {step[a]:g} days apart in {a or 'one group'} and {step[b]:g} in {b}: "
+        "what happens per interval cannot be compared"
+        for a, b in combinations(groups, 2)
+        if max(step[a], step[b]) > LIKE_STEPS * min(step[a], step[b])
+    }
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ FEWEST_FOR_ROBUST = 10
 
 @dataclass(frozen=True)
 class Mean:
-    """The mean over animals and its 95 % interval; nan where one animal cannot tell."""
+    """The mean over animals and its 95 % interval; nan where one animal, or animals that do not
+    differ, cannot tell."""
 
     value: float
     low: float
@@ -35,12 +36,15 @@ class Mean:
 
     def within(self, lowest: float, highest: float) -> Mean:
         """The interval cut at the lowest and highest possible value."""
-        return replace(self, low=max(self.low, lowest), high=min(self.high, highest))
+        low, high = np.clip([self.low, self.high], lowest, highest)  # nan stays nan
+        return replace(self, low=float(low), high=float(high))
 
     @property
     def test(self) -> str:
         if self.n < 2:
             return "fewer than two animals: no interval"
+        if np.isnan(self.low):
+            return "animals do not differ: no interval"
         return "mean of animals, t interval"
 
 
@@ -69,8 +73,14 @@ def mean_of_animals(values: FloatArray, lowest: float, highest: float) -> Mean:
     if n < 2:
         return Mean(mean, np.nan, np.nan, n, np.nan)
     variance = float(values.var(ddof=1) / n)
-    half = float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * variance**0.5
-    return Mean(mean, max(mean - half, lowest), min(mean + half, highest), n, variance)
+    half = _half(variance, n)
+    return Mean(mean, mean - half, mean + half, n, variance).within(lowest, highest)
+
+
+def _half(variance: float, n: int) -> float:
+    """Half of the t interval of a mean; nan where animals do not differ: that all of a few spines
+    of every animal survived is no certainty."""
+    return float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * variance**0.5 if variance > 0 else np.nan
 
 
 def jackknife(whole: float, without: FloatArray) -> Mean:
@@ -81,7 +91,7 @@ def jackknife(whole: float, without: FloatArray) -> Mean:
     if n < 2 or not np.isfinite(pseudo).all():
         return Mean(whole, np.nan, np.nan, n, np.nan)
     variance = float(pseudo.var(ddof=1) / n)
-    half = float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * variance**0.5
+    half = _half(variance, n)
     return Mean(whole, whole - half, whole + half, n, variance)
 
 

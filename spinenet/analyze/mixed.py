@@ -26,14 +26,20 @@ Parts = Mapping[str, list[list[FloatArray]]]
 """By statistic, per animal and dendrite its numerator and denominator."""
 
 
-def mixed_rows(groups: Mapping[str, Parts]) -> list[Row]:
+def mixed_rows(groups: Mapping[str, Parts], unlike: Mapping[tuple[str, str], str]) -> list[Row]:
     """`*_mixed`: one group minus another, of the dendrites' own ratios, an intercept per animal.
+
+    Parameters
+    ----------
+    unlike: pairs of groups whose ratios per interval cannot be compared, and why
 
     Wald's t with as many degrees of freedom as there are animals, less two: as a normal variable,
     which statsmodels takes it for, it finds too much in few animals.
     """
     return [
-        _difference(name, a, b, groups[a][name], groups[b][name])
+        row(f"{name}_mixed", a, np.nan, group_b=b, test=unlike[a, b])
+        if (a, b) in unlike
+        else _difference(name, a, b, groups[a][name], groups[b][name])
         for a, b in combinations(sorted(groups), 2)
         for name in COMPARED
     ]

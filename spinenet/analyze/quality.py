@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from spinenet.analyze.animals import unlike_intervals
 from spinenet.analyze.nulls import shuffle_within
 from spinenet.analyze.rows import p_value
 from spinenet.analyze.states import GONE, SEEN, UNKNOWN, Histories, miss_counts, told_between
@@ -54,6 +55,7 @@ def judge_quality(hs: list[Histories], coverage: pd.DataFrame | None, seed: int)
     """All reasons for doubt in all animals' dendrites."""
     rng = np.random.default_rng([seed, 71])
     reasons = [*_missed(hs), *_blurred_sessions(hs), *_dips(hs), *_runs_of_misses(hs, rng)]
+    reasons += unlike_intervals(hs).values()
     if coverage is not None:
         reasons += [*_snr(coverage), *_slips(coverage)]
     return Quality(tuple(reasons), coverage is not None)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from spinenet.analyze.animals import (
     PAIRS,
+    PER_INTERVAL,
     UNBOUNDED,
     Around,
     around,
@@ -18,6 +19,7 @@ from spinenet.analyze.animals import (
     ratios_of_animals,
     rests_on,
     totals,
+    unlike_intervals,
 )
 from spinenet.analyze.attraction import attraction_row
 from spinenet.analyze.branches import branch_orders, branching
@@ -67,7 +69,7 @@ Values = dict[str, FloatArray]
 BOOTSTRAP_DRAWS = 2000
 SURVIVALS = tuple(f"survival_{kind}" for kind in NEW)
 NOBODY_FOLLOWED = (
-    "no such spine was there at the landmark, the last session up to day {:g} "
+    "no such spine was there at the landmark, the last session up to day {:g} of the table "
     "(analyze.landmark_day)"
 )
 
@@ -181,8 +183,9 @@ def analyze(
         rows += [with_machine(r, machine[group]) for r in found]
         nulls |= {f"clustered_fraction_{rule}|{group}": c.null for rule, c in by_rule.items()}
     days = {g: _horizon(cohort, {h.animal for h in hs if h.group == g}) for g in values}
-    rows += _comparisons(values, days, machine, np.random.default_rng([seed, 7]))
-    rows += mixed_rows(parts)
+    unlike = unlike_intervals(hs)
+    rows += _comparisons(values, days, unlike, machine, np.random.default_rng([seed, 7]))
+    rows += mixed_rows(parts, unlike)
     rows += [hazard_difference(a, b, hazards) for a, b in combinations(sorted(hazards), 2)]
     if hs:
         rows.append(row("quality_reasons", "", len(quality.reasons), test=quality.verdict))
@@ -312,6 +315,7 @@ def _corrected(group: str, cohort: Cohort, miss_rate: Mapping[str, float]) -> li
 def _comparisons(
     values: dict[str, Values],
     days: Mapping[str, float],
+    unlike: Mapping[tuple[str, str], str],
     machine: dict[str, Redrawn],
     rng: np.random.Generator,
 ) -> list[Row]:
@@ -320,12 +324,16 @@ def _comparisons(
     Parameters
     ----------
     days: by group, after the landmark, on which its survival is told
+    unlike: pairs of groups whose ratios per interval cannot be compared, and why
     """
     rows = []
     for a, b in combinations(sorted(values), 2):
         for name in values[a]:
             if name in SURVIVALS and days[a] != days[b]:
                 rows.append(row(name, a, np.nan, group_b=b, test=NO_DAY))
+                continue
+            if name in PER_INTERVAL and (a, b) in unlike:
+                rows.append(row(name, a, np.nan, group_b=b, test=unlike[a, b]))
                 continue
             difference = compare(values[a][name], values[b][name], rng)
             found = difference_row(name, a, b, difference)

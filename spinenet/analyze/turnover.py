@@ -121,6 +121,12 @@ def _of_dendrite(h: Histories, coverage: pd.DataFrame | None) -> list[dict[str, 
     ]
 
 
+def usual_step_days(hs: list[Histories]) -> float:
+    """Days from one session to the next, the median over the intervals of all dendrites."""
+    steps = [np.diff(h.days) for h in hs if len(h.days) > 1]
+    return float(np.median(np.concatenate(steps))) if steps else float("nan")
+
+
 def lengths(h: Histories, coverage: pd.DataFrame | None) -> tuple[FloatArray, FloatArray]:
     """(T - 1,) length scorable in both sessions of an interval, and in the second one, um."""
     n = max(len(h.sessions) - 1, 0)

@@ -143,7 +143,8 @@ class AnalyzeConfig:
     min_spines_per_segment, min_seg_um: a dendrite with fewer spines, or shorter, is left out of
         nulls and tests
     edge_um: and so are spines this near to the end of what could be scored
-    landmark_day: new spines alive at the last session up to this day are followed from there
+    landmark_day: new spines alive at the last session up to this day, as the table counts days,
+        are followed from there
     n_shuffles: shuffles of the null
     n_draws: histories drawn from what the machine is unsure of
     max_gap: absences between two presences that are filled

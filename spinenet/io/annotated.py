@@ -233,7 +233,8 @@ def _read_points(path: Path, point: str) -> pd.DataFrame:
     if blank.any() and not point:
         raise InputError(
             f"{path.name} does not say what its places are. Add a column point with the word tip "
-            "(outer edge of the spine) or head (its middle), or give --point."
+            "(outer edge of the spine) or head (its middle), or give "
+            "--point (training: --annotated.point)."
         )
     frame["point"] = frame["point"].where(~blank, point)
     odd = frame.loc[~frame["point"].isin(["tip", "head"]), "point"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from spinenet.models.unet3d import SpineUNet
 
 Role = Literal["segment", "match"]
+logger = logging.getLogger(__name__)
+FITTED = "fitted"
+"""In the file: whether its thresholds and its probability are fitted."""
 FORMATS: dict[Role, str] = {"segment": "spinenet-segment-2", "match": "spinenet-match-1"}
 
 
@@ -140,6 +144,12 @@ def _read(path: Path, role: Role) -> tuple[dict[str, Tensor], dict[str, str]]:
             f"weights {path.name} are of format {meta.get('format')!r}, {FORMATS[role]!r} was "
             "expected: they belong to another net, program or version."
         )
+    if not json.loads(meta.get(FITTED, "true")):
+        logger.warning(
+            "weights %s are of a training that has not ended: their thresholds are guesses, and "
+            "what they call a probability is none. Let the training end.",
+            path.name,
+        )
     return {k: v.float() for k, v in state.items()}, meta
 
 
@@ -154,18 +164,30 @@ def _filled(net: Net, state: dict[str, Tensor], path: Path) -> Net:
     return net
 
 
-def save_segment_weights(path: Path, net: SpineUNet, thresholds: dict[str, float]) -> str:
-    """Write a net (not folded) as half-precision safetensors; returns its sha256."""
+def save_segment_weights(
+    path: Path, net: SpineUNet, thresholds: dict[str, float], *, fitted: bool = True
+) -> str:
+    """Write a net (not folded) as half-precision safetensors; returns its sha256.
+
+    Parameters
+    ----------
+    fitted: whether the thresholds are, and the probability; not while training goes on
+    """
     meta = {
+        FITTED: json.dumps(fitted),
         "channels": json.dumps(list(net.channels)),
         "thresholds": json.dumps(thresholds, sort_keys=True),
     }
     return _save(path, net, "segment", meta)
 
 
-def save_match_weights(path: Path, net: SiameseMatcher, temperature: float) -> str:
-    """Write a matching head as half-precision safetensors; returns its sha256."""
-    return _save(path, net, "match", {"temperature": repr(temperature)})
+def save_match_weights(
+    path: Path, net: SiameseMatcher, temperature: float, *, fitted: bool = True
+) -> str:
+    """Write a matching head as half-precision safetensors; returns its sha256. `fitted` as of
+    `save_segment_weights`."""
+    meta = {FITTED: json.dumps(fitted), "temperature": repr(temperature)}
+    return _save(path, net, "match", meta)
 
 
 def _save(path: Path, net: nn.Module, role: Role, meta: dict[str, str]) -> str:
@@ -177,7 +199,23 @@ def _save(path: Path, net: nn.Module, role: Role, meta: dict[str, str]) -> str:
         for k, v in net.state_dict().items()
         if not k.endswith("num_batches_tracked")
     }
+    broken = [k for k, v in state.items() if not v.isfinite().all()]
+    if broken:
+        raise InputError(
+            f"{path.name} is not written: {broken[0]} of the net is no number. The training "
+            "diverged; give a lower --learning_rate."
+        )
     meta = {"format": FORMATS[role], "torch": torch.__version__, **meta}
     with published(path) as aside:
-        aside.write_bytes(save(state, meta))  # `save_file` would let only its owner read it
+        # `save_file` would let only its owner read it
+        aside.write_bytes(_in_order(save(state, meta)))
     return sha256_of(path)
+
+
+def _in_order(content: bytes) -> bytes:
+    """A safetensors file with the names of its header sorted: the library writes them in any order,
+    and one net would have many digests."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # tensors stay aligned
+    return len(header).to_bytes(8, "little") + header + content[end:]

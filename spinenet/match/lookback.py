@@ -261,9 +261,11 @@ def _visible(
     view: SessionView, segment: Segment, here: FloatArray, point: FloatArray, config: MatchConfig
 ) -> Presence | None:
     """Why a spine at a place could not have been seen, or None if it could."""
-    snr = np.interp(here[0], segment.arc_length_um, view.snr[segment.id])
-    if not inside(point, view.extent_um, EDGE_UM)[0]:
+    arc = segment.arc_length_um
+    on = arc[0] <= here[0] <= arc[-1]
+    if not on or not inside(point, view.extent_um, EDGE_UM)[0]:
         return Presence.OUT_OF_VIEW
+    snr = np.interp(here[0], arc, view.snr[segment.id])
     if not view.usable or not np.isfinite(snr) or snr < config.min_snr:
         return Presence.NOT_SCORABLE
     return None

@@ -60,6 +60,8 @@ def record(
         frame["track_id"] = pd.array(life.track_of[t], dtype="Int64")
         spines.append(frame)
     tracks = _track_table(life, spines, p_link, told)
+    if config.least_power > 0:  # else every look counts, as of a person's marks
+        tracks = without_doubtful_absences(tracks)
     return LinkedRegion(
         SPINES.conform(_as_sure_as_their_tracks(pd.concat(spines, ignore_index=True), tracks)),
         Tracks(tracks),
@@ -236,6 +238,16 @@ def _as_sure_as_their_tracks(spines: pd.DataFrame, tracks: pd.DataFrame) -> pd.D
     own = pd.MultiIndex.from_frame(spines[["session", "spine_id"]])
     return spines.assign(
         probability=lent.reindex(own).fillna(spines["probability"].set_axis(own)).to_numpy(float)
+    )
+
+
+def without_doubtful_absences(tracks: pd.DataFrame) -> pd.DataFrame:
+    """Where the sessions together say that a spine was likelier there than not, one look that found
+    none is no absence: nobody can tell."""
+    doubtful = (tracks["presence"] == Presence.ABSENT) & (tracks["p_present"] >= EVEN)
+    return tracks.assign(
+        presence=tracks["presence"].mask(doubtful, str(Presence.NOT_SCORABLE)),
+        p_present=tracks["p_present"].mask(doubtful),
     )
 
 

@@ -135,8 +135,10 @@ def _percent(value: float) -> str:
 def _note(row: pd.Series) -> str:
     if pd.isna(row["estimate"]) and row["test"]:
         return str(row["test"])
-    animals = int(row["n_animals"])
-    parts = [f"n = {int(row['n_spines'])} spines, {animals} animal{'s' * (animals != 1)}"]
+    parts = []
+    if pd.notna(row["n_animals"]) and pd.notna(row["n_spines"]):
+        animals = int(row["n_animals"])
+        parts.append(f"n = {int(row['n_spines'])} spines, {animals} animal{'s' * (animals != 1)}")
     if pd.notna(row["ci_low"]):
         counted = row["ci_low"] <= row["estimate"] <= row["ci_high"]
         which = "95 %" if counted else "95 %, the machine's likely mistakes put right"

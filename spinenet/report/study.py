@@ -203,8 +203,8 @@ def survival(curves: pd.DataFrame) -> Figure:
     kinds = [k for k in ("clustered", "non_clustered", "stable") if k in set(curves["class"])]
     groups = sorted(curves["group"].unique())
     figure, axes = panels(1.2 + 3.2 * len(groups), 2.7 + 0.18 * len(kinds), len(groups))
-    days = np.sort(curves["day"].unique())
     for axis, group in zip(axes, groups, strict=True):
+        days = np.sort(curves.loc[curves["group"] == group, "day"].unique())  # its own
         for line, kind in enumerate(kinds):
             part = curves[(curves["group"] == group) & (curves["class"] == kind)]
             if part.empty:

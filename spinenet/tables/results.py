@@ -194,8 +194,8 @@ STATISTICS = Table(
             "share of shuffles at least as large (for means: as far off), with the add-one rule",
         ),
         col("test", "str", "how interval and P were computed"),
-        col("n_animals", "int", "animals"),
-        col("n_spines", "int", "spines the value rests on, each once"),
+        col("n_animals", "int?", "animals; blank where the value rests on no count of them"),
+        col("n_spines", "int?", "spines the value rests on, each once; blank likewise"),
     ),
 )
 REVIEW = Table(

@@ -150,7 +150,20 @@ def _read_scene(stack: AnnotatedStack, config: AnnotatedConfig) -> AnnotatedScen
     at = nearest_voxels(seen.centres_vox, (1, 1, 1), hidden.shape)
     known = np.where(hidden, 0, seen.known).astype(np.uint8)
     wanted = seen.wanted & ~hidden[tuple(at.T)]
-    return replace(scene, labelled=replace(seen, known=known, wanted=wanted), hidden=hidden)
+    return replace(
+        scene,
+        labelled=replace(seen, known=known, wanted=wanted),
+        hidden=hidden,
+        anchors_vox=_outside(scene.anchors_vox, hidden),
+    )
+
+
+def _outside(anchors_vox: FloatArray, hidden: BoolArray) -> FloatArray:
+    """The places around which patches are cut, where the net may see spines; all of them if none is
+    left."""
+    at = nearest_voxels(anchors_vox, (1, 1, 1), hidden.shape)
+    free = ~hidden[tuple(at.T)]
+    return anchors_vox[free] if free.any() else anchors_vox
 
 
 def _check_places(stack: AnnotatedStack, volume: Volume) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -64,13 +65,15 @@ def read_families(
     families = [family for f in seen.values() if len(family := _one_frame(f)) > 1]
     if not families:
         raise InputError(
-            "the matching head learns from spines that carry the same track in several sessions, "
-            "on dendrites traced there; none were found. Fill the column track of spines.csv, or "
-            "hold out fewer dendrites."
+            "the matching head learns from dendrites traced in several sessions that share at "
+            f"least {FEWEST_SHARED} spines of the same track, which then lie within "
+            f"{LARGEST_MISFIT_UM:g} um of each other; none was found. Fill the column track of "
+            "spines.csv, or hold out fewer dendrites."
         )
     return families
 
 
+logger = logging.getLogger(__name__)
 Named = tuple[pd.DataFrame, IntArray]
 """Measured spines, and the track of each."""
 
@@ -113,6 +116,7 @@ def _one_frame(sightings: list[Sighting]) -> Family:
     for s in sightings:
         shared = np.intersect1d(s.track[s.track >= 0], reference.track)
         if len(shared) < FEWEST_SHARED:
+            logger.info("a dendrite's session shares %d tracks and is left out", len(shared))
             continue
         at, there = (
             np.array([int(np.flatnonzero(x.track == k)[0]) for k in shared]) for x in (s, reference)

@@ -19,6 +19,7 @@ from spinenet.io.weights import (
 )
 from spinenet.models.allocator import keep_freed_memory
 from spinenet.progress import Stages
+from spinenet.segment.predict import pick_device
 from spinenet.training.match_annotated import read_families
 from spinenet.training.match_pairs import MatchExample, draw_pair
 from spinenet.training.match_simulated import draw_families
@@ -29,6 +30,7 @@ from spinenet.training.run import (
     quiet_lightning,
     same_run,
     step_of,
+    write_result,
 )
 from spinenet.training.sightings import Family, load_families, save_families
 from spinenet.training.temperature import fit_temperature
@@ -61,6 +63,8 @@ def train_match(
     """
     keep_freed_memory()
     L.seed_everything(config.seed, verbose=False)
+    pick_device(config.device)  # refused before hours of drawing, as is what follows
+    start_net = load_match_weights(init).net if init else None
     annotated = _read(data, config)
     weights = load_segment_weights(config.segment)
     free = ("steps", "regions", "trainer", "workers", "device", "save_every")
@@ -73,8 +77,8 @@ def train_match(
     last = out / "last.ckpt"
     resume = str(last) if last.exists() else None
     start = step_of(last) if resume else 0
-    if init and not resume:
-        task.net.load_state_dict(load_match_weights(init).net.state_dict())
+    if start_net is not None and not resume:
+        task.net.load_state_dict(start_net.state_dict())
     path = out / "siamese.safetensors"
     loader = DataLoader(
         TrainingPairs(config, simulated, own, start), batch_size=config.batch, collate_fn=join
@@ -85,12 +89,13 @@ def train_match(
             out,
             start,
             stages.stage("train", config.steps),
-            lambda task: save_match_weights(path, task.net, 1.0),
+            lambda task: save_match_weights(path, task.net, 1.0, fitted=False),
         )
         trainer.fit(task, loader, ckpt_path=resume, weights_only=True)
         trainer.save_checkpoint(last)
     temperature, scores = fit_temperature(task.net.cpu(), held_out)
-    save_match_weights(path, task.net, temperature)
+    digest = save_match_weights(path, task.net, temperature)
+    write_result(out, config.steps, digest, scores, {"temperature": temperature})
     return path, scores
 
 

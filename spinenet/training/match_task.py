@@ -16,7 +16,7 @@ from spinenet.config import TrainMatchConfig
 from spinenet.match.head import as_tensors
 from spinenet.models.siamese import SiameseMatcher, SpinePairs, match_loss
 from spinenet.training.match_pairs import MatchExample, draw_pair
-from spinenet.training.run import with_schedule
+from spinenet.training.run import finite, with_schedule
 from spinenet.training.sightings import Family
 from spinenet.types import InputError
 
@@ -89,7 +89,7 @@ class MatchTask(L.LightningModule):
         log_odds = self.net(batch.pairs)
         loss = match_loss(log_odds, batch.pairs.across, batch.same, batch.alone)
         self.log("train/loss", loss.detach(), batch_size=self.config.batch)
-        return loss
+        return finite(loss, self.global_step)
 
     def transfer_batch_to_device(
         self, batch: MatchBatch, device: torch.device, dataloader_idx: int

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import lightning as L
@@ -16,9 +17,11 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from threadpoolctl import threadpool_limits
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from spinenet import __version__
 from spinenet.config import TrainMatchConfig, TrainSegmentConfig
 from spinenet.io.annotated import AnnotatedStack
 from spinenet.io.digest import fingerprint, sha256_of
@@ -56,6 +59,24 @@ def same_run(out: Path, begun: dict[str, object], annotated: list[AnnotatedStack
                 f"{path.name}). Give --out another folder, or the settings it was begun with."
             )
     write_json(path, text)
+
+
+def write_result(
+    out: Path, steps: int, sha256: str, scores: dict[str, float], fitted: dict[str, float]
+) -> None:
+    """result.json: which weights a run ended with, and how well they did on what they were fitted
+    on. What they were trained on stands in training.json."""
+    write_json(
+        out / "result.json",
+        {
+            "spinenet": __version__,
+            "torch": torch.__version__,
+            "steps": steps,
+            "sha256": sha256,
+            "fitted": fitted,
+            "scores": scores,
+        },
+    )
 
 
 @contextmanager
@@ -112,6 +133,7 @@ def make_trainer(
                 out,
                 filename="step",
                 save_last=True,
+                save_on_exception=True,  # Ctrl-C, or the end of a job's time
                 every_n_train_steps=config.save_every,
                 enable_version_counter=False,  # of a moved folder an old one would go on
             ),
@@ -164,6 +186,28 @@ def keep_to_one_core(worker: int) -> None:
     threadpool_limits(1)
 
 
+def finite(loss: Tensor, step: int) -> Tensor:
+    """The loss, unless the training has diverged.
+
+    Raises
+    ------
+    InputError
+        If it is no number: whatever is trained from there is none either.
+    """
+    if not torch.isfinite(loss):
+        raise InputError(
+            f"the loss of step {step} is {float(loss)}: the training diverged. Give a lower "
+            "--learning_rate and another --out, or go on from weights of before (--init)."
+        )
+    return loss
+
+
 def step_of(checkpoint: Path) -> int:
     """The optimiser step at which a checkpoint was written."""
-    return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
+    try:
+        return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
+    except (RuntimeError, OSError, EOFError, KeyError, UnpicklingError) as error:
+        raise InputError(
+            f"{checkpoint} is damaged: a run was killed while it wrote it. Remove it and rename "
+            "step.ckpt beside it to last.ckpt, if there is one; else the run begins anew."
+        ) from error

@@ -13,7 +13,9 @@ from spinenet.config import TrainSegmentConfig
 from spinenet.io.annotated import read_annotated
 from spinenet.io.weights import load_trainable_net, save_segment_weights
 from spinenet.models.allocator import keep_freed_memory
+from spinenet.models.unet3d import SpineUNet
 from spinenet.progress import Stages
+from spinenet.segment.predict import pick_device
 from spinenet.training.annotated_data import read_scenes
 from spinenet.training.pictures import ShowCrops
 from spinenet.training.run import (
@@ -22,6 +24,7 @@ from spinenet.training.run import (
     quiet_lightning,
     same_run,
     step_of,
+    write_result,
 )
 from spinenet.training.segment_data import TrainingPatches
 from spinenet.training.segment_task import SegmentTask
@@ -55,6 +58,8 @@ def train_segment(
     """
     keep_freed_memory()
     L.seed_everything(config.seed, verbose=False)
+    pick_device(config.device)
+    start_net = _start(init, config) if init else None
     annotated = read_annotated(Path(data), config.annotated.point) if data else []
     free = ("steps", "trainer", "workers", "device", "save_every", "validation_stacks")
     begun = {k: v for k, v in asdict(config).items() if k not in free}
@@ -64,15 +69,9 @@ def train_segment(
     last = out / "last.ckpt"
     resume = str(last) if last.exists() else None
     start = step_of(last) if resume else 0
-    if init and not resume:
-        net = load_trainable_net(init)
-        if net.channels != tuple(config.net.channels):
-            raise InputError(
-                f"net.channels {list(config.net.channels)}: the weights {init} are of a net with "
-                f"{list(net.channels)}. Leave net.channels out, or train from nothing."
-            )
-        task.net.load_state_dict(net.state_dict())
-        task.averaged.module.load_state_dict(net.state_dict())
+    if start_net is not None and not resume:
+        task.net.load_state_dict(start_net.state_dict())
+        task.averaged.module.load_state_dict(start_net.state_dict())
     weights = out / "unet.safetensors"
     with Stages(quiet=not progress) as stages, quiet_lightning():
         trainer = make_trainer(
@@ -80,7 +79,9 @@ def train_segment(
             out,
             start,
             stages.stage("train", config.steps),
-            lambda task: save_segment_weights(weights, task.averaged.module, START_THRESHOLDS),
+            lambda task: save_segment_weights(
+                weights, task.averaged.module, START_THRESHOLDS, fitted=False
+            ),
             ShowCrops(out / "pictures", config),
             mixed=True,
             alike=True,
@@ -99,5 +100,16 @@ def train_segment(
     if trainer.is_global_zero:
         net = task.averaged.module
         thresholds, scores = fit_thresholds(net, config, [scene.labelled for scene in scenes])
-        save_segment_weights(weights, net, thresholds)
+        digest = save_segment_weights(weights, net, thresholds)
+        write_result(out, config.steps, digest, scores, thresholds)
     return weights, scores
+
+
+def _start(init: str, config: TrainSegmentConfig) -> SpineUNet:
+    net = load_trainable_net(init)
+    if net.channels != tuple(config.net.channels):
+        raise InputError(
+            f"net.channels {list(config.net.channels)}: the weights {init} are of a net with "
+            f"{list(net.channels)}. Leave net.channels out, or train from nothing."
+        )
+    return net

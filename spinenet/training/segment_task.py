@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from spinenet.config import TrainSegmentConfig
 from spinenet.models.losses import segment_loss
 from spinenet.models.unet3d import SpineUNet
-from spinenet.training.run import with_schedule
+from spinenet.training.run import finite, with_schedule
 
 
 class SegmentTask(L.LightningModule):
@@ -47,7 +47,7 @@ class SegmentTask(L.LightningModule):
         image = image.contiguous(memory_format=torch.channels_last_3d)
         terms = segment_loss(self.net(image), target, known)
         self.log_dict({f"train/{k}": v.detach() for k, v in terms.items()}, prog_bar=False)
-        return terms["loss"]
+        return finite(terms["loss"], self.global_step)
 
     def on_before_zero_grad(self, optimizer: torch.optim.Optimizer) -> None:
         if self.global_step:

@@ -6,6 +6,7 @@ was trained on, where there are any, else on the same simulated stacks.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -29,6 +30,7 @@ from spinenet.training.segment_data import as_labelled
 from spinenet.training.targets import KNOWN_CENTRE, KNOWN_SHAFT, KNOWN_SPINE, Labelled
 from spinenet.types import BoolArray, FloatArray, Session, Volume
 
+logger = logging.getLogger(__name__)
 STACK_SHAPE = (24, 192, 192)
 GRID = tuple(np.round(np.arange(0.1, 0.81, 0.02), 2).tolist())
 MASK_GRID = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -91,7 +93,13 @@ def fit_thresholds(
     spine, spine_dice = _best_mask(
         [(s.prediction.spine, s.labelled.labels > 1, _known(s, KNOWN_SPINE)) for s in simulated]
     )
-    seen = _see(net, annotated, device) if annotated else simulated
+    marked = [a for a in annotated if a.wanted.any()]
+    if annotated and not marked:
+        logger.warning(
+            "no spine is marked in the annotated stacks: the threshold and the probability of "
+            "centres are fitted on simulated stacks alone."
+        )
+    seen = _see(net, annotated, device) if marked else simulated
     places = [_places(s, shaft) for s in seen]
     slope, offset = calibration([_peaks(p, FAINTEST) for p in places])
     calibrate(net, slope, offset)

@@ -223,7 +223,7 @@ def test_shuffles_agree_with_the_closed_form(n, k):
 
 
 @given(st.text("EN", min_size=2, max_size=12))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_reversing_the_dendrite_changes_nothing(letters):
     size = [len(c.members) for c in find_clusters(one(row_of(letters)), "contiguous", FAST)]
     back = [len(c.members) for c in find_clusters(one(row_of(letters[::-1])), "contiguous", FAST)]
@@ -234,7 +234,7 @@ def test_reversing_the_dendrite_changes_nothing(letters):
     st.lists(st.sampled_from(["111", "011", "001", "010", "110", "101"]), min_size=2, max_size=9),
     st.lists(st.sampled_from([0.2, 0.3, 0.6, 2.0, 6.0]), min_size=9, max_size=9),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_counting_by_pairs_is_the_written_rule(lives, steps):
     arcs = dict(enumerate(np.cumsum(steps), 1))
     h = one(dict(enumerate(lives, 1)), arcs=arcs)

@@ -114,7 +114,7 @@ READINGS = (
     st.lists(st.booleans(), min_size=12, max_size=12),
     st.sampled_from(READINGS),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_each_window_holds_what_was_born_in_it_by_every_reading(lives, steps, thin, reading):
     lives = dict(enumerate(lives[:12], 1))
     kinds = {k: "filopodium" if thin[k - 1] else "spine" for k in lives}
@@ -200,7 +200,7 @@ def dendrites(*ratios):
 def test_a_mixed_model_finds_the_difference_of_two_groups():
     low = dendrites((0.05, 0.06), (0.04, 0.05), (0.06, 0.07))
     high = dendrites((0.15, 0.16), (0.14, 0.15), (0.16, 0.17))
-    (row, *_) = mixed_rows({"high": high, "low": low})
+    (row, *_) = mixed_rows({"high": high, "low": low}, {})
     assert (row["name"], row["group"], row["group_b"]) == ("formation_mixed", "high", "low")
     assert row["estimate"] == pytest.approx(0.1)
     # animals' own means differ from one another by 0.01: a t test of them
@@ -210,14 +210,14 @@ def test_a_mixed_model_finds_the_difference_of_two_groups():
 
 def test_many_dendrites_of_few_animals_are_few():
     few = dendrites((0.1,) * 20, (0.2,) * 20)
-    (row, *_) = mixed_rows({"a": few, "b": few})
+    (row, *_) = mixed_rows({"a": few, "b": few}, {})
     assert np.isnan(row["estimate"])
     assert "3 animals a group" in row["test"]
 
 
 def test_animals_with_one_dendrite_each_have_no_mixed_model():
     single = dendrites((0.1,), (0.2,), (0.3,))
-    (row, *_) = mixed_rows({"a": single, "b": single})
+    (row, *_) = mixed_rows({"a": single, "b": single}, {})
     assert "some with two dendrites" in row["test"]
 
 
@@ -235,7 +235,9 @@ def test_counts_of_clusters_have_intervals_over_animals():
     assert count["estimate"] == 6
     low, high = stats.t.interval(0.95, 4, 1.2, stats.sem([1, 1, 1, 1, 2]))
     assert (count["ci_low"], count["ci_high"]) == (pytest.approx(5 * low), pytest.approx(5 * high))
-    assert rows.loc["cluster_pairs_share", ["estimate", "ci_low", "ci_high"]].tolist() == [1, 1, 1]
+    pairs = rows.loc["cluster_pairs_share"]
+    assert pairs["estimate"] == 1
+    assert np.isnan([pairs["ci_low"], pairs["ci_high"]]).all()  # six of six are no certainty
 
 
 def test_an_interval_cut_at_zero_still_knows_its_width():

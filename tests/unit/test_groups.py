@@ -17,6 +17,14 @@ def test_mean_over_animals_is_the_textbook_t_interval():
     assert (mean.low, mean.high) == (max(low, 0), pytest.approx(high))
 
 
+def test_animals_that_agree_are_no_certainty():
+    """Ten of ten survived in each of three animals: the share may well be 0.9."""
+    mean = mean_of_animals(np.ones(3), 0.0, 1.0)
+    assert mean.value == 1.0
+    assert np.isnan([mean.low, mean.high]).all()
+    assert mean.test == "animals do not differ: no interval"
+
+
 def test_permutation_of_animals_is_exact():
     found = compare(np.array([5.0, 6, 7, 8]), np.array([1.0, 2, 3, 4]), np.random.default_rng(0))
     assert found.p == 2 / 70  # the two most extreme of 70 labellings

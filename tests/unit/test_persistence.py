@@ -159,6 +159,25 @@ def test_bands_hold_their_curve_and_the_estimate_is_of_one_day_for_all():
     assert rows.set_index("name").loc["survival_non_clustered", "estimate"] == 1.0
 
 
+def test_groups_imaged_at_other_intervals_are_not_compared_per_interval():
+    """The same spines, seen every second day in one group and every eighth in the other."""
+    lives = {1: "0110", 2: "0011", 3: "1111", 4: "1101"}
+    both = [
+        tracks_of(lives, days=tuple(step * np.arange(4.0)), animal=f"{group}{k}").frame.assign(
+            group=group
+        )
+        for group, step in (("often", 2), ("seldom", 8))
+        for k in range(4)
+    ]
+    found = analyze(Tracks(pd.concat(both, ignore_index=True)), FAST)
+    rows = found.statistics[found.statistics["group_b"] == "seldom"].set_index("name")
+    for name in ("formation", "elimination", "turnover_ratio", "formation_mixed"):
+        assert np.isnan(rows.loc[name, ["estimate", "p_value"]].astype(float)).all()
+        assert "2 days apart in often and 8 in seldom" in rows.loc[name, "test"]
+    assert "cannot be compared" in found.verdict
+    assert np.isfinite(rows.loc["miss_rate_q", "estimate"])
+
+
 def test_an_animal_that_lost_everything_was_looked_at_like_the_others():
     days = (0.0, 4, 8, 12)
     parts = [

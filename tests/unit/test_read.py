@@ -334,7 +334,7 @@ def test_a_header_is_checked_without_its_voxels(write_tif):
         check_header(StackFile(S, path, channel="red"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(share=st.floats(0.0, 0.999), flips=st.lists(st.floats(0.0, 0.999), max_size=4))
 @pytest.mark.filterwarnings("ignore")
 def test_a_torn_file_is_read_or_refused_by_name(tmp_path_factory, share, flips):

@@ -155,7 +155,7 @@ def test_a_first_spine_grows_as_the_second_arrives():
 
 
 @given(st.permutations(range(6)), st.floats(-50, 50))
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 def test_names_and_shifts_change_no_number(order, shift):
     cohort = simulate_cohort(
         CohortConfig(animals=2, dendrites=2), "a", np.random.default_rng(5)
