@@ -3,31 +3,55 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import norm
 
 from spinenet.geometry import inside, nearest_voxels
 from spinenet.types import FloatArray, Segment, Volume
 
 ROUNDING = 12**-0.5
 """Standard deviation of what rounding to whole numbers takes away."""
+LITTLE_CUT, MOST_CUT = 0.02, 0.95
+"""Shares of dark voxels at the lowest value: less is no cut, and of more too little is left."""
+FEW_LEVELS = 4
 
 
 def noise_of(volume: Volume) -> tuple[float, float]:
-    """Median and standard deviation of the background, from neighbours whose sum is dark: of normal
-    noise their difference does not depend on it, so the choice does not narrow it.
+    """Median and standard deviation of the background, from neighbouring lines in places that are
+    dark two lines before and after: a choice by the lines themselves would narrow their noise.
 
-    Neighbours of different lines: within a line a detector's noise is often correlated. Whole
-    numbers hide noise below that of rounding, so a detector clipped at zero is not taken for one
-    without noise.
+    Neighbours of different lines: within a line a detector's noise is often correlated. Where a
+    detector cuts at its lowest value, the share of voxels there tells how much of the noise is
+    lost. Whole numbers hide noise below that of rounding, so a detector that reads one value only
+    is not taken for one without noise.
     """
     thin = volume.data[:: max(len(volume.data) // 16, 1)].astype(np.float32)
     background = float(np.median(thin))
-    # where half are clipped to one value, a quarter above them shows the noise
-    clipped = background == thin.min()
-    limit = background + (float(np.percentile(thin, 75)) if clipped else background)
-    steps = (thin[:, 1:] - thin[:, :-1])[thin[:, 1:] + thin[:, :-1] <= limit]
-    noise = float(steps.std() / np.sqrt(2)) if steps.size else 0.0
     rounding = ROUNDING if np.issubdtype(volume.data.dtype, np.integer) else 1e-6
+    around = thin[:, :-5] + thin[:, 5:]
+    if not around.size:
+        return background, rounding
+    dark = around <= np.median(around)
+    pairs = np.stack([thin[:, 2:-3][dark], thin[:, 3:-2][dark]])
+    noise = float((pairs[1] - pairs[0]).std() / np.sqrt(2))
+    cut = float((pairs == thin.min()).mean())
+    if cut > LITTLE_CUT and not _counts_photons(pairs):
+        noise /= _left_by_a_cut(min(cut, MOST_CUT))
     return background, max(noise, rounding)
+
+
+def _counts_photons(values: FloatArray) -> bool:
+    """Are dark voxels of so few values that they are counts, of which nothing is cut off?"""
+    few = values.ravel()[:: max(values.size // 100_000, 1)]
+    return len(np.unique(few[few <= np.quantile(few, 0.97)])) <= FEW_LEVELS
+
+
+def _left_by_a_cut(share: float) -> float:
+    """Standard deviation of normal noise of which the lowest `share` reads as one value, over its
+    own (the moments of a censored normal variable)."""
+    k = -float(norm.ppf(share))
+    above, density = float(norm.cdf(k)), float(norm.pdf(k))
+    mean = density + k * above
+    return float(np.sqrt((1 + k**2) * above + k * density - mean**2))
 
 
 def shaft_snr(volume: Volume, segment: Segment, background: float, noise: float) -> FloatArray:

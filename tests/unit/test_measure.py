@@ -188,11 +188,14 @@ def test_the_noise_of_a_clipped_detector_is_not_none(gain):
     assert noise_of(volume)[1] == pytest.approx(gain * 0.3**0.5, rel=0.3)
 
 
-def test_the_noise_of_a_clipped_analog_detector_is_not_none():
-    """Half of the noise was cut off; a third of its width is left at least."""
-    data = np.random.default_rng(0).normal(0, 10, (16, 120, 120)).clip(0)
-    volume = Volume(data.astype(np.uint16), (1.0, 0.1, 0.1), Session("a", "r", 0))
-    assert 1.5 < noise_of(volume)[1] < 10
+@pytest.mark.parametrize("offset", [30, 10, 5, 3, 1, 0, -3, -6])
+def test_the_noise_of_a_detector_does_not_hang_on_its_offset(offset):
+    """Cut off at zero, of a tenth or of three quarters: the shaft would look the brighter, the more
+    is cut."""
+    data = np.random.default_rng(0).normal(offset, 10, (16, 120, 120))
+    data[8, 50:60] += 20
+    volume = Volume(np.rint(data.clip(0)).astype(np.uint16), (1.0, 0.1, 0.1), Session("a", "r", 0))
+    assert noise_of(volume)[1] == pytest.approx(10, rel=0.1)
 
 
 @pytest.mark.parametrize("radius_um", [0.5, 2.0, 2.7, 4.0])
