@@ -32,12 +32,13 @@ import torch
 from monai.inferers import sliding_window_inference
 
 from spinenet.config import MorphologyConfig, OpticsConfig, SegmentConfig
+from spinenet.config.infer import VOTER_PROBABILITY
 from spinenet.io.weights import load_segment_weights
 from spinenet.models.allocator import keep_freed_memory
 from spinenet.models.inputs import measure_brightness, normalise
 from spinenet.models.unet3d import CENTRE, OFFSET, SHAFT, SPINE, SpineUNet
 from spinenet.segment.label import label
-from spinenet.segment.predict import VOTER_PROBABILITY, Prediction, pick_device, predict
+from spinenet.segment.predict import Prediction, pick_device, predict
 from spinenet.synthetic.patches import draw_example
 from spinenet.types import Session, Volume
 

@@ -173,7 +173,8 @@ def _analyze(args: Namespace) -> int:
     from spinenet.types import Tracks
 
     check_finished(Path(args.tracks).parent)
-    tracks = Tracks(read_table(Path(args.tracks), TRACKS))
+    renamed = {"track": "track_id", "dendrite": "dendrite_id"}
+    tracks = Tracks(read_table(Path(args.tracks), TRACKS, renamed))
     given = (
         (args.coverage, COVERAGE),
         (args.spines, SPINES),
@@ -185,7 +186,9 @@ def _analyze(args: Namespace) -> int:
     if args.window:
         settings = replace(settings, window=(args.window[0], args.window[1]))
     config = InferConfig(analyze=settings, seed=args.seed)
-    return _end(analyze_tracks(tracks, Path(args.out), config, evidence), quiet=args.quiet)
+    files = [Path(args.tracks), *(Path(p) for p, _ in given if p)]
+    outcome = analyze_tracks(tracks, Path(args.out), config, evidence, files)
+    return _end(outcome, quiet=args.quiet)
 
 
 def _add_simulate(parser: ArgumentParser) -> None:
@@ -253,7 +256,8 @@ def _train(args: Namespace) -> int:
         weights, scores = train_match(settings_of(TrainMatchConfig, told), *run)
     for name, value in scores.items():
         print(f"{value:9.3f}  {name}")
-    print(f"weights: {weights}   (use them: infer.py ... --weights.{args.what} {weights})")
+    print(f"weights: {weights}")
+    print(f"to use them: infer.py STACKS --out FOLDER --weights.{args.what} {weights}")
     return DONE
 
 

@@ -9,6 +9,8 @@ from typing import Literal
 from spinenet.config.limits import NOT_NEGATIVE, POSITIVE, SHARE, at_least, check
 from spinenet.types import InputError
 
+VOTER_PROBABILITY = 0.2
+"""Voxels below it have no say in where a spine is, and are in no mask."""
 ExportFormat = Literal["geff", "trackmate", "mapmanager"]
 ClusterRule = Literal["contiguous", "within_d"]
 ExistingRule = Literal["present", "ever"]
@@ -51,6 +53,11 @@ class SegmentConfig:
 
     def __post_init__(self) -> None:
         check(self, SHARE, "shaft_threshold", "spine_threshold", "centre_threshold")
+        if self.spine_threshold is not None and self.spine_threshold < VOTER_PROBABILITY:
+            raise InputError(
+                f"segment.spine_threshold {self.spine_threshold:g}: {VOTER_PROBABILITY:g} or more "
+                "was expected; of voxels that are less likely spine the net's answer is not kept."
+            )
         check(self, POSITIVE, "tile_mvox")
 
 

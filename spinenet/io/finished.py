@@ -30,6 +30,12 @@ def written_before(results: Path, *, whole: bool = False) -> dict[str, str]:
     return {} if whole and said.get(UNFINISHED) else said.get(LABELS, {})
 
 
+def is_of_stacks(results: Path) -> bool:
+    """Whether a run on stacks, whole or cut off, wrote into the folder."""
+    said = _said(results)
+    return LABELS in said or "weights" in said
+
+
 def check_finished(results: Path) -> None:
     """Before tables of a folder are read; folders that no run wrote are as they are.
 

@@ -9,8 +9,10 @@ here.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import sys
 import uuid
 from pathlib import Path
 from typing import Any
@@ -20,11 +22,12 @@ import numpy as np
 
 from spinenet.match.align import Thumb
 from spinenet.segment.predict import Prediction
-from spinenet.types import Dendrites, Segment, Segmentation
+from spinenet.types import Dendrites, InputError, Segment, Segmentation
 
 MAPS = ("shaft", "spines", "shaft_probability", "spine_probability", "centre_probability")
 VOTES = ("voters", "votes_um")
 OF_NET, OF_ALL = "fingerprint_net", "fingerprint"
+MOST_FILES = 65536
 DAMAGE = (OSError, EOFError, ValueError, KeyError, BadZipFile)
 """What reading a torn file raises."""
 
@@ -72,6 +75,16 @@ def save_stack(
     os.replace(aside, folder)
 
 
+def allow_open_maps() -> None:
+    """Every kept stack is some files that stay open, and many systems allow 256 at first."""
+    if sys.platform != "win32":
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+
+
 def forget_other_stacks(store: Path, kept: set[Path]) -> None:
     """Remove all but these."""
     for folder in store.iterdir():
@@ -84,8 +97,19 @@ def load_stack(folder: Path, mark: str) -> tuple[Segmentation, Dendrites, Thumb]
     damaged."""
     try:
         return _load(folder) if (folder / OF_ALL).read_text() == mark else None
-    except DAMAGE:
+    except DAMAGE as error:
+        _raise_if_too_many(error)
         return None
+
+
+def _raise_if_too_many(error: BaseException) -> None:
+    """Too many open files are no damage: what is kept is whole."""
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        raise InputError(
+            "this system lets a program open fewer files than so many stacks need. Raise the "
+            "limit (ulimit -n 4096) and give the same command again; stacks are not segmented "
+            "anew."
+        ) from error
 
 
 def load_prediction(folder: Path, mark: str) -> Prediction | None:

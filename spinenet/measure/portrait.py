@@ -37,8 +37,8 @@ def portraits(
     voxel = np.array(volume.voxel_size_um)
     middle = (np.array(shape) - 1) / 2
     grid = (np.indices(shape).reshape(3, -1).T - middle) * STEP_UM
-    bright = max(float(np.percentile(volume.data[:: max(len(volume.data) // 8, 1)], 99.5)), 1.0)
-    floor = DIMMEST_SHARE * max(bright - background, 1e-6)
+    bright = float(np.percentile(volume.data[:: max(len(volume.data) // 8, 1)], 99.5))
+    floor = max(DIMMEST_SHARE * (bright - background), float(np.finfo(np.float32).tiny))
     for number, segment in dendrites.by_id().items():
         mine = np.flatnonzero(home == number)
         line, s = segment.points_um, segment.arc_length_um

@@ -16,7 +16,7 @@ from spinenet.io.atomic import sweep
 from spinenet.io.finished import LABELS, RUN, begin_writing, written_before
 from spinenet.io.read import check_header
 from spinenet.io.sessions import StackFile
-from spinenet.io.store import forget_other_stacks
+from spinenet.io.store import allow_open_maps, forget_other_stacks
 from spinenet.io.weights import SegmentWeights, load_match_weights, load_segment_weights
 from spinenet.io.write import write_json, write_text
 from spinenet.match.head import MatchingHead
@@ -171,6 +171,7 @@ def _infer(
     told: Told,
 ) -> Outcome:
     keep_freed_memory()
+    allow_open_maps()
     traces = told.traces
     log = RunLog()
     warn_of_strangers(told, files, log)

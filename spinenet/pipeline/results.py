@@ -58,17 +58,6 @@ from spinenet.types import (
 )
 
 FIGURE_KINDS: tuple[Literal["svg", "pdf", "png"], ...] = ("svg", "pdf", "png")
-TITLES = {
-    "turnover": "Turnover",
-    "clustered_share": "Clustered share of new spines, and chance",
-    "cluster_sizes": "Sizes of clusters",
-    "cluster_births": "When the members of a cluster formed",
-    "survival": "Survival from the landmark",
-    "spacing": "New spines between their stable neighbours",
-    "strength": "Strength as a second spine arrives",
-    "links": "How far links can be trusted",
-}
-"""Of the figures, by the names of their files."""
 
 
 def node_table(views: list[SessionView], linked: LinkedRegion) -> pd.DataFrame:
@@ -218,6 +207,7 @@ def write_tables(
     """All tables, by file name. `seed` draws what shall be looked at besides."""
     review = review_list(
         joined["spines"],
+        joined["dendrites"],
         joined["tracks"],
         joined["links"],
         analysis.clusters,
@@ -314,7 +304,7 @@ def write_figures(
     out: Path, drawn: Mapping[str, Figure | None], maps: list[DendriteMap]
 ) -> dict[str, str]:
     """Figures as PDF, SVG and PNG, and every dendrite over its sessions, a page each; one that an
-    earlier run drew and this one cannot goes. SVG by title, for the page."""
+    earlier run drew and this one cannot goes. SVG by name, for the page."""
     folder = out / "figures"
     for_page = {}
     for name, figure in drawn.items():
@@ -326,7 +316,7 @@ def write_figures(
         content = {kind: figures.as_bytes(figure, kind) for kind in FIGURE_KINDS}
         for kind, path in files.items():
             write_bytes(path, content[kind])
-        for_page[TITLES[name]] = figures.inline(content["svg"])
+        for_page[name] = figures.inline(content["svg"])
     every = folder / "dendrites.pdf"
     if maps:
         write_bytes(every, figures.as_pages({m.title: m.figure for m in maps}))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -9,18 +12,42 @@ import pandas as pd
 from spinenet import __version__
 from spinenet.analyze.summary import Evidence, analyze
 from spinenet.config import InferConfig
-from spinenet.io.write import write_table, write_text
+from spinenet.io.digest import sha256_of
+from spinenet.io.finished import RUN, is_of_stacks
+from spinenet.io.write import write_json, write_table, write_text
 from spinenet.pipeline.corridor import Outcome
 from spinenet.pipeline.results import analysis_figures, analysis_tables, write_figures
 from spinenet.report.methods import analysis_methods
 from spinenet.report.page import DendriteMap, five_numbers, make_page
 from spinenet.report.study import straight_map
 from spinenet.tables import TRACKS
-from spinenet.types import Analysis, Tracks
+from spinenet.types import Analysis, InputError, Tracks
 
 
-def analyze_tracks(tracks: Tracks, out: Path, config: InferConfig, evidence: Evidence) -> Outcome:
-    """The analysis alone, of tracks from anywhere: tables and a page without images."""
+def analyze_tracks(
+    tracks: Tracks,
+    out: Path,
+    config: InferConfig,
+    evidence: Evidence,
+    inputs: Sequence[Path] = (),
+) -> Outcome:
+    """The analysis alone, of tracks from anywhere: tables and a page without images.
+
+    Parameters
+    ----------
+    inputs: files that the tracks and the evidence were read from, for run.json
+
+    Raises
+    ------
+    InputError
+        If `out` holds the results of a run on stacks: half of them would be replaced.
+    """
+    if is_of_stacks(out):
+        raise InputError(
+            f"{out} holds results of stacks, of which the analysis alone would replace a part. "
+            "Give another --out; to analyse those stacks otherwise give their infer or link "
+            "command again."
+        )
     analysis = analyze(tracks, config.analyze, evidence, config.seed)
     tables = analysis_tables(analysis)
     for table, frame in tables.items():
@@ -36,7 +63,18 @@ def analyze_tracks(tracks: Tracks, out: Path, config: InferConfig, evidence: Evi
         (write_figures(out, drawn, maps), maps),
         ([], analysis_methods(config.analyze)),
     )
-    return Outcome(write_text(out / "report.html", page), five_numbers(analysis), {})
+    report = write_text(out / "report.html", page)
+    write_json(
+        out / RUN,
+        {
+            "spinenet": __version__,
+            "python": platform.python_version(),
+            "analyze": asdict(config.analyze),
+            "seed": config.seed,
+            "inputs": [{"path": str(p), "sha256": sha256_of(p)} for p in inputs],
+        },
+    )
+    return Outcome(report, five_numbers(analysis), {})
 
 
 def _straight_maps(tracks: pd.DataFrame, analysis: Analysis) -> list[DendriteMap]:

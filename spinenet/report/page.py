@@ -9,6 +9,7 @@ import jinja2
 import pandas as pd
 from matplotlib.figure import Figure
 
+from spinenet.report.captions import CAPTIONS
 from spinenet.report.figures import FATE_COLOURS, as_bytes, inline
 from spinenet.tables import RESULTS
 from spinenet.types import Analysis
@@ -29,7 +30,7 @@ TEMPLATE = """<!doctype html>
 <style>
  body{font:15px/1.5 system-ui,sans-serif;color:#1c2733;max-width:1180px;margin:0 auto;padding:24px}
  h1{font-size:24px;margin:0 0 4px} h2{font-size:18px;margin:34px 0 8px;border-bottom:1px solid #d7dde3}
- h3{font-size:15px;margin:18px 0 4px} .numbers{display:flex;flex-wrap:wrap;gap:12px;margin:18px 0}
+ h3{font-size:15px;margin:18px 0 4px} .caption{max-width:46em;margin:2px 0 14px;font-size:12px;color:#555} .numbers{display:flex;flex-wrap:wrap;gap:12px;margin:18px 0}
  .number{background:#f2f5f8;border-radius:8px;padding:10px 16px;min-width:150px}
  .number b{display:block;font-size:22px} .number span{color:#5a6875;font-size:13px}
  table{border-collapse:collapse;font-size:12.5px;margin:8px 0;display:block;overflow-x:auto;max-height:420px}
@@ -46,7 +47,7 @@ TEMPLATE = """<!doctype html>
 {% if verdict %}<div class="{{ 'warn' if doubtful else 'fine' }}">{{ verdict }}</div>{% endif %}
 {% for w in warnings %}<div class="warn">{{ w }}</div>{% endfor %}
 <h2>Figures</h2>
-{% for name, svg in figures.items() %}<h3>{{ name }}</h3>{{ svg | safe }}{% endfor %}
+{% for f in figures %}<h3>{{ f.title }}</h3>{{ f.svg | safe }}<p class=caption>{{ f.text }}</p>{% endfor %}
 {% if maps %}<h2>Dendrites</h2>
 <p class="small legend">{% for name, colour in fates.items() %}<span><i class="dot" style="background:{{ colour }}"></i>{{ name }}</span>{% endfor %}
  Filled: seen. Ring: looked for and not there. ? or ×: could not be scored.</p>
@@ -93,7 +94,10 @@ def make_page(
         warnings=warnings,
         fates=FATE_COLOURS,
         maps=[{"title": m.title, "svg": inline(as_bytes(m.figure, "svg"))} for m in maps],
-        figures=figures,
+        figures=[
+            {"title": CAPTIONS[name][0], "text": CAPTIONS[name][1], "svg": svg}
+            for name, svg in figures.items()
+        ],
         tables=[_shown(t.file, t.row, tables[t.file]) for t in RESULTS if t.file in tables],
         shown=SHOWN_ROWS,
         methods=methods,

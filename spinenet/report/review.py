@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from spinenet.tables import REVIEW
-from spinenet.types import Presence
+from spinenet.types import FloatArray, Presence
 
 SLIP = "the dendrite fits as well shifted by one spine"
 NEW_IN_CLUSTER = "new, in a cluster"
@@ -26,12 +26,15 @@ AUDIT_SHARE = 0.02
 """Of the links that nobody doubts: what is wrong among them says how often the rest is wrong."""
 PLACE = ["z_um", "y_um", "x_um"]
 REGION = ["animal", "region"]
+BESIDE_UM = 1.0
+"""A spine may stand so far beyond the last node of its dendrite."""
 
 Row = dict[str, Any]
 
 
 def review_list(
     spines: pd.DataFrame,
+    dendrites: pd.DataFrame,
     tracks: pd.DataFrame,
     links: pd.DataFrame,
     clusters: pd.DataFrame,
@@ -50,7 +53,9 @@ def review_list(
     """
     rows: list[Row] = []
     for (animal, region), mine in tracks.groupby(REGION, sort=True):
-        parts = [f[(f["animal"] == animal) & (f["region"] == region)] for f in (spines, links)]
+        parts = [
+            f[(f["animal"] == animal) & (f["region"] == region)] for f in (spines, links, dendrites)
+        ]
         where = _Where(*parts)
         found = [*_lives(mine, where, _clustered(clusters, str(animal), str(region)))]
         here = coverage[(coverage["animal"] == animal) & (coverage["region"] == region)]
@@ -62,11 +67,13 @@ def review_list(
 
 
 class _Where:
-    """Places of one region's spines, and the links between them."""
+    """Places of one region's spines, the links between them, and its dendrites."""
 
-    def __init__(self, spines: pd.DataFrame, links: pd.DataFrame) -> None:
+    def __init__(self, spines: pd.DataFrame, links: pd.DataFrame, dendrites: pd.DataFrame) -> None:
         named = spines.set_index(["session", "spine_id"])
         self.links = links
+        self._lines = dict(list(dendrites.groupby(["session", "dendrite_id"])))
+        self._arc = named["arc_length_um"].to_dict()
         self.dendrite = named["dendrite_id"].to_dict()
         self._place = dict(zip(named.index, named[PLACE].to_numpy(float), strict=True))
         self._note = {
@@ -86,12 +93,31 @@ class _Where:
         note = self._note[session, spine]
         return {"session": session, "z_um": z, "y_um": y, "x_um": x, "note": note}
 
-    def other(self, session: int, spine: int | None = None) -> Row:
-        """Columns of the other session, and of the spine there if one is meant."""
-        if spine is None:
-            return {"session_to": session}
+    def other(self, session: int, spine: int) -> Row:
+        """Columns of a spine in the other session."""
         z, y, x = self._place[session, spine]
         return {"session_to": session, "to_z_um": z, "to_y_um": y, "to_x_um": x}
+
+    def expected(self, session: int, spine: int, other: int) -> Row:
+        """Columns of another session and of the place there where a spine would be: as far beside
+        its dendrite, at the same arc length."""
+        dendrite, arc = self.dendrite[session, spine], self._arc[session, spine]
+        here, there = (self._on(t, dendrite, arc) for t in (session, other))
+        if here is None or there is None:
+            return {"session_to": other}
+        z, y, x = self._place[session, spine] - here + there
+        return {"session_to": other, "to_z_um": z, "to_y_um": y, "to_x_um": x}
+
+    def _on(self, session: int, dendrite: int, arc_um: float) -> FloatArray | None:
+        """(3,) the place on a dendrite's line; None where it was not in view."""
+        line = self._lines.get((session, dendrite))
+        if line is None:
+            return None
+        line = line.sort_values("arc_length_um")
+        at = line["arc_length_um"].to_numpy(float)
+        if not at[0] - BESIDE_UM <= arc_um <= at[-1] + BESIDE_UM:
+            return None
+        return np.array([np.interp(arc_um, at, line[c].to_numpy(float)) for c in PLACE])
 
     def rival(self, end: str, session: int, spine: int) -> tuple[float, Row]:
         """The likeliest link of a spine's `from` or `to` end that was not made, and its other end;
@@ -135,7 +161,7 @@ def _lives(tracks: pd.DataFrame, where: _Where, clustered: set[int]) -> list[Row
             p_missed = np.nan_to_num(life["p_present"].iloc[beyond[0]])
             p_rival, there = where.rival(end, session, spine)
             if p_rival < p_missed:
-                there = where.other(int(life["session"].iloc[beyond[0]]))
+                there = where.expected(session, spine, int(life["session"].iloc[beyond[0]]))
             doubt = float(max(p_missed, p_rival))
             if doubt >= LEAST_DOUBT:
                 rows.append({"why": why, "doubt": doubt, **where.place(session, spine), **there})

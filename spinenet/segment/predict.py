@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch.nn.utils import convert_conv3d_weight_memory_format
 
+from spinenet.config.infer import VOTER_PROBABILITY
 from spinenet.models.inputs import (
     canonical_shape,
     canonical_shift_um,
@@ -34,7 +35,6 @@ from spinenet.models.unet3d import (
 from spinenet.types import FloatArray, InputError, IntArray, Um3, Volume
 
 logger = logging.getLogger(__name__)
-VOTER_PROBABILITY = 0.2
 SMALLEST_TILE_PX = 48
 MIRRORS: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2))
 """Axes (of z, y, x) over which the first view, the second, ... is mirrored; never over z, as a

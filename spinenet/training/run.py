@@ -16,6 +16,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.optim import Optimizer
@@ -133,12 +134,12 @@ def make_trainer(
                 out,
                 filename="step",
                 save_last=True,
-                save_on_exception=True,  # Ctrl-C, or the end of a job's time
                 every_n_train_steps=config.save_every,
                 enable_version_counter=False,  # of a moved folder an old one would go on
             ),
             _Ship(save, config.save_every),
             _Advance(bar),
+            _Keep(out / "last.ckpt"),
             *callbacks,
         ],
         enable_model_summary=False,
@@ -166,6 +167,19 @@ class _Advance(Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: object) -> None:
         self.bar.to(trainer.global_step, trainer.max_steps)
+
+
+class _Keep(Callback):
+    """Ctrl-C, or the end of a job's time, costs no step."""
+
+    def __init__(self, last: Path) -> None:
+        self.last = last
+
+    def on_exception(
+        self, trainer: L.Trainer, task: L.LightningModule, exception: BaseException
+    ) -> None:
+        if isinstance(exception, (KeyboardInterrupt, SIGTERMException)):
+            trainer.save_checkpoint(self.last)
 
 
 def with_schedule(optimizer: Optimizer, steps: int, last_share: float) -> dict[str, object]:
@@ -196,8 +210,8 @@ def finite(loss: Tensor, step: int) -> Tensor:
     """
     if not torch.isfinite(loss):
         raise InputError(
-            f"the loss of step {step} is {float(loss)}: the training diverged. Give a lower "
-            "--learning_rate and another --out, or go on from weights of before (--init)."
+            f"the loss of step {step} is {float(loss.detach())}: the training diverged. Give a "
+            "lower --learning_rate and another --out, or go on from weights of before (--init)."
         )
     return loss
 

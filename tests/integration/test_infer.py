@@ -311,6 +311,9 @@ def test_its_own_tables_analysed_again_give_the_same_numbers(results, tmp_path, 
     command = ["analyze", str(results / "tracks.csv"), "--out", str(tmp_path), *given]
     assert main([*command, "--quiet"]) == DONE
     assert capsys.readouterr().out == ""
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["seed"] == 0
+    assert record["inputs"][0]["path"] == str(results / "tracks.csv")
     first, again = (
         pd.read_csv(f / "statistics.csv").set_index("name") for f in (results, tmp_path)
     )

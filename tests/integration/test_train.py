@@ -1,6 +1,7 @@
 """Training in miniature: it steps, it stops, it goes on, and what it writes can be used."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from spinenet.cli import main
-from spinenet.commands import BAD_INPUT, DONE
+from spinenet.commands import BAD_INPUT, DONE, FAULT
 from spinenet.config import MorphologyConfig, NetConfig, OpticsConfig, TrainSegmentConfig
 from spinenet.io.digest import sha256_of
 from spinenet.io.manifest import register_weights
@@ -17,6 +18,7 @@ from spinenet.io.weights import (
     load_match_weights,
     load_segment_weights,
     load_trainable_net,
+    save_segment_weights,
 )
 from spinenet.synthetic.patches import draw_example
 from spinenet.training.augment import Augment
@@ -63,7 +65,10 @@ def test_a_run_says_what_it_reached_and_nothing_else(tmp_path):
     said = subprocess.run([*command, "--steps", "1", *TINY], capture_output=True, text=True)
     assert said.returncode == DONE
     assert said.stderr == ""
-    assert said.stdout.splitlines()[-1] == f"weights: {tmp_path / 'unet.safetensors'}"
+    assert f"weights: {tmp_path / 'unet.safetensors'}" in said.stdout.splitlines()
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["sha256"] == sha256_of(tmp_path / "unet.safetensors")
+    assert result["steps"] == 1
 
 
 def test_weights_can_be_loaded_and_name_their_thresholds(trained):
@@ -81,6 +86,66 @@ def test_a_run_goes_on_from_its_checkpoint(trained):
 def test_a_run_goes_on_from_weights_alone(trained, tmp_path):
     assert train(tmp_path, 2, "--init", str(trained / "unet.safetensors")) == DONE
     assert load_trainable_net(str(tmp_path / "unet.safetensors")).channels == (4, 4, 4, 4)
+
+
+def test_a_training_that_is_stopped_goes_on_at_its_step(tmp_path, monkeypatch, capsys):
+    """Ctrl-C in the fourth step: three are done and none is lost."""
+    real = SegmentTask.training_step
+
+    def stopped(self, batch, batch_idx):
+        if self.global_step == 3:
+            raise KeyboardInterrupt
+        return real(self, batch, batch_idx)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SegmentTask, "training_step", stopped)
+        assert train(tmp_path, 5, "--save_every", "100") == FAULT
+    assert "goes on where it was" in capsys.readouterr().err
+    state = torch.load(tmp_path / "last.ckpt", weights_only=True, map_location="cpu")
+    assert state["global_step"] == 3
+    assert train(tmp_path, 5, "--save_every", "100") == DONE
+
+
+def test_a_training_that_diverges_ends_with_a_word(tmp_path, capsys):
+    assert train(tmp_path, 40, "--learning_rate", "1e30") == BAD_INPUT
+    assert "the training diverged" in capsys.readouterr().err
+    assert not (tmp_path / "result.json").exists()
+
+
+def test_a_net_of_no_numbers_is_not_written(tmp_path):
+    net = load_trainable_net("unet-base")
+    with torch.no_grad():
+        net.head.weight[0] = float("nan")
+    with pytest.raises(InputError, match="is no number"):
+        save_segment_weights(tmp_path / "unet.safetensors", net, {"centre": 0.4})
+    assert not (tmp_path / "unet.safetensors").exists()
+
+
+def test_one_net_is_one_file(tmp_path):
+    net = load_trainable_net("unet-base")
+    told = {"shaft": 0.5, "spine": 0.5, "centre": 0.4}
+    digests = {save_segment_weights(tmp_path / f"{k}.safetensors", net, told) for k in range(8)}
+    assert len(digests) == 1
+
+
+def test_weights_of_a_training_that_goes_on_say_so(tmp_path, caplog):
+    net, told = load_trainable_net("unet-base"), {"shaft": 0.5, "spine": 0.5, "centre": 0.2}
+    caplog.set_level("WARNING")
+    save_segment_weights(tmp_path / "unet.safetensors", net, told)
+    load_segment_weights(str(tmp_path / "unet.safetensors"))
+    assert not caplog.text
+    save_segment_weights(tmp_path / "unet.safetensors", net, told, fitted=False)
+    load_segment_weights(str(tmp_path / "unet.safetensors"))
+    assert "of a training that has not ended" in caplog.text
+
+
+def test_a_damaged_checkpoint_is_named(trained, tmp_path, capsys):
+    for name in ("training.json", "last.ckpt"):
+        shutil.copy(trained / name, tmp_path / name)
+    whole = (tmp_path / "last.ckpt").read_bytes()
+    (tmp_path / "last.ckpt").write_bytes(whole[: len(whole) // 2])
+    assert train(tmp_path, 4) == BAD_INPUT
+    assert "last.ckpt is damaged" in capsys.readouterr().err
 
 
 def test_frozen_normalisation_stays_frozen_when_training_goes_on():
@@ -266,7 +331,7 @@ def test_a_head_learns_from_a_labs_links_and_from_weights(head, small_experiment
 def test_a_head_needs_links_to_learn_from(head, small_experiment, tmp_path, capsys):
     told = ["--data", str(small_experiment), "--annotated.hold_out", "[0]"]
     assert train_head(tmp_path, 2, *told) == BAD_INPUT
-    assert "the same track in several sessions" in capsys.readouterr().err
+    assert "3 spines of the same track" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

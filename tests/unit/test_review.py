@@ -7,14 +7,15 @@ import pytest
 from spinenet.io.corrections import read_corrections
 from spinenet.io.write import write_table
 from spinenet.report.review import AUDIT, LOST, NEW, NEW_IN_CLUSTER, SLIP, WEAK, review_list
-from spinenet.tables import CLUSTERS, COVERAGE, LINKS, REVIEW, SPINES, TRACKS
+from spinenet.tables import CLUSTERS, COVERAGE, DENDRITES, LINKS, REVIEW, SPINES, TRACKS
 
 WHO = {"animal": "m1", "region": "r1"}
 
 
 def tables(lives, links=(), clustered=(), slipped=()):
     """Spines `{track: (life, p)}`, p of being there where it was not seen; each spine has the number
-    of its track, and lies at x = 10 x track."""
+    of its track, and lies at x = 10 x track, beside a dendrite that moves by 3 um in y from session
+    to session."""
     spines, tracks = [], []
     for track, (life, p) in lives.items():
         for session, c in enumerate(life):
@@ -29,7 +30,20 @@ def tables(lives, links=(), clustered=(), slipped=()):
     rows = [WHO | dict(zip(names, link, strict=True)) for link in links]
     groups = [WHO | {"rule": "contiguous", "track_ids": ";".join(map(str, k))} for k in clustered]
     cover = [WHO | {"dendrite_id": d, "slip_ambiguous": True} for d in slipped]
-    frames = (SPINES.frame(spines), TRACKS.frame(tracks), LINKS.frame(rows))
+    nodes = [
+        WHO
+        | {"session": t, "dendrite_id": d, "arc_length_um": arc}
+        | {"z_um": 1.0, "y_um": 3.0 * t, "x_um": 10 * arc}
+        for t in range(4)
+        for d in range(3)
+        for arc in (0.0, 40.0)
+    ]
+    frames = (
+        SPINES.frame(spines),
+        DENDRITES.frame(nodes),
+        TRACKS.frame(tracks),
+        LINKS.frame(rows),
+    )
     return (*frames, CLUSTERS.frame(groups), COVERAGE.frame(cover))
 
 
@@ -47,7 +61,9 @@ def test_members_of_clusters_come_before_other_new_spines_and_these_before_lost_
         (LOST, 0.9, 0, 40, 1),
     ]
     assert found["rank"].tolist() == [1, 2, 3, 4]
-    assert found["to_x_um"].isna().all()
+    # where to look for them: as far beside the dendrite, where that lies in the other session
+    assert found["to_x_um"].tolist() == [20, 10, 30, 40]
+    assert found["to_y_um"].tolist() == [-1, -1, -1, 5]
     assert found["note"].iloc[0] == "dendrite 0, 2.0 um, track 2"
 
 
@@ -97,7 +113,7 @@ def test_the_list_with_some_actions_filled_in_is_a_table_of_corrections(tmp_path
 
 
 def test_tables_without_anything_give_an_empty_list():
-    nothing = [t.frame() for t in (SPINES, TRACKS, LINKS, CLUSTERS, COVERAGE)]
+    nothing = [t.frame() for t in (SPINES, DENDRITES, TRACKS, LINKS, CLUSTERS, COVERAGE)]
     found = review_list(*nothing, seed=0)
     assert found.empty
     assert list(found.columns) == REVIEW.names

@@ -1,0 +1,86 @@
+"""What a person has is not lost, and what a run has done is not done again."""
+
+import shutil
+
+import pytest
+import tifffile
+import torch
+
+from spinenet.cli import main
+from spinenet.commands import BAD_INPUT, DONE
+from tests.integration.conftest import run
+
+
+@pytest.fixture
+def out(results, tmp_path):
+    """A person's own copy of a finished run."""
+    return shutil.copytree(results, tmp_path / "out")
+
+
+def tables_of(folder):
+    return {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.suffix in (".csv", ".json")}
+
+
+def test_the_analysis_alone_does_not_replace_half_of_a_run(results, out, capsys):
+    before = tables_of(out)
+    assert main(["analyze", str(results / "tracks.csv"), "--out", str(out)]) == BAD_INPUT
+    assert "would replace a part" in capsys.readouterr().err
+    assert tables_of(out) == before
+
+
+def test_every_figure_says_what_it_shows(results):
+    page = (results / "report.html").read_text()
+    assert page.count("<p class=caption>") == len(list((results / "figures").glob("*.svg")))
+
+
+def test_masks_that_were_painted_since_are_not_written_over(
+    out, small_experiment, tmp_path, capsys
+):
+    painted = next((out / "labels").glob("*.ome.tif"))
+    labels = tifffile.imread(painted)
+    labels[3, 5:9, 5:9] = labels.max() + 1
+    tifffile.imwrite(painted, labels, photometric="minisblack")
+    theirs = painted.read_bytes()
+    command = (small_experiment / "sessions.csv", "--out", out)
+    assert run(*command) == BAD_INPUT
+    assert "was changed since the last run" in capsys.readouterr().err
+    assert painted.read_bytes() == theirs
+    painted.rename(tmp_path / painted.name)
+    assert run(*command) == DONE
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card here")
+def test_a_missing_card_is_said_before_anything_is_written(out, small_experiment, capsys):
+    before = tables_of(out)
+    assert run(small_experiment / "sessions.csv", "--out", out, "--device", "cuda") == BAD_INPUT
+    assert "sees no CUDA card" in capsys.readouterr().err
+    assert tables_of(out) == before
+
+
+def test_a_session_left_out_leaves_the_others_as_they_are(out, small_experiment, tmp_path, capsys):
+    """Stacks are kept by what they are, not by the number of their session."""
+    lab = shutil.copytree(small_experiment, tmp_path / "lab")
+    header, _, *others = (lab / "sessions.csv").read_text().splitlines()
+    renumbered = [
+        ",".join(str(k) if i == column else cell for i, cell in enumerate(line.split(",")))
+        for k, line in enumerate(others)
+        for column in [header.split(",").index("session")]
+    ]
+    (lab / "sessions.csv").write_text("\n".join([header, *renumbered]) + "\n")
+    assert main(["infer", str(lab / "sessions.csv"), "--out", str(out), "--verbose"]) == DONE
+    said = capsys.readouterr().err
+    assert "kept from an earlier run" in said
+    assert "the net looks at it" not in said
+
+
+def test_a_stack_without_a_voxel_size_is_named_before_the_first_is_segmented(
+    small_experiment, tmp_path, capsys
+):
+    """Not in the morning, after a night of segmenting the others."""
+    lab = shutil.copytree(small_experiment, tmp_path / "lab")
+    last = sorted(lab.glob("*.tif"))[-1]
+    tifffile.imwrite(last, tifffile.imread(last), photometric="minisblack")
+    command = ["infer", str(lab / "sessions.csv"), "--out", str(tmp_path / "new"), "--verbose"]
+    assert main(command) != DONE
+    said = capsys.readouterr().err
+    assert said.index("does not say how large its voxels are") < said.index("the net looks at it")
