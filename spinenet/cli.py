@@ -6,6 +6,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from spinenet import __version__
 from spinenet.commands import BAD_INPUT, COMMANDS, DONE, FAULT, make_parser
@@ -50,7 +51,7 @@ def _run(name: str, arguments: list[str]) -> int:
     try:
         parser = make_parser(name, summary)
         add(parser)
-        return run(parser.instantiate(parser.parse_args(arguments)))
+        return run(parser.instantiate(parser.parse_args(_with_shipped_config(arguments))))
     except SystemExit as stop:
         return DONE if not stop.code else BAD_INPUT
     except InputError as error:
@@ -88,6 +89,20 @@ def _run(name: str, arguments: list[str]) -> int:
         traceback.print_exc()
         print("This is a fault of spinenet; please report it with the text above.", file=sys.stderr)
         return FAULT
+
+
+def _with_shipped_config(arguments: list[str]) -> list[str]:
+    """`--config configs/NAME.yaml` means our own where there is no such file: an installed package
+    has them inside."""
+    from spinenet.io.weights import shipped_folder
+
+    out = list(arguments)
+    for i, flag in enumerate(arguments[:-1]):
+        given = Path(arguments[i + 1])
+        ours = shipped_folder("configs") / given.name
+        if flag == "--config" and not given.exists() and ours.is_file():
+            out[i + 1] = str(ours)
+    return out
 
 
 def entry() -> None:

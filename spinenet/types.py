@@ -219,10 +219,6 @@ class SpineTable:
     def centres_um(self) -> FloatArray:
         return self.frame[["z_um", "y_um", "x_um"]].to_numpy(float)
 
-    @property
-    def bases_um(self) -> FloatArray:
-        return self.frame[["base_z_um", "base_y_um", "base_x_um"]].to_numpy(float)
-
 
 @dataclass(frozen=True)
 class Matches:

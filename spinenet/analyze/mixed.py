@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,32 +56,54 @@ def _difference(
     if len(counts) < 2 or (counts["size"] < FEWEST_ANIMALS).any() or (counts["max"] < 2).any():
         why = f"a mixed model needs {FEWEST_ANIMALS} animals a group, some with two dendrites"
         return row(f"{name}_mixed", a, np.nan, test=why, **n)
+    model = fit_mixed("ratio ~ first", frame)
+    if not model.error > 0:
+        why = "dendrites or animals that hardly differ settle no model"
+        return row(f"{name}_mixed", a, model.value, test=why, **n)
+    how = "mixed model: ratio of each dendrite ~ group, animal random"
+    return t_row(f"{name}_mixed", a, model, n["n_animals"] - 2, how, **n)
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """The effect of `first` in a mixed model, nan where none is settled."""
+
+    value: float
+    error: float
+    n_fixed: int
+    converged: bool
+
+
+def fit_mixed(formula: str, frame: pd.DataFrame) -> Mixed:
+    """A linear model with an intercept per `animal`, by restricted maximum likelihood."""
     import statsmodels.formula.api as smf
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a variance of animals at zero is a finding, not a fault
         try:
-            fit = smf.mixedlm("ratio ~ first", frame, groups=frame["animal"]).fit()
-            value, error = float(fit.params["first"]), float(fit.bse["first"])
+            fit = smf.mixedlm(formula, frame, groups=frame["animal"]).fit()
         except np.linalg.LinAlgError:
-            value = error = np.nan
-    if not error > 0:
-        why = "dendrites or animals that hardly differ settle no model"
-        return row(f"{name}_mixed", a, value, test=why, **n)
-    freedom = n["n_animals"] - 2
-    half = float(stats.t.ppf(1 - LEVEL / 2, freedom)) * error
-    spread = {"sampling_low": value - half, "sampling_high": value + half}
+            return Mixed(np.nan, np.nan, 0, converged=False)
+    value, error = float(fit.params["first"]), float(fit.bse["first"])
+    return Mixed(value, error, len(fit.fe_params), converged=bool(fit.converged))
+
+
+def t_row(name: str, group: str, model: Mixed, freedom: int, how: str, **more: Any) -> Row:
+    """The effect with Wald's t interval and test; a fit that stopped before its optimum says so."""
+    half = float(stats.t.ppf(1 - LEVEL / 2, freedom)) * model.error
+    low, high = model.value - half, model.value + half
+    stopped = "" if model.converged else "; the fit stopped before its optimum"
     return row(
-        f"{name}_mixed",
-        a,
-        value,
-        p_value=2 * float(stats.t.sf(abs(value) / error, freedom)),
-        test=f"mixed model: ratio of each dendrite ~ group, animal random; t, {freedom} degrees of "
-        "freedom",
-        ci_low=value - half,
-        ci_high=value + half,
-        **spread,
-        **n,
+        name,
+        group,
+        model.value,
+        ci_low=low,
+        ci_high=high,
+        sampling_low=low,
+        sampling_high=high,
+        p_value=2 * float(stats.t.sf(abs(model.value) / model.error, freedom)),
+        test=f"{how}; t, {freedom} degrees of freedom{stopped}",
+        **more,
     )
 
 

@@ -7,14 +7,11 @@ alone (regression to the mean), so the model holds the size at the start too.
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from spinenet.analyze.clusters import find_roles
-from spinenet.analyze.groups import LEVEL, mean_of_animals
+from spinenet.analyze.groups import mean_of_animals
 from spinenet.analyze.measured import by_sighting
 from spinenet.analyze.nulls import mixed_strata, shuffle_within
 from spinenet.analyze.rows import Row, mean_row, p_two_sided, row
@@ -119,34 +116,16 @@ def _model(group: str, mine: pd.DataFrame) -> Row:
             f"{FEWEST_FIRST} of them first and some not"
         )
         return row(name, group, np.nan, test=why, **n)
-    import statsmodels.formula.api as smf
-
     moment = mine.groupby(["age_days", "span_days"]).ngroup()
     data = mine.assign(first=mine["first"].astype(float), moment=moment)
     told = "change ~ first + log_before" + " + C(moment)" * (moment.nunique() > 1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a variance of animals at zero is a finding, not a fault
-        try:
-            fit = smf.mixedlm(told, data, groups=data["animal"]).fit()
-        except np.linalg.LinAlgError:
-            why = "strengths that do not differ settle no model"
-            return row(name, group, np.nan, test=why, **n)
-    value, error = float(fit.params["first"]), float(fit.bse["first"])
-    freedom = len(mine) - n["n_animals"] - len(fit.fe_params)
-    if freedom < 1 or not error > 0:
+    model = fit_mixed(told, data)
+    freedom = len(mine) - n["n_animals"] - model.n_fixed
+    if not np.isfinite(model.error):
+        why = "strengths that do not differ settle no model"
+        return row(name, group, np.nan, test=why, **n)
+    if freedom < 1 or not model.error > 0:
         why = "too few spines beside animals, ages and spans to tell their scatter"
         return row(name, group, np.nan, test=why, **n)
-    half = float(stats.t.ppf(1 - LEVEL / 2, freedom)) * error
-    return row(
-        name,
-        group,
-        value,
-        ci_low=value - half,
-        ci_high=value + half,
-        sampling_low=value - half,
-        sampling_high=value + half,
-        p_value=2 * float(stats.t.sf(abs(value) / error, freedom)),
-        test="mixed model: change ~ first + log strength before + age and span, animal random; t, "
-        f"{freedom} degrees of freedom",
-        **n,
-    )
+    how = "mixed model: change ~ first + log strength before + age and span, animal random"
+    return t_row(name, group, model, freedom, how, **n)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy.typing as npt
 import skan
 from scipy import ndimage
 from scipy.spatial import cKDTree
-from skimage.morphology import remove_small_objects, skeletonize
+from skimage.morphology import skeletonize
 
 from spinenet.config import MeasureConfig
 from spinenet.geometry import (
@@ -87,10 +86,10 @@ def _coarse_mask(segmentation: Segmentation) -> _Coarse:
     solid = share >= HALF_SHARE
     mask = ndimage.binary_closing(solid, ndimage.generate_binary_structure(3, 1)) | solid
     cube = int(4.0 / float(np.prod(step)))  # 4 um3: a stretch of thin shaft
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        mask = remove_small_objects(mask, cube, connectivity=3)
-    return _Coarse(_odd_in_z(mask), step * [0.5, 1, 1], origin)
+    parts, _ = ndimage.label(mask, ndimage.generate_binary_structure(3, 3))
+    large = np.bincount(parts.ravel()) >= cube
+    large[0] = False
+    return _Coarse(_odd_in_z(large[parts]), step * [0.5, 1, 1], origin)
 
 
 def _odd_in_z(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -124,3 +124,10 @@ def test_evaluate_scores_truth_against_itself(small_experiment, capsys):
 def test_doctor_names_the_weights(capsys):
     assert main(["doctor", "--device", "cpu"]) == DONE
     assert "sha256" in capsys.readouterr().out
+
+
+def test_a_shipped_config_is_found_from_anywhere(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    command = ["train", "segment", "--config", "configs/finetune.yaml", "--print_config"]
+    assert main(command) == DONE
+    assert "freeze_norm: true" in capsys.readouterr().out
