@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from spinenet.config import MeasureConfig
 from spinenet.geometry import inside, point_at, project, side_frame, tangents
+from spinenet.measure.quality import noise_of
 from spinenet.measure.shape import Stalk, measure_shape
 from spinenet.tables import SPINES
 from spinenet.types import Dendrites, FloatArray, IntArray, Segmentation, SpineTable, Volume
@@ -127,7 +128,7 @@ def spine_rows(
     """Rows of `tables.SPINES` for heads at places (K, 3) on the dendrites `home` (K,); without id,
     probability and label. Light of the other heads among `all_centres_um` (M, 3) is not theirs."""
     at = attach(centres_um, dendrites, home)
-    background = float(np.median(volume.data[:: max(len(volume.data) // 16, 1), ::4, ::4]))
+    background, _ = noise_of(volume)
     near = cKDTree(all_centres_um) if len(all_centres_um) else None
     session = volume.session
     rows: list[dict[str, object]] = []

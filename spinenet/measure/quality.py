@@ -13,26 +13,32 @@ ROUNDING = 12**-0.5
 LITTLE_CUT, MOST_CUT = 0.02, 0.95
 """Shares of dark voxels at the lowest value: less is no cut, and of more too little is left."""
 FEW_LEVELS = 4
+ROUNDS, FAR_SD = 3, 6.0
+COLUMNS = 4
+"""Every so many are enough."""
 
 
 def noise_of(volume: Volume) -> tuple[float, float]:
-    """Median and standard deviation of the background, from neighbouring lines in places that are
-    dark two lines before and after: a choice by the lines themselves would narrow their noise.
+    """Mean and standard deviation of the background, from neighbouring lines in places that are
+    dark two lines before and after: a choice by the lines themselves would narrow their noise, and
+    the median of what a detector cuts off lies below the mean that sums of light hold.
 
     Neighbours of different lines: within a line a detector's noise is often correlated. Where a
     detector cuts at its lowest value, the share of voxels there tells how much of the noise is
     lost. Whole numbers hide noise below that of rounding, so a detector that reads one value only
     is not taken for one without noise.
     """
-    thin = volume.data[:: max(len(volume.data) // 16, 1)].astype(np.float32)
-    background = float(np.median(thin))
+    thin = volume.data[:: max(len(volume.data) // 16, 1), :, ::COLUMNS].astype(np.float32)
     rounding = ROUNDING if np.issubdtype(volume.data.dtype, np.integer) else 1e-6
     around = thin[:, :-5] + thin[:, 5:]
     if not around.size:
-        return background, rounding
+        return float(np.median(thin)), rounding
     dark = around <= np.median(around)
     pairs = np.stack([thin[:, 2:-3][dark], thin[:, 3:-2][dark]])
-    noise = float((pairs[1] - pairs[0]).std() / np.sqrt(2))
+    for _ in range(ROUNDS):  # without what is thin and bright between dark places
+        background = float(pairs.mean(dtype=np.float64))
+        noise = float((pairs[1] - pairs[0]).std() / np.sqrt(2))
+        pairs = pairs[:, (pairs <= background + FAR_SD * noise).all(axis=0)]
     cut = float((pairs == thin.min()).mean())
     if cut > LITTLE_CUT and not _counts_photons(pairs):
         noise /= _left_by_a_cut(min(cut, MOST_CUT))
