@@ -19,6 +19,8 @@ from spinenet.types import Dendrites, FloatArray, IntArray, Segmentation, SpineT
 
 INSIDE_SHAFT_UM = 0.1
 NEIGHBOUR_UM = 2.5
+CROWD_UM = 5.0
+"""Farther dendrites throw no light on a shaft."""
 EXTRA_COLUMNS = ("instance", "side_um")
 FILOPODIUM_LENGTH_UM = 2.5
 FILOPODIUM_WIDTH_UM = 0.45
@@ -112,6 +114,12 @@ def measure_spines(
     return SpineTable(frame.reindex(columns=[*SPINES.names, *EXTRA_COLUMNS]))
 
 
+def _nodes_but_of(dendrite: int, dendrites: Dendrites) -> FloatArray:
+    """(M, 3) nodes of all dendrites but one."""
+    others = [s.points_um for s in dendrites.segments if s.id != dendrite]
+    return np.concatenate(others) if others else np.zeros((0, 3))
+
+
 def sticks_out(row: Mapping[str, Any], config: MeasureConfig) -> bool:
     """Is what was measured long enough to be a spine?"""
     return float(row["length_um"]) >= config.min_length_um
@@ -130,6 +138,7 @@ def spine_rows(
     at = attach(centres_um, dendrites, home)
     background, _ = noise_of(volume)
     near = cKDTree(all_centres_um) if len(all_centres_um) else None
+    crowds = {s.id: _nodes_but_of(s.id, dendrites) for s in dendrites.segments}
     session = volume.session
     rows: list[dict[str, object]] = []
     for k, centre in enumerate(centres_um):
@@ -138,7 +147,9 @@ def spine_rows(
         )
         others = others[np.linalg.norm(others - centre, axis=1) > 0.2]
         stalk = Stalk(at.base_um[k], at.tangent[k], float(at.radius_um[k]))
-        shape = measure_shape(volume, centre, stalk, others, background)
+        crowd = crowds.get(int(at.dendrite[k]), centres_um[:0])
+        crowd = crowd[np.linalg.norm(crowd - at.base_um[k], axis=1) <= CROWD_UM]
+        shape = measure_shape(volume, centre, stalk, others, background, crowd)
         width = shape.head_width_um if np.isfinite(shape.head_width_um) else 0.4
         length = float(at.reach_um[k] + width / 2)
         long_and_thin = length > FILOPODIUM_LENGTH_UM and width < FILOPODIUM_WIDTH_UM

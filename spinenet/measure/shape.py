@@ -21,6 +21,7 @@ REACH_UM: Um3 = (1.8, 0.75, 0.75)
 BESIDE_UM = (-2.4, -2.0, -1.6, -1.2, 1.2, 1.6, 2.0, 2.4)
 """How far along the shaft the light without the spine is looked for."""
 SHAFT_HALF_UM = 1.5
+NOWHERE: FloatArray = np.zeros((0, 3))
 SHAFT_BEYOND_UM = (2.5, 0.7)
 """How far its blur reaches beyond the shaft: in depth, sideways."""
 
@@ -50,12 +51,14 @@ def measure_shape(
     stalk: Stalk,
     others_um: FloatArray,
     background: float,
+    crowd_um: FloatArray = NOWHERE,
 ) -> Shape:
     """Measure the spine with its head at `centre_um`; nan where it lies far outside the stack.
 
     Parameters
     ----------
     others_um: (K, 3) centres of the other spines near it, whose light is not this one's
+    crowd_um: (M, 3) nodes of the other dendrites near it, whose light is not this shaft's
     background: intensity of empty tissue
     """
     window, grid = _window(volume, (centre_um + stalk.base_um) / 2, 3.5 + stalk.radius_um)
@@ -68,6 +71,7 @@ def measure_shape(
         foreign |= _scaled(grid, other) <= np.minimum(_scaled(grid, centre_um), 1)
     own &= ~foreign
     total = float(light[own].sum()) - own.sum() * _beside(grid, light, centre_um, stalk, foreign)
+    light[_nearer_to(crowd_um, grid, stalk)] = 0.0
     along = _shaft_light(light, grid, stalk)
     strength = total / along if along > 0 and total > 0 else float("nan")
     volume_um3 = strength * np.pi * stalk.radius_um**2
@@ -108,6 +112,17 @@ def _beside(
         if clear.sum() > 0.7 * max(there.sum(), 1):
             means.append(float(light[clear].mean()))
     return float(np.percentile(means, 25)) if means else 0.0
+
+
+def _nearer_to(crowd_um: FloatArray, grid: list[FloatArray], stalk: Stalk) -> npt.NDArray[np.bool_]:
+    """Voxels that are nearer to another dendrite than to the axis of this one."""
+    away = [g - b for g, b in zip(grid, stalk.base_um, strict=True)]
+    along = sum(a * t for a, t in zip(away, stalk.tangent, strict=True))
+    to_axis2 = sum(a**2 for a in away) - along**2
+    nearer = np.zeros(to_axis2.shape, bool)
+    for node in crowd_um:
+        nearer |= sum((g - n) ** 2 for g, n in zip(grid, node, strict=True)) < to_axis2
+    return nearer
 
 
 def _shaft_light(light: FloatArray, grid: list[FloatArray], stalk: Stalk) -> float:

@@ -6,7 +6,7 @@ import pytest
 from spinenet.config import MeasureConfig
 from spinenet.measure.attach import attach, measure_spines
 from spinenet.measure.quality import noise_of, shaft_snr
-from spinenet.measure.shape import Stalk, _shaft_light
+from spinenet.measure.shape import NOWHERE, Stalk, _shaft_light, measure_shape
 from spinenet.measure.skeleton import _radius, find_dendrites, join_ends
 from spinenet.measure.straighten import straighten
 from spinenet.synthetic.morphology import Dendrite, Scene, SpineShape, place
@@ -166,6 +166,32 @@ def test_the_light_of_the_shaft_does_not_hang_on_the_pixels(xy_um):
     assert light_per_um(xy_um) == pytest.approx(light_per_um(0.02), rel=0.05)
     for edge in (-0.8, -0.3, 0.0):  # the stack ends there
         assert light_per_um(xy_um, edge) == pytest.approx(light_per_um(0.02), rel=0.15)
+
+
+def test_a_second_dendrite_does_not_make_spines_look_smaller():
+    """Two shafts along x, one 2.4 um above the other; a spine beside the lower one."""
+    voxel = (0.5, 0.1, 0.1)
+    z, y, x = np.meshgrid(
+        *(np.arange(n) * v for n, v in zip((24, 120, 100), voxel, strict=True)), indexing="ij"
+    )
+
+    def tube(at_z, at_y):
+        return 200 * np.exp(-0.5 * (((z - at_z) / 0.9) ** 2 + ((y - at_y) / 0.3) ** 2))
+
+    centre, base = np.array([5.0, 7.2, 5.0]), np.array([5.0, 6.0, 5.0])
+    spine = 120 * np.exp(
+        -0.5 * (((z - 5) / 0.8) ** 2 + ((y - 7.2) / 0.22) ** 2 + ((x - 5) / 0.22) ** 2)
+    )
+    stalk = Stalk(base, np.array([0.0, 0.0, 1.0]), 0.4)
+    above = np.column_stack([np.full(21, 7.4), np.full(21, 6.0), np.arange(21) * 0.5])
+
+    def strength(light, crowd=NOWHERE):
+        volume = Volume(light.astype(np.float32), voxel, Session("a", "r", 0))
+        return measure_shape(volume, centre, stalk, NOWHERE, 0.0, crowd).strength
+
+    alone, both = spine + tube(5.0, 6.0), spine + tube(5.0, 6.0) + tube(7.4, 6.0)
+    assert strength(both) < 0.75 * strength(alone)  # taken for light of its own shaft
+    assert strength(both, above) == pytest.approx(strength(alone), rel=0.06)
 
 
 @pytest.mark.parametrize("sd", [1, 10, 30])
