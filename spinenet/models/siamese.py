@@ -19,6 +19,7 @@ PLANES, PORTRAIT_NDIM = 5, 4
 WIDTH, HEADS, LAYERS = 48, 4, 3
 DROPOUT = 0.1
 SCATTER_UM = (0.4, 0.45, 0.9)
+"""Of places along, sideways and upward; the trained weights know no other."""
 LARGEST = 20.0
 
 
