@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from spinenet.analyze.summary import Evidence, analyze
 from spinenet.config import Device, InferConfig, MatchConfig
 from spinenet.io.atomic import sweep
-from spinenet.io.finished import LABELS, RUN, begin_writing, written_before
+from spinenet.io.finished import LABELS, RUN, begin_writing, is_of_stacks, written_before
 from spinenet.io.read import check_header
 from spinenet.io.sessions import StackFile
 from spinenet.io.store import allow_open_maps, forget_other_stacks
@@ -111,7 +111,7 @@ def _check_out(out: Path) -> None:
     by_hand = (SPINES, DENDRITES, TRACKS, LINKS, COVERAGE)
     strange = [t.file for t in by_hand if (out / t.file).is_file()]
     strange += ["labels"] * (out / "labels").is_dir()
-    if strange and not (out / STACKS).is_dir() and not (out / RUN).is_file():
+    if strange and not (out / STACKS).is_dir() and not is_of_stacks(out):
         raise InputError(
             f"{out} holds {', '.join(strange)}, which spinenet did not write there; results would "
             "replace them. Give another folder as --out."

@@ -84,3 +84,17 @@ def test_a_stack_without_a_voxel_size_is_named_before_the_first_is_segmented(
     assert main(command) != DONE
     said = capsys.readouterr().err
     assert said.index("does not say how large its voxels are") < said.index("the net looks at it")
+
+
+def test_a_table_scored_by_hand_and_analysed_in_its_folder_is_not_written_over(
+    results, small_experiment, tmp_path, capsys
+):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    shutil.copy(results / "tracks.csv", mine / "tracks.csv")
+    command = ["analyze", str(mine / "tracks.csv"), "--out", str(mine), "--analyze.n_shuffles", "9"]
+    assert main(command) == DONE
+    before = (mine / "tracks.csv").read_bytes()
+    assert run(small_experiment / "sessions.csv", "--out", mine) == BAD_INPUT
+    assert "which spinenet did not write there" in capsys.readouterr().err
+    assert (mine / "tracks.csv").read_bytes() == before
