@@ -1,1 +1,1 @@
-"""Centrelines, and every spine's place and size on them. Rooms below: skeleton, attach, shape."""
+"""Centrelines (skeleton), every spine's place (attach) and size (shape) on them, what can be seen (quality)."""
