@@ -1,1 +1,1 @@
-"""How right the machine was: detections, masks, links and identities against a person or the truth."""
+"""How right the machine was, against a person or the truth: spines, masks, links, identities."""

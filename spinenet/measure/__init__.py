@@ -1,1 +1,1 @@
-"""Centrelines (skeleton), every spine's place (attach) and size (shape) on them, what can be seen (quality)."""
+"""Centrelines, and every spine on them: where it stands, how large it is, what could be seen."""
