@@ -218,7 +218,7 @@ def combine(means: FloatArray, variances: FloatArray, n_animals: int) -> Interva
         return Interval(np.nan, np.nan, *machine)
     total = within + (1 + 1 / d) * between
     if total == 0:
-        return Interval(centre, centre, *machine)
+        return Interval(np.nan, np.nan, *machine)
     drawn = (1 + 1 / d) * between
     freedom = total**2 / (within**2 / (n_animals - 1) + drawn**2 / (d - 1))
     half = float(stats.t.ppf(1 - LEVEL / 2, freedom)) * total**0.5

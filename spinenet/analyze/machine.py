@@ -116,7 +116,8 @@ def with_machine(row: Row, redrawn: Redrawn) -> Row:
         lowest = -1.0 if "excess" in name else 0.0
         low, high = np.clip([found.low, found.high], lowest, highest)
         machine_low, machine_high = found.machine_low, found.machine_high
-    total = {"ci_low": low, "ci_high": high} if np.isfinite(low) else {}
+    settled = np.isfinite(low) and not np.isnan(row.get("sampling_low", 0.0))
+    total = {"ci_low": low, "ci_high": high} if settled else {}
     return row | {"machine_low": machine_low, "machine_high": machine_high} | total
 
 

@@ -4,6 +4,7 @@ so until the last file is there."""
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ RUN = "run.json"
 UNFINISHED, LABELS = "unfinished", "labels"
 
 
-def begin_writing(results: Path) -> None:
-    """From here on until run.json is written anew the folder is unfinished."""
-    write_json(results / RUN, {UNFINISHED: True, LABELS: written_before(results)})
+def begin_writing(results: Path, sessions: Iterable[str] = ()) -> None:
+    """From here on until run.json is written anew the folder is unfinished; it names the sessions
+    of earlier runs and of this one, so that none is left behind."""
+    names = dict.fromkeys(sessions, "") | written_before(results)
+    write_json(results / RUN, {UNFINISHED: True, LABELS: names})
 
 
 def written_before(results: Path, *, whole: bool = False) -> dict[str, str]:

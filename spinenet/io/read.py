@@ -48,6 +48,7 @@ def read_volume(stack: StackFile) -> Volume:
     name = stack.path.name
     with _opened(stack.path) as tif:
         header = _header(tif, stack)
+        _warn_of_other_size(tif, header.series, stack)
         try:
             data = _pixels(tif, header, stack.path)
         except MemoryError as error:
@@ -104,7 +105,7 @@ def _header(tif: tifffile.TiffFile, stack: StackFile) -> _Header:
     said = settings_of(tif)
     layout = pages_of(stack.path, said) if said else None
     _check_promised(tif, series, name)
-    voxel_um = _voxel(tif, series, stack)
+    voxel_um = stack.voxel_um or voxel_of(tif, series, name)
     check_voxel(voxel_um, name)
     if str(series.dtype) not in DTYPES:
         raise InputError(
@@ -121,15 +122,15 @@ def _header(tif: tifffile.TiffFile, stack: StackFile) -> _Header:
     return _Header(series, layout, shape, axes, voxel_um, _channel_names(tif))
 
 
-def _voxel(tif: tifffile.TiffFile, series: Any, stack: StackFile) -> Um3:
-    """The size that a person gave, else the file's own."""
+def _warn_of_other_size(tif: tifffile.TiffFile, series: Any, stack: StackFile) -> None:
+    """Where a person gave the size of voxels and the file has another."""
     told = stack.voxel_um
     if told is None:
-        return voxel_of(tif, series, stack.path.name)
+        return
     try:
         own = voxel_of(tif, series, stack.path.name)
     except InputError:
-        return told
+        return
     if not np.allclose(own, told, rtol=0.01):
         logger.warning(
             "%s: voxels of %s um (z, y, x) were given, the file itself says %s um. The given size "
@@ -137,7 +138,6 @@ def _voxel(tif: tifffile.TiffFile, series: Any, stack: StackFile) -> Um3:
             stack.path.name,
             *(" x ".join(f"{v:.4g}" for v in size) for size in (told, own)),
         )
-    return told
 
 
 def _planes_apart(tif: tifffile.TiffFile, series: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -70,7 +71,7 @@ def _check_names(header: str, name: str) -> None:
             f"{name}: the first line is blank where the names of the columns were expected. Remove "
             "it."
         )
-    names = [part.strip().strip('"') for part in header.split(",")]
+    names = next(csv.reader([header], skipinitialspace=True), [])
     twice = sorted({n for n in names if n and names.count(n) > 1})
     if twice:
         raise InputError(f"{name} has two columns {twice[0]!r}. Remove one of them, or rename it.")

@@ -28,6 +28,8 @@ from spinenet.types import (
 
 HALF_HEAD_UM = 0.25
 """A head whose middle is nearer to the edge of its shaft, seen from above, is hidden by it."""
+BESIDE_UM = 1.0
+"""A spine may lean so far beyond the end of its dendrite; it is looked for there."""
 CLAIMED_UM = np.array([1.2, 0.4, 0.4])
 """A spine this near (scaled) to the place looked at is what is seen there."""
 RIM_SD, RIM_SHARE = 2.0, 1 / 8
@@ -262,8 +264,8 @@ def _visible(
 ) -> Presence | None:
     """Why a spine at a place could not have been seen, or None if it could."""
     arc = segment.arc_length_um
-    on = arc[0] <= here[0] <= arc[-1]
-    if not on or not inside(point, view.extent_um, EDGE_UM)[0]:
+    beyond = max(arc[0] - here[0], here[0] - arc[-1])
+    if beyond > BESIDE_UM or not inside(point, view.extent_um, EDGE_UM)[0]:
         return Presence.OUT_OF_VIEW
     snr = np.interp(here[0], arc, view.snr[segment.id])
     if not view.usable or not np.isfinite(snr) or snr < config.min_snr:

@@ -243,12 +243,9 @@ def _as_sure_as_their_tracks(spines: pd.DataFrame, tracks: pd.DataFrame) -> pd.D
 
 def without_doubtful_absences(tracks: pd.DataFrame) -> pd.DataFrame:
     """Where the sessions together say that a spine was likelier there than not, one look that found
-    none is no absence: nobody can tell."""
+    none is no absence: nobody can tell. `p_present` stays, for a person to look at it."""
     doubtful = (tracks["presence"] == Presence.ABSENT) & (tracks["p_present"] >= EVEN)
-    return tracks.assign(
-        presence=tracks["presence"].mask(doubtful, str(Presence.NOT_SCORABLE)),
-        p_present=tracks["p_present"].mask(doubtful),
-    )
+    return tracks.assign(presence=tracks["presence"].mask(doubtful, str(Presence.NOT_SCORABLE)))
 
 
 def with_presence(tracks: pd.DataFrame) -> pd.DataFrame:

@@ -6,13 +6,14 @@ import numpy as np
 from scipy.stats import norm
 
 from spinenet.geometry import inside, nearest_voxels
-from spinenet.types import FloatArray, Segment, Volume
+from spinenet.types import BoolArray, FloatArray, Segment, Volume
 
 ROUNDING = 12**-0.5
 """Standard deviation of what rounding to whole numbers takes away."""
 LITTLE_CUT, MOST_CUT = 0.02, 0.95
 """Shares of dark voxels at the lowest value: less is no cut, and of more too little is left."""
 FEW_LEVELS = 4
+MOST_BLANK = 0.5
 ROUNDS, FAR_SD = 3, 6.0
 COLUMNS = 4
 """Every so many are enough."""
@@ -30,19 +31,34 @@ def noise_of(volume: Volume) -> tuple[float, float]:
     """
     thin = volume.data[:: max(len(volume.data) // 16, 1), :, ::COLUMNS].astype(np.float32)
     rounding = ROUNDING if np.issubdtype(volume.data.dtype, np.integer) else 1e-6
+    lowest = thin.min()
+    blank = _blank(thin, lowest)
+    middle = float(np.median(thin[~blank]))
     around = thin[:, :-5] + thin[:, 5:]
-    if not around.size:
-        return float(np.median(thin)), rounding
-    dark = around <= np.median(around)
+    free = ~(blank[:, :-5] | blank[:, 2:-3] | blank[:, 3:-2] | blank[:, 5:])
+    if not free.any():
+        return middle, rounding
+    dark = free & (around <= np.median(around[free]))
     pairs = np.stack([thin[:, 2:-3][dark], thin[:, 3:-2][dark]])
     for _ in range(ROUNDS):  # without what is thin and bright between dark places
-        background = float(pairs.mean(dtype=np.float64))
+        mean = float(pairs.mean(dtype=np.float64))
         noise = float((pairs[1] - pairs[0]).std() / np.sqrt(2))
-        pairs = pairs[:, (pairs <= background + FAR_SD * noise).all(axis=0)]
-    cut = float((pairs == thin.min()).mean())
+        pairs = pairs[:, (pairs <= mean + FAR_SD * max(noise, rounding)).all(axis=0)]
+    # of an unevenly lit stack the dark half is not the background; how skewed it is, it tells
+    background = middle + float(pairs.mean(dtype=np.float64) - np.median(pairs))
+    cut = float((pairs == lowest).mean())
     if cut > LITTLE_CUT and not _counts_photons(pairs):
         noise /= _left_by_a_cut(min(cut, MOST_CUT))
     return background, max(noise, rounding)
+
+
+def _blank(thin: FloatArray, lowest: float) -> BoolArray:
+    """Lines and columns of a plane, and whole planes, that hold nothing but the lowest value:
+    registration leaves them at the borders. Where most are so, it is the background."""
+    seen: BoolArray = thin > lowest
+    lines, columns = np.any(seen, axis=2, keepdims=True), np.any(seen, axis=1, keepdims=True)
+    blank: BoolArray = ~(lines & columns)
+    return blank if blank.mean() < MOST_BLANK else np.zeros_like(blank)
 
 
 def _counts_photons(values: FloatArray) -> bool:

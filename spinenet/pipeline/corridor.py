@@ -209,9 +209,10 @@ def _infer(
             joined["coverage"], joined["spines"], joined["links"], joined["dendrites"]
         )
         analysis = analyze(Tracks(joined["tracks"]), config.analyze, evidence, config.seed)
-    earlier = written_before(out)
+    # before stacks were kept by content, their folders bore the names of the sessions
+    earlier = {*written_before(out), *(f.name for f in (out / STACKS).iterdir())}
     labels: dict[str, str] = {}
-    begin_writing(out)
+    begin_writing(out, (s.volume.session.name for s in done))
     for (mine, views, linked), nodes in zip(done_regions, located, strict=True):
         with log.timed("write"):
             labels |= write_stacks(out, mine, linked, nodes)

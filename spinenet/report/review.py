@@ -147,7 +147,9 @@ def _lives(tracks: pd.DataFrame, where: _Where, clustered: set[int]) -> list[Row
     analysed = tracks[~tracks["hidden"]]
     for number, life in analysed.sort_values("session").groupby("track_id"):
         seen = np.flatnonzero(life["presence"] == Presence.PRESENT)
-        gone = np.flatnonzero(life["presence"] == Presence.ABSENT)
+        # too doubtful for an absence, but looked at
+        doubtful = (life["presence"] == Presence.NOT_SCORABLE) & life["p_present"].notna()
+        gone = np.flatnonzero((life["presence"] == Presence.ABSENT) | doubtful)
         if not len(seen):
             continue
         new = NEW_IN_CLUSTER if int(number) in clustered else NEW

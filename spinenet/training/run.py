@@ -139,7 +139,7 @@ def make_trainer(
             ),
             _Ship(save, config.save_every),
             _Advance(bar),
-            _Keep(out / "last.ckpt"),
+            _Keep(out / "last.ckpt", start),
             *callbacks,
         ],
         enable_model_summary=False,
@@ -172,13 +172,15 @@ class _Advance(Callback):
 class _Keep(Callback):
     """Ctrl-C, or the end of a job's time, costs no step."""
 
-    def __init__(self, last: Path) -> None:
-        self.last = last
+    def __init__(self, last: Path, start: int) -> None:
+        self.last, self.start = last, start
 
     def on_exception(
         self, trainer: L.Trainer, task: L.LightningModule, exception: BaseException
     ) -> None:
-        if isinstance(exception, (KeyboardInterrupt, SIGTERMException)):
+        stopped = isinstance(exception, (KeyboardInterrupt, SIGTERMException))
+        # before its first step a run holds nothing: what it goes on from is not read yet
+        if stopped and trainer.global_step > self.start:
             trainer.save_checkpoint(self.last)
 
 

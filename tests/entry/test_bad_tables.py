@@ -43,7 +43,7 @@ REFUSED = {
     "a column is missing": (lambda f: f.drop(columns="presence"), "lacks the column presence"),
     "two are missing": (lambda f: f.drop(columns=["day", "session"]), "lacks the columns"),
     "another name": (
-        lambda f: f.rename(columns={"track_id": "track"}),
+        lambda f: f.rename(columns={"track_id": "spine no."}),
         "lacks the column track_id",
     ),
     "text in a number": (lambda f: at(f, 3, day="four"), "is not a number"),
@@ -162,3 +162,8 @@ def test_one_session_has_no_interval(tmp_path):
 def test_a_blank_group_is_a_group(tmp_path):
     assert run(table().assign(group=""), tmp_path) == DONE
     assert statistics(tmp_path).loc["formation", "estimate"] == pytest.approx(0.2)
+
+
+def test_track_and_dendrite_are_read_as_their_numbers(tmp_path):
+    short = table().rename(columns={"track_id": "track", "dendrite_id": "dendrite"})
+    assert run(short, tmp_path, "--quiet") == DONE

@@ -224,6 +224,27 @@ def test_the_noise_of_a_detector_does_not_hang_on_its_offset(offset):
     assert noise_of(volume)[1] == pytest.approx(10, rel=0.1)
 
 
+@pytest.mark.parametrize("border", [0, 5, 20])
+def test_what_registration_leaves_blank_is_no_background(border):
+    """Zeros on all four sides and two blank planes; the stack itself is 100 with a noise of 10."""
+    data = np.random.default_rng(0).normal(100, 10, (16, 200, 200))
+    data[8, 90:100] += 200
+    data = np.pad(data, ((2 * (border > 0), 0), (border, border), (border, border)))
+    volume = Volume(np.rint(data).astype(np.uint16), (1.0, 0.1, 0.1), Session("a", "r", 0))
+    background, noise = noise_of(volume)
+    assert background == pytest.approx(100, abs=1)
+    assert noise == pytest.approx(10, rel=0.05)
+
+
+def test_background_of_an_unevenly_lit_stack_is_not_its_darkest_part():
+    ramp = np.linspace(100, 200, 200)[None, None, :]
+    data = np.random.default_rng(0).normal(ramp, 3, (16, 120, 200))
+    volume = Volume(np.rint(data).astype(np.uint16), (1.0, 0.1, 0.1), Session("a", "r", 0))
+    background, noise = noise_of(volume)
+    assert background == pytest.approx(150, abs=8)
+    assert noise == pytest.approx(3, rel=0.1)
+
+
 @pytest.mark.parametrize("radius_um", [0.5, 2.0, 2.7, 4.0])
 def test_the_radius_of_a_thick_trunk_is_its_own(radius_um):
     shape, voxel = (9, 140, 60), (1.0, 0.1, 0.1)

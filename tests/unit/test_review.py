@@ -67,8 +67,20 @@ def test_members_of_clusters_come_before_other_new_spines_and_these_before_lost_
     assert found["note"].iloc[0] == "dendrite 0, 2.0 um, track 2"
 
 
+def test_what_is_too_doubtful_for_an_absence_is_asked_first_of_all():
+    """Likelier there than not: neither new nor lost, until somebody has looked."""
+    given = list(tables({1: ("01", 0.3), 2: ("0?", 0.2)}))
+    tracks = given[2]
+    doubtful = (tracks["track_id"] == 1) & (tracks["session"] == 0)
+    given[2] = tracks.assign(
+        presence=tracks["presence"].mask(doubtful, "not_scorable"),
+        p_present=tracks["p_present"].mask(doubtful, 0.8),
+    )
+    assert told(review_list(*given, seed=0)) == [(NEW, 0.8, 1, 10, 0)]
+
+
 def test_what_nobody_doubts_is_not_asked():
-    lives = {1: ("01", 0.01), 2: ("10", 0.0), 3: ("?1", 0.5), 4: ("11", 0.0)}
+    lives = {1: ("01", 0.01), 2: ("10", 0.0), 3: ("?1", np.nan), 4: ("11", 0.0)}
     assert review_list(*tables(lives), seed=0).empty
 
 
