@@ -76,6 +76,13 @@ def _left_by_a_cut(share: float) -> float:
     return float(np.sqrt((1 + k**2) * above + k * density - mean**2))
 
 
+def saturated_share(volume: Volume, shaft: BoolArray) -> float:
+    """Share of the shaft's voxels (Z, Y, X) that hold the highest value of the stack: a few where a
+    detector has room, many where it is full; 0 without a shaft."""
+    light = np.asarray(volume.data)[shaft]
+    return float((light == light.max()).mean()) if light.size else 0.0
+
+
 def shaft_snr(volume: Volume, segment: Segment, background: float, noise: float) -> FloatArray:
     """(N,) brightness of the shaft above background over the noise; nan outside the stack."""
     out = np.full(len(segment.points_um), np.nan)

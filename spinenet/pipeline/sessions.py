@@ -13,12 +13,13 @@ from spinenet.match.view import Probe, SessionView
 from spinenet.match.warp import make_map, place_map
 from spinenet.measure.attach import measure_spines, spine_rows, sticks_out
 from spinenet.measure.portrait import portraits
-from spinenet.measure.quality import noise_of, shaft_snr
+from spinenet.measure.quality import noise_of, saturated_share, shaft_snr
 from spinenet.pipeline.stacks import RunLog, Stack
 from spinenet.segment.label import peak_near
 from spinenet.types import Dendrites, FloatArray, InputError, IntArray, Segment
 
 REFERENCES_TRIED = 3
+MOST_SATURATED = 0.05
 
 
 def region_views(
@@ -52,6 +53,8 @@ def region_views(
             + " um, z, y, x). All measures are in um; if one of these is a mistake, give "
             "voxel_z_um, voxel_y_um and voxel_x_um in sessions.csv."
         )
+    for stack in stacks:
+        _warn_of_limits(stack, config.measure.edge_um, log)
     order = sorted(range(len(stacks)), key=lambda t: (t != reference, t))
     trusted = {t: alignments[t].affine for t in order if alignments[t].same_field}
     traced = _traced(stacks, trusted, traces) if traces is not None else None
@@ -67,6 +70,24 @@ def region_views(
         for stack, alignment in zip(stacks, alignments, strict=True)
     ]
     return views, reference
+
+
+def _warn_of_limits(stack: Stack, edge_um: float, log: RunLog) -> None:
+    """Where light or depth is too little to measure by."""
+    name, volume = stack.file.path.name, stack.volume
+    full = saturated_share(volume, stack.segmentation.shaft)
+    if full > MOST_SATURATED:
+        log.warn(
+            f"{name}: {100 * full:.0f} % of the voxels of its shafts hold the highest value, "
+            f"{volume.data.max():g}: it is saturated. Shafts look dimmer than they are, and so "
+            "strengths and head volumes too large; image with less laser power or gain."
+        )
+    if volume.extent_um[0] <= 2 * edge_um:
+        log.warn(
+            f"{name} is {volume.extent_um[0]:.1f} um deep: every spine lies within "
+            f"measure.edge_um ({edge_um:g} um) of its border (touches_edge), and spines above and "
+            "below were not imaged."
+        )
 
 
 def _register(stacks: list[Stack], config: InferConfig) -> tuple[int, list[Alignment]]:
@@ -124,7 +145,7 @@ def _view(
 
     def measure(points_um: FloatArray, home: IntArray) -> list[dict[str, object]]:
         all_um = segmentation.centres_um
-        return spine_rows(volume, all_um, points_um, dendrites, home, config.measure)
+        return spine_rows(volume, all_um, points_um, everything, home, config.measure)
 
     def portray(points_um: FloatArray, home: IntArray) -> npt.NDArray[np.float16]:
         return portraits(volume, points_um, dendrites, home, background)

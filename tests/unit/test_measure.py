@@ -5,7 +5,7 @@ import pytest
 
 from spinenet.config import MeasureConfig
 from spinenet.measure.attach import attach, measure_spines
-from spinenet.measure.quality import noise_of, shaft_snr
+from spinenet.measure.quality import noise_of, saturated_share, shaft_snr
 from spinenet.measure.shape import NOWHERE, Stalk, _shaft_light, measure_shape
 from spinenet.measure.skeleton import _radius, find_dendrites, join_ends
 from spinenet.measure.straighten import straighten
@@ -222,6 +222,17 @@ def test_the_noise_of_a_detector_does_not_hang_on_its_offset(offset):
     data[8, 50:60] += 20
     volume = Volume(np.rint(data.clip(0)).astype(np.uint16), (1.0, 0.1, 0.1), Session("a", "r", 0))
     assert noise_of(volume)[1] == pytest.approx(10, rel=0.1)
+
+
+def test_a_full_detector_is_noticed():
+    shaft = np.zeros((8, 40, 40), bool)
+    shaft[3:5, 18:22] = True
+    light = np.random.default_rng(0).normal(50, 10, shaft.shape) + 150 * shaft
+    room, full = (np.rint(light.clip(0, top)).astype(np.uint8) for top in (255, 180))
+    session = Session("a", "r", 0)
+    assert saturated_share(Volume(room, (1.0, 0.1, 0.1), session), shaft) < 0.05
+    assert saturated_share(Volume(full, (1.0, 0.1, 0.1), session), shaft) > 0.9
+    assert saturated_share(Volume(full, (1.0, 0.1, 0.1), session), ~shaft & shaft) == 0
 
 
 @pytest.mark.parametrize("border", [0, 5, 20])
