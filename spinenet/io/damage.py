@@ -22,5 +22,5 @@ TORN_TIFF = (
     zlib.error,
 )
 """Where a header is cut or bits are flipped, tifffile raises whatever its next step raises."""
-TORN_ARRAY = (ValueError, KeyError, EOFError, FileNotFoundError, BadZipFile, zlib.error)
+TORN_ARRAY = (OSError, EOFError, ValueError, KeyError, BadZipFile)
 """Of NumPy's own files."""

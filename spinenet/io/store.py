@@ -16,10 +16,10 @@ import sys
 import uuid
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
+from spinenet.io.damage import TORN_ARRAY
 from spinenet.match.align import Thumb
 from spinenet.segment.predict import Prediction
 from spinenet.types import Dendrites, InputError, Segment, Segmentation
@@ -28,8 +28,6 @@ MAPS = ("shaft", "spines", "shaft_probability", "spine_probability", "centre_pro
 VOTES = ("voters", "votes_um")
 OF_NET, OF_ALL = "fingerprint_net", "fingerprint"
 MOST_FILES = 65536
-DAMAGE = (OSError, EOFError, ValueError, KeyError, BadZipFile)
-"""What reading a torn file raises."""
 
 
 def save_stack(
@@ -97,7 +95,7 @@ def load_stack(folder: Path, mark: str) -> tuple[Segmentation, Dendrites, Thumb]
     damaged."""
     try:
         return _load(folder) if (folder / OF_ALL).read_text() == mark else None
-    except DAMAGE as error:
+    except TORN_ARRAY as error:
         _raise_if_too_many(error)
         return None
 
@@ -129,7 +127,7 @@ def load_prediction(folder: Path, mark: str) -> Prediction | None:
         with (folder / "small.npz").open("rb") as file, np.load(file) as small:
             z, y, x = map(float, small["voxel_size_um"])
         return Prediction(shaft, spine, centre, voters, votes_um, (z, y, x))
-    except DAMAGE:
+    except TORN_ARRAY:
         return None
 
 

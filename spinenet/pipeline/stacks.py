@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from spinenet.config import InferConfig
+from spinenet.config.infer import VOTER_PROBABILITY
 from spinenet.io.atomic import published
 from spinenet.io.digest import digest_of_code, fingerprint, sha256_of
 from spinenet.io.read import read_volume
@@ -97,6 +98,7 @@ def segment_stack(
     chosen = config.segment
     of_net = fingerprint(
         digest_of_code(KEPT_BY),
+        VOTER_PROBABILITY,
         digest,
         weights.sha256,
         chosen.tile_mvox,
