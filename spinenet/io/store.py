@@ -127,7 +127,8 @@ def load_prediction(folder: Path, mark: str) -> Prediction | None:
         with (folder / "small.npz").open("rb") as file, np.load(file) as small:
             z, y, x = map(float, small["voxel_size_um"])
         return Prediction(shaft, spine, centre, voters, votes_um, (z, y, x))
-    except TORN_ARRAY:
+    except TORN_ARRAY as error:
+        _raise_if_too_many(error)
         return None
 
 
