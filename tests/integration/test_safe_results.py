@@ -1,6 +1,8 @@
 """What a person has is not lost, and what a run has done is not done again."""
 
 import shutil
+import subprocess
+import sys
 
 import pytest
 import tifffile
@@ -8,6 +10,7 @@ import torch
 
 from spinenet.cli import main
 from spinenet.commands import BAD_INPUT, DONE
+from tests.conftest import ROOT
 from tests.integration.conftest import run
 
 
@@ -98,3 +101,13 @@ def test_a_table_scored_by_hand_and_analysed_in_its_folder_is_not_written_over(
     assert run(small_experiment / "sessions.csv", "--out", mine) == BAD_INPUT
     assert "which spinenet did not write there" in capsys.readouterr().err
     assert (mine / "tracks.csv").read_bytes() == before
+
+
+def test_the_run_from_python_that_the_readme_shows(out, small_experiment, tmp_path):
+    shutil.copytree(small_experiment, tmp_path / "stacks")
+    out.rename(tmp_path / "results")
+    code = (ROOT / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    (tmp_path / "run.py").write_text(code)
+    ran = subprocess.run([sys.executable, "run.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert ran.returncode == 0
+    assert "report.html" in ran.stdout
