@@ -32,7 +32,7 @@ class Tree:
     def node_distance(self) -> FloatArray:
         """(N, N) along the tree, um."""
         n = int(self.ends.max()) + 1
-        a, b = self.ends.T
+        a, b = self.ends.T.astype(np.int32)  # older scipy takes no others
         table: FloatArray = shortest_path(
             csr_array((self.length_um, (a, b)), shape=(n, n)), directed=False
         )
