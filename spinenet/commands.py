@@ -54,8 +54,9 @@ def _infer(args: Namespace) -> int:
     from spinenet.io.traces import read_traces
     from spinenet.pipeline import Told
 
-    told = {"pattern": args.pattern, "voxel_um": args.voxel_um, "channel": args.channel}
-    stacks = find_stacks(Path(args.input), **told)
+    stacks = find_stacks(
+        Path(args.input), pattern=args.pattern, voxel_um=args.voxel_um, channel=args.channel
+    )
     traces = read_traces(Path(args.dendrites)) if args.dendrites else None
     return _walk(args, stacks, Told(traces))
 

@@ -49,15 +49,14 @@ def unlike_intervals(hs: list[Histories]) -> dict[tuple[str, str], str]:
     """Pairs of groups (in order) whose sessions lie apart by unlike times, and the words for it."""
     groups = sorted({h.group for h in hs})
     step = {g: usual_step_days([h for h in hs if h.group == g]) for g in groups}
-    return {
-        (
-            a,
-            b,
-        ): f"sessions lie {step[a]:g} days apart in {a or 'one group'} and {step[b]:g} in {b}: "
-        "what happens per interval cannot be compared"
-        for a, b in combinations(groups, 2)
-        if max(step[a], step[b]) > LIKE_STEPS * min(step[a], step[b])
-    }
+    out = {}
+    for a, b in combinations(groups, 2):
+        if max(step[a], step[b]) > LIKE_STEPS * min(step[a], step[b]):
+            out[a, b] = (
+                f"sessions lie {step[a]:g} days apart in {a or 'one group'} and {step[b]:g} in "
+                f"{b}: what happens per interval cannot be compared"
+            )
+    return out
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,7 @@ def _pixels(tif: tifffile.TiffFile, header: _Header, path: Path) -> Any:
     if header.layout is not None:
         with plainly(path) as plain:
             return plain.asarray(key=slice(None)).reshape(header.shape)
-    if _planes_apart(tif, series):
+    if header.shape != tuple(series.shape):  # each plane was written alone
         return tif.asarray(key=slice(None))
     if series.dataoffset is not None and series.nbytes > 0:
         return tifffile.memmap(path, mode="r").reshape(series.shape)

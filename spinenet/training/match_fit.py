@@ -25,11 +25,12 @@ from spinenet.training.match_pairs import MatchExample, draw_pair
 from spinenet.training.match_simulated import draw_families
 from spinenet.training.match_task import MatchTask, TrainingPairs, join
 from spinenet.training.run import (
+    LAST,
     keep_to_one_core,
     make_trainer,
     quiet_lightning,
+    resumption,
     same_run,
-    step_of,
     write_result,
 )
 from spinenet.training.sightings import Family, load_families, save_families
@@ -74,9 +75,7 @@ def train_match(
     simulated, kept = _regions(config, out / "regions", weights, progress)
     held_out = _validation(kept, config)
     task = MatchTask(config)
-    last = out / "last.ckpt"
-    resume = str(last) if last.exists() else None
-    start = step_of(last) if resume else 0
+    resume, start = resumption(out)
     if start_net is not None and not resume:
         task.net.load_state_dict(start_net.state_dict())
     path = out / "siamese.safetensors"
@@ -92,7 +91,7 @@ def train_match(
             lambda task: save_match_weights(path, task.net, 1.0, fitted=False),
         )
         trainer.fit(task, loader, ckpt_path=resume, weights_only=True)
-        trainer.save_checkpoint(last)
+        trainer.save_checkpoint(out / LAST)
     temperature, scores = fit_temperature(task.net.cpu(), held_out)
     digest = save_match_weights(path, task.net, temperature)
     write_result(out, config.steps, digest, scores, {"temperature": temperature})

@@ -33,6 +33,8 @@ from spinenet.segment.predict import pick_device
 from spinenet.types import InputError
 
 WARM_UP_STEPS = 100
+LAST = "last.ckpt"
+"""Of a run's folder: what it goes on from."""
 
 
 def same_run(out: Path, begun: dict[str, object], annotated: list[AnnotatedStack]) -> None:
@@ -51,7 +53,7 @@ def same_run(out: Path, begun: dict[str, object], annotated: list[AnnotatedStack
     )
     path = out / "training.json"
     text = json.loads(json.dumps(begun))
-    if path.exists() and ((out / "last.ckpt").exists() or (out / "regions").exists()):
+    if path.exists() and ((out / LAST).exists() or (out / "regions").exists()):
         old = json.loads(path.read_text())
         other = sorted(k for k in text if text[k] != old.get(k))
         if other:
@@ -139,7 +141,7 @@ def make_trainer(
             ),
             _Ship(save, config.save_every),
             _Advance(bar),
-            _Keep(out / "last.ckpt", start),
+            _Keep(out / LAST, start),
             *callbacks,
         ],
         enable_model_summary=False,
@@ -218,7 +220,19 @@ def finite(loss: Tensor, step: int) -> Tensor:
     return loss
 
 
-def step_of(checkpoint: Path) -> int:
+def resumption(out: Path) -> tuple[str | None, int]:
+    """The checkpoint that a run in this folder goes on from, if there is one, and its step.
+
+    Raises
+    ------
+    InputError
+        If it is damaged.
+    """
+    last = out / LAST
+    return (str(last), _step_of(last)) if last.exists() else (None, 0)
+
+
+def _step_of(checkpoint: Path) -> int:
     """The optimiser step at which a checkpoint was written."""
     try:
         return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])

@@ -19,11 +19,12 @@ from spinenet.segment.predict import pick_device
 from spinenet.training.annotated_data import read_scenes
 from spinenet.training.pictures import ShowCrops
 from spinenet.training.run import (
+    LAST,
     keep_to_one_core,
     make_trainer,
     quiet_lightning,
+    resumption,
     same_run,
-    step_of,
     write_result,
 )
 from spinenet.training.segment_data import TrainingPatches
@@ -66,9 +67,7 @@ def train_segment(
     same_run(out, begun | {"init": init}, annotated)
     scenes = read_scenes(annotated, config.annotated) if annotated else []
     task = SegmentTask(config)
-    last = out / "last.ckpt"
-    resume = str(last) if last.exists() else None
-    start = step_of(last) if resume else 0
+    resume, start = resumption(out)
     if start_net is not None and not resume:
         task.net.load_state_dict(start_net.state_dict())
         task.averaged.module.load_state_dict(start_net.state_dict())
@@ -95,7 +94,7 @@ def train_segment(
             worker_init_fn=keep_to_one_core,
         )
         trainer.fit(task, loader, ckpt_path=resume, weights_only=True)
-        trainer.save_checkpoint(last)
+        trainer.save_checkpoint(out / LAST)
     scores: dict[str, float] = {}
     if trainer.is_global_zero:
         net = task.averaged.module
