@@ -1,4 +1,4 @@
-"""Shaft probability to centrelines with arc length: coarse skeleton, spurs cut, ends joined."""
+"""Shaft probability to centrelines with arc length: coarse skeleton, spurs cut, untangled."""
 
 from __future__ import annotations
 
@@ -14,21 +14,19 @@ from skimage.morphology import skeletonize
 from spinenet.config import MeasureConfig
 from spinenet.geometry import (
     arc_length,
-    join_ends,
     line_end,
     nearest_voxels,
     resample,
     smooth,
     tangents,
 )
+from spinenet.measure.untangle import untangled
 from spinenet.types import Dendrites, FloatArray, IntArray, Segment, Segmentation, Um3
 
 COARSE_UM: Um3 = (0.5, 0.3, 0.3)
 SMOOTH_UM: Um3 = (1.5, 0.5, 0.5)
 HALF_SHARE = 0.35
 CENTRE_REACH_UM: Um3 = (1.5, 0.9, 0.9)
-JOIN_GAP_UM = 4.0
-JOIN_COSINE = 0.8
 REACHES_UM = (2.5, 5.0, 10.0)
 """How far the edge of a shaft is sought; trunks and cell bodies are thicker than dendrites."""
 MIN_RADIUS_UM = 0.15
@@ -50,13 +48,11 @@ class _Coarse:
 def find_dendrites(segmentation: Segmentation, config: MeasureConfig) -> Dendrites:
     """Centrelines of the shafts, longest first, ids from 0.
 
-    At a branch point the two straightest ends make one dendrite; ends up to 4 um apart that lie
-    straight ahead are joined. Thinning takes some of each end, so that 2 um of dark shaft are
-    bridged and more seldom.
+    Thinning takes some of each end before ends up to 4 um apart are joined, so that 2 um of dark
+    shaft are bridged and more seldom.
     """
     coarse = _coarse_mask(segmentation)
-    lines = [line for line in _branches(coarse, config.spur_um) if len(line) > 1]
-    lines = join_ends(lines, JOIN_GAP_UM, JOIN_COSINE)
+    lines = untangled([line for line in _branches(coarse, config.spur_um) if len(line) > 1])
     lines = [line for line in lines if arc_length(line)[-1] >= config.min_dendrite_um]
     lines.sort(key=lambda line: -arc_length(line)[-1])
     segments = []

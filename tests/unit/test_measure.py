@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from spinenet.config import MeasureConfig
+from spinenet.geometry import join_ends
 from spinenet.measure.attach import attach, measure_spines
 from spinenet.measure.quality import noise_of, saturated_share, shaft_snr
 from spinenet.measure.shape import NOWHERE, Stalk, _shaft_light, measure_shape
-from spinenet.measure.skeleton import _radius, find_dendrites, join_ends
+from spinenet.measure.skeleton import _radius, find_dendrites
 from spinenet.measure.straighten import straighten
 from spinenet.synthetic.morphology import Dendrite, Scene, SpineShape, place
 from spinenet.synthetic.optics import Microscope, image
