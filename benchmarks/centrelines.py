@@ -4,8 +4,8 @@
 
 Simulated by the simulator of training, two or three dendrites (some branched) in a field of 28 x 28
 um, all clutter on; peak shaft photons 60, 25 and 10. A node of a line follows the nearest drawn
-shaft within 0.8 um in the plane and 2.5 um in depth. A line that follows 3 um of each of two shafts mixes
-them; a dendrite that goes on in its branch does so too.
+shaft within 0.8 um in the plane and 2.5 um in depth. A line that follows 3 um of each of two shafts
+mixes them; a dendrite that goes on in its branch does so too.
 
 Crossings: two straight shafts of radius 0.45 um, 60 photons, at 20 to 90 degrees and 0.5 to 3.5 um
 above each other. Kept apart are those that give two lines, each along one shaft on both sides.
