@@ -52,11 +52,11 @@ class Traces:
             )
         return [found[d] for d in sorted(found)]
 
-    def hold(self, session: Session) -> bool:
-        """Was a dendrite traced in this session?"""
+    def traced_in(self, session: Session) -> set[int]:
+        """The dendrites that were traced in this session."""
         f = self.frame
         mine = f["animal"].isin(["", session.animal]) & f["region"].isin(["", session.region])
-        return bool((mine & (f["session"] == session.index)).any())
+        return {int(d) for d in f.loc[mine & (f["session"] == session.index), "dendrite_id"]}
 
     def for_stacks(self, stacks: list[StackFile]) -> Traces:
         """The traces with blank sessions filled; checked against the stacks before work begins.
@@ -64,7 +64,8 @@ class Traces:
         Raises
         ------
         InputError
-            If a region has no trace, or the session is left open where there are several regions.
+            If a region has no trace, a trace means several regions, or the session is left open
+            where there are several regions.
         """
         regions: dict[tuple[str, str], list[int]] = {}
         for s in stacks:
@@ -79,6 +80,14 @@ class Traces:
                 )
             first = min(next(iter(regions.values())))
             frame = frame.assign(session=frame["session"].fillna(first))
+        for animal, region in frame[["animal", "region"]].drop_duplicates().to_numpy():
+            meant = [r for r in regions if animal in ("", r[0]) and region in ("", r[1])]
+            if len(meant) > 1:
+                raise InputError(
+                    f"{self.source}: animal {animal!r} and region {region!r} mean {len(meant)} of "
+                    f"the regions {', '.join(f'{a}, {r}' for a, r in sorted(regions))}. Fill both "
+                    "columns as in sessions.csv: one region's trace lies beside another's shafts."
+                )
         filled = replace(self, frame=frame)
         for (animal, region), sessions in regions.items():
             filled.of(animal, region, sessions)

@@ -32,6 +32,8 @@ BESIDE_UM = 1.0
 """A spine may lean so far beyond the end of its dendrite; it is looked for there."""
 CLAIMED_UM = np.array([1.2, 0.4, 0.4])
 """A spine this near (scaled) to the place looked at is what is seen there."""
+UNSURE_UM = 2 * PLACE_SD_UM[[2, 1, 1]]
+"""A mark that a person was not sure of may be any spine expected this near (scaled)."""
 RIM_SD, RIM_SHARE = 2.0, 1 / 8
 """So many standard deviations of a place from the stack's border, but at most this share of the
 stack, a spine may as well lie outside."""
@@ -70,16 +72,14 @@ class Home:
 @dataclass(frozen=True)
 class Rules:
     """What is taken for a spine in one session: a height from `least_p` on; a person's word goes
-    before, that of tracks that are there, of places (M, 3) that are empty and of those that nobody
-    could tell."""
+    before, that of tracks that are there and of places (M, 3) that are empty."""
 
     least_p: float
     unseen: frozenset[int] = frozenset()
-    """Tracks whose spine might well be missed there, being faint or hidden by its shaft: nothing
-    found is no absence."""
+    """Tracks whose spine might well be missed there, being faint, hidden by its shaft or what a
+    person could not tell: nothing found is no absence."""
     there: frozenset[int] = frozenset()
     empty_um: FloatArray = field(default_factory=lambda: NOWHERE)
-    unsure_um: FloatArray = field(default_factory=lambda: NOWHERE)
 
 
 def look_back(
@@ -141,12 +141,14 @@ def look_back(
             return set()
         seen = view.probe(np.array(places), np.array([homes[k].dendrite for k in asked]))
         power = [0.0 if k in hidden else sight.power(k, t, least_p) for k in asked]
+        unseen = {k for k, p in zip(asked, power, strict=True) if p < config.least_power}
+        unsure = pins.unsure_um.get(t, NOWHERE)
+        unseen |= {k for k, at in zip(asked, places, strict=True) if _near(unsure, at, UNSURE_UM)}
         rules = Rules(
             least_p,
-            frozenset(k for k, p in zip(asked, power, strict=True) if p < config.least_power),
+            frozenset(unseen),
             frozenset(k for k in asked if (k, t) in there),
             pins.empty_um.get(t, NOWHERE),
-            pins.unsure_um.get(t, NOWHERE),
         )
         extra, numbers = _accept(view, seen, asked, homes, life.missing, t, rules)
         settled.update(
@@ -310,7 +312,7 @@ def _accept(
         elif _near(rules.empty_um, centre):
             missing[k, t] = (Presence.ABSENT, 0.0, float(homes[k].place[0]))
             continue
-        elif p < rules.least_p and k not in rules.unseen and not _near(rules.unsure_um, centre):
+        elif p < rules.least_p and k not in rules.unseen:
             missing[k, t] = (Presence.ABSENT, p, float(homes[k].place[0]))
             continue
         # too faint to be seen, or a neighbour hides it
@@ -324,6 +326,6 @@ def _accept(
     return rows, numbers
 
 
-def _near(taken_um: FloatArray, place_um: FloatArray) -> bool:
+def _near(taken_um: FloatArray, place_um: FloatArray, reach_um: FloatArray = CLAIMED_UM) -> bool:
     """Is one of the places (M, 3) that of another (3,)?"""
-    return bool((np.linalg.norm((taken_um - place_um) / CLAIMED_UM, axis=1) <= 1).any())
+    return bool((np.linalg.norm((taken_um - place_um) / reach_um, axis=1) <= 1).any())

@@ -87,6 +87,8 @@ def _told_spans(life: Life, pins: Pins) -> dict[int, list[tuple[int, int]]]:
     out: dict[int, list[tuple[int, int]]] = {}
     for spine, t in pins.present:
         out.setdefault(track[spine], []).append((min(spine[0], t), max(spine[0], t)))
+    for one, other in pins.same:
+        out.setdefault(track[one], []).append((min(one[0], other[0]), max(one[0], other[0])))
     return out
 
 

@@ -135,7 +135,8 @@ class _Desk:
     def obey(self, row: dict[str, Any]) -> None:
         where = f"{self.source}, line {row['line']}"
         action, t = row["action"], self._position(row["session"])
-        told = None if pd.isna(row["dendrite_id"]) else row
+        says_dendrite = action in ("add", "dendrite") and not pd.isna(row["dendrite_id"])
+        told = row if says_dendrite else None
         place = np.array([row[c] for c in PLACE], float)
         spine = self._spine(t, place, told, where, SAME_UM if action == "add" else CLAIMED_UM)
         if action in ("same", "different"):
@@ -234,5 +235,13 @@ class _Desk:
                 f"{where}: dendrite_id {home} is none of session {view.session.index} "
                 f"({', '.join(map(str, known)) or 'it has none'}). Take the number from "
                 "dendrites.csv."
+            )
+        place = np.array([[told[c] for c in PLACE]], float)
+        far = float(attach(place, view.dendrites, np.array([home])).reach_um[0])
+        if not far <= MARK_REACH_UM:
+            raise InputError(
+                f"{where}: the place lies {far:.1f} um beside dendrite {home} of session "
+                f"{view.session.index}, more than {MARK_REACH_UM:g} um. Dendrites get other "
+                "numbers when sessions are added: take it from the dendrites.csv of the latest run."
             )
         return home

@@ -194,12 +194,24 @@ def _infer(
     done_regions: list[tuple[list[Stack], list[SessionView], LinkedRegion]] = []
     for key in sorted(regions):
         mine = sorted(regions[key], key=lambda s: s.volume.session.index)
+        if traces and not any(traces.traced_in(stack.volume.session) for stack in mine):
+            log.lose(
+                ", ".join(key),
+                f"{', '.join(key)} is left out: {traces.source} holds its dendrites in sessions "
+                "only that could not be used (above). Trace one of the others too.",
+            )
+            continue
         logger.info("%s, %s: %d sessions are linked", *key, len(mine))
         with log.timed("link"):
             views, reference = region_views(mine, config, log, traces)
             linked = _link(views, reference, config.match, centre_p, head, told, log)
         done_regions.append((mine, views, linked))
         bar.step()
+    if not done_regions:
+        raise InputError(
+            "no region is left to analyse: none has a traced session that can be used. Mend the "
+            "stacks named above, or trace other sessions."
+        )
     # nothing is written before all is linked and analysed: a contradiction leaves all as it was
     located = [node_table(views, linked) for _, views, linked in done_regions]
     joined = _joined(done_regions, located)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from spinenet.match.lookback import CLAIMED_UM
 from spinenet.tables import CORRECTIONS
 from spinenet.types import InputError, IntArray, Session, Um3
 
+logger = logging.getLogger(__name__)
 AWAY = -1
 
 
@@ -70,7 +73,9 @@ def _voxel(results: Path, session: Session) -> Um3:
 def corrections_from(edited: Path, results: Path, out: Path) -> pd.DataFrame:
     """What a person changed in an exported GEFF, as a new `corrections.csv`.
 
-    A node taken away is `delete`, a new one `add`; an edge made is `same`, one cut `different`.
+    A node taken away is `delete`, a new one `add`; an edge made is `same`. Of a track that was cut,
+    `different` parts every sighting of one piece from those of the others, and `same` holds each
+    piece together: one pair alone would leave the rest to be joined around it.
 
     Raises
     ------
@@ -131,6 +136,13 @@ def _changes(edited: EditedGraph, machine: SpineGraph, name: str) -> list[dict[s
         return {"action": action, **ends, **at(a, PLACE), **at(b, PLACE_TO)}
 
     gone = nodes.drop(index=own[own != AWAY])
+    if not edited.mark and len(gone):
+        logger.warning(
+            "%s does not say which results it was exported from: that it lacks %d of their spines "
+            "is taken for deletions. If the results were made anew since, export and edit again.",
+            name,
+            len(gone),
+        )
     rows: list[dict[str, Any]] = [
         {"action": "delete", "session": r["session"], **{c: r[c] for c in PLACE}}
         for r in gone.to_dict("records")
@@ -146,10 +158,47 @@ def _changes(edited: EditedGraph, machine: SpineGraph, name: str) -> list[dict[s
         if frozenset((int(own[a]), int(own[b]))) not in known:
             rows.append(about("same", int(a), int(b)))
     kept = {int(node): k for k, node in enumerate(own) if node != AWAY}
-    for a, b in links.tolist():
-        if a in kept and b in kept and chains[kept[a]] != chains[kept[b]]:
-            rows.append(about("different", kept[a], kept[b]))
+    when = nodes["session"].to_dict()
+    for track in _tracks(links):
+        mine = [kept.get(n) for n in sorted(track, key=lambda n: when[n])]
+        pieces = _pieces(mine, chains)
+        for a, b in combinations(pieces, 2):
+            # a part that was cut off is no part of the rest, however else it might be joined
+            if pieces[a] != pieces[b]:
+                rows.append(about("different", a, b))
+        for a, b in pairwise(pieces):
+            if chains[a] == chains[b] and len(set(pieces.values())) > 1:
+                rows.append(about("same", a, b))
     return rows
+
+
+def _pieces(mine: list[int | None], chains: IntArray) -> dict[int, int]:
+    """By sighting of a machine's track that was kept, the piece it belongs to now. None stands for
+    a sighting taken away: that alone cuts nothing."""
+    piece: dict[int, int] = {}
+    same: dict[int, int] = {}
+    before: int | None = None
+    taken = False
+    for k in mine:
+        if k is None:
+            taken = True
+            continue
+        chain = int(chains[k])
+        if taken and before is not None:
+            same.setdefault(chain, piece[before])
+        piece[k] = same.setdefault(chain, chain)
+        before, taken = k, False
+    return piece
+
+
+def _tracks(links: IntArray) -> list[list[int]]:
+    """Nodes of the machine's tracks of two and more sightings."""
+    numbers, ends = np.unique(links, return_inverse=True)
+    a, b = ends.reshape(-1, 2).T
+    n = len(numbers)
+    joined = coo_array((np.ones(len(a)), (a, b)), shape=(n, n))
+    count, of = connected_components(joined, directed=False)
+    return [numbers[of == k].tolist() for k in range(count)]
 
 
 def _sessions(edited: EditedGraph, machine: SpineGraph, name: str) -> IntArray:

@@ -19,7 +19,7 @@ from spinenet.match.view import SessionView
 from spinenet.measure.attach import EXTRA_COLUMNS, attach
 from spinenet.pipeline.stacks import RunLog
 from spinenet.tables import SPINES
-from spinenet.types import FloatArray, SpineTable, Tracks
+from spinenet.types import BoolArray, FloatArray, SpineTable, Tracks
 
 NOTHING = 2.0
 """A centre probability that no place reaches: what was not marked is not looked for again."""
@@ -45,7 +45,8 @@ def with_marks(
 ) -> tuple[list[SessionView], dict[int, FloatArray]]:
     """The sessions of a region with marked spines in the place of detected ones.
 
-    A session in which nothing was marked, and no dendrite traced, was not scored: it is not usable.
+    A dendrite of which a session has neither a mark nor a trace was not scored there; a session
+    without any, or most of whose marks lie beside no dendrite, is not usable.
 
     Parameters
     ----------
@@ -57,45 +58,78 @@ def with_marks(
     The sessions, and by position the places (M, 3) of marks that the person was not sure of: they
     are no spines, and whether there is one nobody knows.
     """
-    out: list[SessionView] = []
-    unsure: dict[int, FloatArray] = {}
+    placed, unsure, looked = [], {}, []
     for t, view in enumerate(views):
         mine = marks[of_session(marks, view.session)]
-        certain = sure(mine)
-        unsure[t] = heads_of(mine[~certain])
-        if view.usable and mine.empty and not (traces and traces.hold(view.session)):
-            s = view.session
+        traced = traces.traced_in(view.session) if traces else set()
+        if view.usable and mine.empty and not traced:
             log.warn(
-                f"no spine of {s.animal}, {s.region}, session {s.index} is marked: it counts as "
-                "not scored, and nothing as lost in it. If you looked and found none, trace the "
-                "dendrites of that session in dendrites.csv; if you did not, leave it out of "
-                "sessions.csv."
+                f"no spine of {_name(view)} is marked: it counts as not scored, and nothing as "
+                "lost in it. If you looked and found none, trace the dendrites of that session in "
+                "dendrites.csv; if you did not, leave it out of sessions.csv."
             )
             view = replace(view, usable=False)
-        out.append(_with_marks(view, mine[certain], traces is not None, log))
-    return out, unsure
+        certain = sure(mine)
+        unsure[t] = heads_of(mine[~certain])
+        view, homes = _with_marks(view, mine, certain.to_numpy(bool), traces is not None, log)
+        placed.append(view)
+        looked.append(traced | homes)
+    everywhere = set().union(*looked)
+    return [
+        _where_looked(view, here, everywhere, log)
+        for view, here in zip(placed, looked, strict=True)
+    ], unsure
+
+
+def _name(view: SessionView) -> str:
+    s = view.session
+    return f"{s.animal}, {s.region}, session {s.index}"
+
+
+def _where_looked(
+    view: SessionView, looked: set[int], everywhere: set[int], log: RunLog
+) -> SessionView:
+    """The session, its other dendrites out of sight: nobody knows what is on them."""
+    missed = sorted((everywhere - looked) & set(view.snr)) if view.usable else []
+    if missed:
+        log.warn(
+            f"dendrite {', '.join(map(str, missed))} has neither a mark nor a trace in "
+            f"{_name(view)}: it counts as not scored there, and nothing as lost on it. If you "
+            "looked and found no spine, trace it there in dendrites.csv."
+        )
+    snr = {d: v if d in looked else np.full(len(v), np.nan) for d, v in view.snr.items()}
+    return replace(view, snr=snr)
 
 
 def _with_marks(
-    view: SessionView, marks: pd.DataFrame, dendrites_told: bool, log: RunLog
-) -> SessionView:
+    view: SessionView, marks: pd.DataFrame, certain: BoolArray, dendrites_told: bool, log: RunLog
+) -> tuple[SessionView, set[int]]:
+    """The session with its (certain) marked spines, and the dendrites that have marks at all."""
     heads = heads_of(marks)
     attached = attach(heads, view.dendrites)
     home, near = attached.dendrite, attached.reach_um <= MARK_REACH_UM
     if dendrites_told:
         told = marks["dendrite_id"].astype("Float64").to_numpy(float, na_value=np.nan)
-        home = np.where(np.isin(told, list(view.dendrites.by_id())), told, home).astype(np.int64)
+        known = np.isin(told, list(view.dendrites.by_id()))
+        home = np.where(known, told, home).astype(np.int64)
+        near &= known | np.isnan(told)  # of a dendrite that nobody traced
     if not view.usable:  # not scored, or another field: that was said already
         near[:] = False
     elif not near.all():
-        s = view.session
+        few = 2 * near.sum() < len(near)
         log.warn(
-            f"{int((~near).sum())} of {len(near)} marked spines of {s.animal}, {s.region}, session "
-            f"{s.index} lie beside no dendrite and were left out. Trace their dendrites in "
-            "dendrites.csv, or check that their coordinates are um of this stack."
+            f"{int((~near).sum())} of {len(near)} marked spines of {_name(view)} lie beside no "
+            "dendrite, or on one that is not traced, and were left out"
+            + (": the session counts as not scored" if few else "")
+            + ". Trace their dendrites in dendrites.csv, or check that their coordinates are um of "
+            "this stack."
         )
-    rows = view.measure(heads[near], home[near]) if near.any() else []
+        if few:
+            near[:] = False
+            view = replace(view, usable=False)
+    spines = near & certain
+    rows = view.measure(heads[spines], home[spines]) if spines.any() else []
     for i, row in enumerate(rows, start=1):
         row |= {"spine_id": i, "probability": 1.0, "source": PERSON, "label": 0, "instance": 0}
     frame = SPINES.frame(rows).reindex(columns=[*SPINES.names, *EXTRA_COLUMNS])
-    return replace(view, spines=SpineTable(frame))
+    return replace(view, spines=SpineTable(frame)), set(home[near].tolist())

@@ -66,11 +66,14 @@ class RunLog:
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
-    """Stacks that could not be used, and why."""
+    """Stacks, and whole regions, that could not be used, and why."""
 
     def fail(self, file: StackFile, error: InputError) -> None:
-        self.failed[str(file.path)] = str(error)
-        self.warn(str(error))
+        self.lose(str(file.path), str(error))
+
+    def lose(self, what: str, why: str) -> None:
+        self.failed[what] = why
+        self.warn(why)
 
     def warn(self, text: str) -> None:
         logger.warning(text)

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from spinenet.config import MatchConfig
 from spinenet.io.corrections import Corrections, read_corrections
 from spinenet.match.assign import path_cover
+from spinenet.match.region import link_region
 from spinenet.match.score import Candidates
 from spinenet.pipeline.corrections import corrected
 from spinenet.pipeline.stacks import RunLog
@@ -136,3 +138,62 @@ def test_two_lines_cannot_put_one_spine_on_two_dendrites():
 def test_what_lies_outside_the_stack_cannot_be_deleted():
     with pytest.raises(InputError, match="line 2: the place 5, 6.3, 500 um"):
         told({"action": "delete", "x_um": 500, "session_to": None})
+
+
+SHAFT = Dendrites((line((5, 5, 0), (5, 5, 40)),))
+XS = (4.0, 7.5, 13.0, 16.5, 20.0, 27.0, 29.5, 33.0, 36.0)
+
+
+def said(*lines):
+    who = {"animal": "m", "region": "r"}
+    frame = CORRECTIONS.frame([who | one for one in lines])
+    return Corrections(frame.assign(line=range(2, len(frame) + 2)), "corrections.csv", "")
+
+
+def about(action, session, x_um, session_to, to_x_um):
+    place = {"z_um": 5.0, "y_um": 6.5, "x_um": x_um}
+    there = {"to_z_um": 5.0, "to_y_um": 6.5, "to_x_um": to_x_um}
+    return {"action": action, "session": session, "session_to": session_to} | place | there
+
+
+def tracks_after(views, *lines):
+    views, pins = corrected(views, said(*lines), RunLog())
+    linked = link_region(views, 0, MatchConfig(), 0.4, None, pins)
+    return linked.spines, linked.tracks.frame
+
+
+def test_a_track_that_is_cut_is_two():
+    """As `import` says it: a spine of five sessions, cut between the second and the third."""
+    views = [session_of(t, SHAFT, *[(0, 5, 6.5, x) for x in XS]) for t in range(5)]
+    apart = [about("different", t, 20.0, u, 20.0) for t in (0, 1) for u in (2, 3, 4)]
+    kept = [about("same", t, 20.0, t + 1, 20.0) for t in (0, 2, 3)]
+    spines, _ = tracks_after(views, *apart, *kept)
+    first, *rest = spines.loc[spines["x_um"] == 20.0, "track_id"].tolist()
+    assert [first, *rest] == [first, first, rest[1], rest[1], rest[1]]
+    assert first != rest[1]
+
+
+def test_what_a_person_joined_over_a_gap_is_sure_on_its_way():
+    """Sessions 0 and 2 are said to be one spine 3 um apart; one of session 1 goes with them."""
+    rest = [x for x in XS if x != 20.0]
+    views = [
+        session_of(t, SHAFT, *[(0, 5, 6.5, x) for x in [*rest, at]])
+        for t, at in enumerate((20.0, 20.0, 23.0))
+    ]
+    spines, tracks = tracks_after(views, about("same", 0, 20.0, 2, 23.0))
+    (k,) = set(spines.loc[spines["x_um"].isin([20.0, 23.0]), "track_id"])
+    links = tracks.loc[tracks["track_id"] == k, "p_link"].dropna().tolist()
+    assert links == [1.0] * len(links)
+    assert links
+
+
+def test_a_number_of_a_dendrite_far_away_is_refused():
+    both = Dendrites((*SHAFT.segments, line((5, 45, 0), (5, 45, 40), 1)))
+    views = [session_of(t, both, *[(0, 5, 6.5, x) for x in XS]) for t in range(2)]
+    place = {"session": 0, "z_um": 5.0, "y_um": 6.5, "x_um": 20.0, "dendrite_id": 1}
+    with pytest.raises(InputError, match=r"38\.1 um beside dendrite 1"):
+        corrected(views, said({"action": "dendrite", **place}), RunLog())
+    # of other actions the column says nothing: it may come from spines.csv along with the place
+    line_of = about("different", 0, 20.0, 1, 20.0) | {"dendrite_id": 1}
+    after, _ = corrected(views, said(line_of), RunLog())
+    assert set(after[0].spines.frame["dendrite_id"]) == {0}

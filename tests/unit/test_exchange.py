@@ -169,11 +169,13 @@ def test_edits_come_back_as_corrections(results, tmp_path):
         add=[(1, 2.0, 6.0, 20.4)],
     )
     found = corrections(results, edited, tmp_path / "told.csv").set_index("action")
-    assert sorted(found.index) == ["add", "delete", "different"]
+    assert sorted(found.index) == ["add", "delete", "different", "different", "same"]
     assert found.loc["delete", ["session", "x_um"]].tolist() == [2, 21]
     assert found.loc["add", ["session", "y_um", "x_um"]].tolist() == [1, 6, 20.4]
-    cut = ["session", "x_um", "session_to", "to_x_um"]
-    assert found.loc["different", cut].tolist() == [1, 10.5, 2, 11]
+    pair = ["session", "x_um", "session_to", "to_x_um"]
+    # one pair alone would leave the first sighting to be joined to the last, around the second
+    assert found.loc["different", pair].values.tolist() == [[0, 10, 2, 11], [1, 10.5, 2, 11]]
+    assert found.loc["same", pair].tolist() == [0, 10, 1, 10.5]
     assert CORRECTIONS.conform(found.reset_index())["animal"].eq("m1").all()
 
 
@@ -189,6 +191,8 @@ def test_an_edge_made_is_same_and_what_it_took_apart_different(results, tmp_path
     told = {(r.action, r.session, r.x_um, r.session_to, r.to_x_um) for r in found.itertuples()}
     assert told == {
         ("same", 1, 10.5, 2, 21.0),
+        ("same", 0, 10.0, 1, 10.5),
+        ("different", 0, 10.0, 2, 11.0),
         ("different", 1, 10.5, 2, 11.0),
         ("different", 0, 20.0, 2, 21.0),
     }

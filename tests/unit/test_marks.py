@@ -23,18 +23,12 @@ def mark(session, x_um, y_um=6.3, **more):
     return {**who, "z_um": 5.0, "y_um": y_um, "x_um": x_um, **more}
 
 
-def traced(*sessions):
+def traced(*sessions, dendrites=(0,)):
+    who = {"animal": "m", "region": "r", "z_um": 5}
     nodes = [
-        {
-            "animal": "m",
-            "region": "r",
-            "session": s,
-            "dendrite_id": 0,
-            "z_um": 5,
-            "y_um": 5,
-            "x_um": x,
-        }
+        {**who, "session": s, "dendrite_id": d, "y_um": 5 + 3 * d, "x_um": x}
         for s in sessions
+        for d in dendrites
         for x in (0, 40)
     ]
     return Traces(TRACES.frame(nodes), "dendrites.csv")
@@ -86,3 +80,39 @@ def test_a_mark_is_on_the_dendrite_that_the_person_says():
     assert views[0].spines.frame["dendrite_id"].tolist() == [0]
     views, _, _ = placed(mark(0, 10, dendrite_id=pd.NA), traces=traced(0))
     assert views[0].spines.frame["dendrite_id"].tolist() == [0]
+
+
+def test_a_dendrite_that_nobody_scored_in_a_session_lost_nothing_there():
+    """The second shaft is marked in session 0 only; the first in all three."""
+    marks = [mark(s, 10) for s in range(3)] + [mark(0, 20, y_um=8.8, dendrite_id=1)]
+    views, unsure, log = placed(*marks, traces=traced(0, 1, 2))
+    assert presence(views, unsure) == [["present"] * 3, ["present", *["not_scorable"] * 2]]
+    assert sum("dendrite 1 has neither a mark nor a trace" in w for w in log.warnings) == 2
+    traces = traced(0, 1, 2, dendrites=(0, 1))
+    views, unsure, log = placed(*marks, traces=traces)
+    assert presence(views, unsure) == [["present"] * 3, ["present", "absent", "absent"]]
+    assert not log.warnings
+
+
+@pytest.mark.parametrize("beside_um", [0.0, 0.5])
+def test_an_unsure_mark_a_little_beside_its_place_says_that_nobody_knows(beside_um):
+    rest = [mark(s, x) for s in range(3) for x in (4, 16, 30)]
+    views, unsure, _ = placed(*rest, mark(0, 22), mark(1, 22), mark(2, 22 + beside_um, bad="1"))
+    assert ["present", "present", "not_scorable"] in presence(views, unsure)
+
+
+def test_a_session_marked_in_pixels_was_not_scored():
+    wrong = [mark(1, 10 * x, y_um=65.0) for x in (4, 16, 30)]
+    right = [mark(s, x) for s in (0, 2) for x in (4, 16, 30)]
+    views, unsure, log = placed(*right, *wrong)
+    assert [v.usable for v in views] == [True, False, True]
+    assert {row[1] for row in presence(views, unsure)} == {"not_scorable"}
+    assert any("the session counts as not scored" in w for w in log.warnings)
+
+
+def test_marks_of_a_dendrite_that_is_not_traced_are_not_put_on_another():
+    views, _, log = placed(
+        mark(0, 10), mark(0, 15), mark(0, 20, dendrite_id=7), traces=traced(0, 1, 2)
+    )
+    assert views[0].spines.frame["x_um"].tolist() == [10, 15]
+    assert any("1 of 3 marked spines" in w for w in log.warnings)

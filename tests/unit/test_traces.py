@@ -108,3 +108,13 @@ def test_what_is_no_trace_is_refused(tmp_path, name, text, message):
 def test_a_missing_file(tmp_path, name):
     with pytest.raises(InputError, match="was not found"):
         read_traces(tmp_path / name)
+
+
+def test_a_trace_that_means_two_regions_is_refused(tmp_path):
+    """Without animals it would be laid over the other animal's stacks too."""
+    path = tmp_path / "traces.csv"
+    path.write_text("session,dendrite,z_um,y_um,x_um\n0,0,5,5,0\n0,0,5,5,40\n")
+    stacks = [StackFile(Session(a, "r", t, float(t)), Path("x")) for a in "ab" for t in (0, 1)]
+    with pytest.raises(InputError, match="mean 2 of the regions a, r, b, r"):
+        read_traces(path).for_stacks(stacks)
+    assert read_traces(path).for_stacks(stacks[:2]).traced_in(stacks[0].session) == {0}
