@@ -19,7 +19,7 @@ from spinenet.analyze.nulls import (
     uniform_counts,
 )
 from spinenet.analyze.rows import Row, beside_chance, mean_row, p_value, row
-from spinenet.analyze.states import NEVER, SEEN, Histories
+from spinenet.analyze.states import GONE, NEVER, SEEN, Histories
 from spinenet.analyze.turnover import common, tellable
 from spinenet.config import AnalyzeConfig
 from spinenet.types import FloatArray
@@ -241,6 +241,13 @@ def lost_row(group: str, ground: Ground, config: AnalyzeConfig, seed: list[int])
     return beside_chance(name, group, mean, found.judged, found.null, how, n_spines=found.n_new)
 
 
+def _could_be_new(h: Histories) -> int:
+    """Spines that were there in the first session, or of which somebody looked before they were."""
+    first = np.take_along_axis(h.seen, h.first_told[:, None], axis=1)[:, 0]
+    seen = (h.seen == SEEN).any(axis=1)
+    return int((seen & ((h.first_told == 0) | (first == GONE))).sum())
+
+
 def segment_row(group: str, ground: Ground, config: AnalyzeConfig, rng: np.random.Generator) -> Row:
     """Do new spines gather on some of an animal's dendrites?"""
     name = "new_per_dendrite_dispersion"
@@ -248,7 +255,7 @@ def segment_row(group: str, ground: Ground, config: AnalyzeConfig, rng: np.rando
     for animal in sorted({h.animal for h in hs}):
         mine = [h for h in hs if h.animal == animal]
         new = np.array([int(h.is_new(config.window).sum()) for h in mine])
-        spines = np.array([int((h.seen == SEEN).any(axis=1).sum()) for h in mine])
+        spines = np.array([_could_be_new(h) for h in mine])
         new, spines = new[spines > 0], spines[spines > 0]
         if len(new) > 1 and new.sum():
             value, null = segment_dispersion(new, spines, config.n_shuffles, rng)

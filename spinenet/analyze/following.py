@@ -12,9 +12,9 @@ from itertools import permutations
 import numpy as np
 
 from spinenet.analyze.clusters import alive
+from spinenet.analyze.deals import over_deals
 from spinenet.analyze.ground import Ground
 from spinenet.analyze.groups import mean_of_animals
-from spinenet.analyze.nulls import over_deals
 from spinenet.analyze.rows import Row, beside_chance, row
 from spinenet.analyze.states import Histories
 from spinenet.config import AnalyzeConfig
@@ -35,9 +35,10 @@ def following_row(
     hits, n_new = np.zeros((2, len(animals)))
     dealt = np.zeros((len(animals), config.n_shuffles))
     for h in told:
-        a, n = animals.index(h.animal), len(_new(h, config))
-        n_new[a] += n
-        found, null = over_deals(partial(following, h, config=config), n, config.n_shuffles, rng)
+        a, new = animals.index(h.animal), _new(h, config)
+        n_new[a] += len(new)
+        count = partial(following, h, config=config)
+        found, null = over_deals(count, h.first_told[new], config.n_shuffles, rng)
         hits[a] += found
         dealt[a] += null
     mean = mean_of_animals(hits / n_new, 0.0, 1.0)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from spinenet.analyze.deals import mixed_strata, shuffle_within
 from spinenet.analyze.groups import Mean, jackknife, welch
-from spinenet.analyze.nulls import mixed_strata, shuffle_within
 from spinenet.analyze.rows import Row, p_two_sided, row
 from spinenet.analyze.survival import NEW, Cohort
 from spinenet.config import AnalyzeConfig

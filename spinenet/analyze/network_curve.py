@@ -12,9 +12,10 @@ from itertools import groupby
 import numpy as np
 
 from spinenet.analyze.branches import Branching, grow
+from spinenet.analyze.deals import shuffle_within
 from spinenet.analyze.ground import Ground
 from spinenet.analyze.network import pair_weights
-from spinenet.analyze.nulls import candidates, shuffle_within
+from spinenet.analyze.nulls import candidates
 from spinenet.analyze.rows import Row, p_value, row
 from spinenet.analyze.states import Histories
 from spinenet.config import AnalyzeConfig
@@ -33,14 +34,18 @@ class _Spines:
     dendrite: IntArray
     arc_um: FloatArray
     new: BoolArray
+    stratum: IntArray
+    """In which session their place was first looked at, by dendrite."""
 
 
 def _spines(hs: list[Histories], config: AnalyzeConfig) -> _Spines:
     parts = [(h, candidates(h, "within_d", config)) for h in hs]
+    most = max(len(h.days) for h in hs)
     return _Spines(
         np.concatenate([np.full(int(p.sum()), h.dendrite_id) for h, p in parts]),
         np.concatenate([h.arc_um[p] for h, p in parts]),
         np.concatenate([h.is_new(config.window)[p] for h, p in parts]),
+        np.concatenate([most * k + h.first_told[p] for k, (h, p) in enumerate(parts)]),
     )
 
 
@@ -72,7 +77,7 @@ def curve_rows(
             seen += np.c_[[float(new @ w @ new) for w in near], pairs * within]
             for start in range(0, config.n_shuffles, BATCH):
                 n = min(BATCH, config.n_shuffles - start)
-                dealt = shuffle_within(new, whose, n, rng).astype(float)
+                dealt = shuffle_within(new, spines.stratum[on], n, rng).astype(float)
                 shuffled[:, start : start + n] += [((dealt @ w) * dealt).sum(axis=1) for w in near]
     return _rows(group, seen, shuffled, ground.told)
 

@@ -2,6 +2,8 @@
 
 - `label`: which of a dendrite's places are those of the new spines; places stay, and every spine
   keeps the sessions in which it was there (closed form for one session: `expected_contiguous`).
+  Lives go to places that were first looked at in the same session: where nobody looked at first, no
+  spine could be called new.
 - `uniform`: new spines anywhere on the dendrite but within the exclusion zone of another spine.
 - `segment`: which of all the animal's spines are the new ones, whatever their dendrite.
 - `group`: which animals belong to which group (`groups.compare`).
@@ -9,20 +11,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
 
 import numpy as np
-import pandas as pd
 
 from spinenet.analyze.clusters import RULES, alive, standing, takes_part
+from spinenet.analyze.deals import BATCH, deals
 from spinenet.analyze.states import NEVER, SEEN, Histories
 from spinenet.config import AnalyzeConfig
 from spinenet.types import BoolArray, FloatArray, IntArray
-
-BATCH = 10_000
 
 
 def candidates(h: Histories, rule: str, config: AnalyzeConfig) -> BoolArray:
@@ -73,7 +72,7 @@ def members(
     worth = [w for w, lives in enumerate(windows) if lives.n_new > 1]
     for start in range(0, config.n_shuffles, BATCH) if worth else ():
         n = min(BATCH, config.n_shuffles - start)
-        place = permutations(len(whole.arc_um), n, rng)
+        place = deals(whole.own_place, whole.stratum, n, rng)
         for w in worth:
             found = _members(windows[w], place[windows[w].order], config)
             shuffled[:, w, start : start + n] = found
@@ -106,6 +105,7 @@ def _lives(h: Histories, config: AnalyzeConfig) -> _Lives:
         born[order],
         np.array([takes_part(h, rule, config)[pool][order] for rule in RULES]),
         h.arc_um[pool],
+        h.first_told[pool],
         order,
         np.arange(len(order)),
         config.existing_rule == "ever",
@@ -127,6 +127,8 @@ class _Lives:
     """(R, S) whether they take part by each rule."""
     arc_um: FloatArray
     """(S,) of the places, in order: of no life in particular."""
+    stratum: IntArray
+    """(S,) of the places: the session in which each was first looked at."""
     own_place: IntArray
     """(S,) where each life is truly led."""
     order: IntArray
@@ -146,33 +148,11 @@ class _Lives:
             self.born[order],
             self.part[:, order],
             self.arc_um,
+            self.stratum,
             self.own_place[order],
             order,
             self.ever,
         )
-
-
-def permutations(size: int, n: int, rng: np.random.Generator) -> IntArray:
-    """(size, n) a random order of 0..size-1 in each column: random numbers sorted with the index in
-    their lowest bits, six times as fast as `Generator.permuted`."""
-    bits = np.uint64(max(size - 1, 1).bit_length())
-    keys = rng.integers(0, 2**63, (n, size), dtype=np.uint64) >> bits << bits
-    keys |= np.arange(size, dtype=np.uint64)
-    keys.sort(axis=1)
-    return np.ascontiguousarray((keys & ((np.uint64(1) << bits) - np.uint64(1))).T.astype(np.int16))
-
-
-def over_deals(
-    count: Callable[[IntArray], IntArray], size: int, n: int, rng: np.random.Generator
-) -> tuple[int, FloatArray]:
-    """What is counted with every life at its own place, and (n,) in deals of lives to the places.
-
-    Parameters
-    ----------
-    count: (B,) of B deals (size, B)
-    """
-    dealt = [count(permutations(size, min(BATCH, n - start), rng)) for start in range(0, n, BATCH)]
-    return int(count(np.arange(size)[:, None])[0]), np.concatenate([np.zeros(0), *dealt])
 
 
 def _members(lives: _Lives, place: IntArray, config: AnalyzeConfig) -> tuple[IntArray, IntArray]:
@@ -237,28 +217,6 @@ def _joined(links: _Links, shape: tuple[int, ...], crowded: bool) -> BoolArray:
         whole[i] |= both
         whole[j] |= both
     return whole
-
-
-def shuffle_within(
-    flags: BoolArray, whose: IntArray, n: int, rng: np.random.Generator
-) -> BoolArray:
-    """(B, N) the flags (N,) dealt out anew among those of the same owner (N,)."""
-    out = np.zeros((n, len(flags)), bool)
-    for owner in np.unique(whose):
-        mine = np.flatnonzero(whose == owner)
-        k = int(flags[mine].sum())
-        if k == len(mine):
-            out[:, mine] = True
-        elif k:
-            first = np.argpartition(rng.random((n, len(mine))), k - 1, axis=1)[:, :k]
-            out[np.arange(n)[:, None], mine[first]] = True
-    return out
-
-
-def mixed_strata(flags: BoolArray, whose: IntArray) -> bool:
-    """Whether any owner has flags of both kinds: else every shuffle is what was seen."""
-    share = pd.Series(flags.astype(float)).groupby(whose).mean()
-    return bool(((share > 0) & (share < 1)).any())
 
 
 def uniform_counts(

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import stats
 
 from spinenet.analyze.animals import unlike_intervals
-from spinenet.analyze.nulls import shuffle_within
+from spinenet.analyze.deals import shuffle_within
 from spinenet.analyze.rows import p_value
 from spinenet.analyze.states import GONE, SEEN, UNKNOWN, Histories, miss_counts, told_between
 from spinenet.types import BoolArray, IntArray

@@ -6,9 +6,9 @@ from functools import partial
 
 import numpy as np
 
+from spinenet.analyze.deals import over_deals
 from spinenet.analyze.ground import Ground
 from spinenet.analyze.groups import mean_of_animals
-from spinenet.analyze.nulls import over_deals
 from spinenet.analyze.rows import Row, beside_chance, row
 from spinenet.analyze.states import GONE, NEVER, SEEN, Histories
 from spinenet.config import AnalyzeConfig
@@ -50,9 +50,10 @@ def replacement_row(
     hits, n_new = np.zeros((2, len(animals)))
     dealt = np.zeros((len(animals), config.n_shuffles))
     for h in hs:
-        a, n = animals.index(h.animal), len(h.arc_um)
+        a = animals.index(h.animal)
         n_new[a] += h.is_new(config.window).sum()
-        found, null = over_deals(partial(replacing, h, config=config), n, config.n_shuffles, rng)
+        count = partial(replacing, h, config=config)
+        found, null = over_deals(count, h.first_told, config.n_shuffles, rng)
         hits[a] += found
         dealt[a] += null
     scored = n_new > 0

@@ -51,6 +51,13 @@ class Histories:
         return alone
 
     @property
+    def first_told(self) -> IntArray:
+        """(S,) position of the first session that tells anything of a spine: one that was there by
+        then could not be called new, whenever it formed."""
+        first: IntArray = (self.seen != UNKNOWN).argmax(axis=1)
+        return first
+
+    @property
     def first_life(self) -> BoolArray:
         """(S, T) seen; of a new spine only until it is lost: back again it is neither new nor
         stable."""

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from spinenet.analyze.clusters import find_roles
+from spinenet.analyze.deals import mixed_strata, shuffle_within
 from spinenet.analyze.groups import mean_of_animals
 from spinenet.analyze.measured import by_sighting
 from spinenet.analyze.mixed import fit_mixed, t_row
-from spinenet.analyze.nulls import mixed_strata, shuffle_within
 from spinenet.analyze.rows import Row, mean_row, p_two_sided, row
 from spinenet.analyze.states import SEEN, Histories
 from spinenet.config import AnalyzeConfig

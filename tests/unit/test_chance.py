@@ -8,11 +8,13 @@ import pytest
 from scipy import stats
 
 from spinenet.analyze.clusters import find_roles
+from spinenet.analyze.deals import deals, shuffle_within
 from spinenet.analyze.network import Tree, network_k
 from spinenet.analyze.nulls import (
+    expected_contiguous,
     free_stretches,
     segment_dispersion,
-    shuffle_within,
+    shuffled_counts,
     uniform_counts,
 )
 from spinenet.analyze.spacing import flanked
@@ -216,3 +218,25 @@ def test_equal_strengths_settle_no_model():
     rows = found.set_index("name")
     assert rows.loc["strength_change_first", "estimate"] == 0
     assert np.isnan(rows.loc["strength_change_difference", "estimate"])
+
+
+def test_where_nobody_looked_at_first_no_spine_is_dealt_to():
+    """24 spines 2 um apart; only the first twelve were in view in the first session, four of them
+    new since. Chance is that of four among twelve, not among 24."""
+    lives = {**dict.fromkeys(range(12), "11"), **dict.fromkeys(range(12, 24), "o1")}
+    lives |= dict.fromkeys((1, 2, 6, 7), "01")
+    arcs = {k: 2.0 * k for k in lives}
+    h = one(lives, arcs=arcs)
+    config = AnalyzeConfig(n_shuffles=20_000)
+    share = shuffled_counts(h, config, np.random.default_rng(0))["contiguous"].mean() / 4
+    # the last of the twelve has a neighbour beyond the border, but one that is never new
+    assert share == pytest.approx(expected_contiguous(12, 4), abs=0.01)
+    assert expected_contiguous(24, 4) < 0.3 < share
+
+
+def test_a_life_goes_to_a_place_of_its_own_stratum():
+    own, stratum = np.array([3, 0, 4, 1, 2]), np.array([0, 0, 1, 1, 0])
+    place = deals(own, stratum, 200, np.random.default_rng(0))
+    assert (stratum[place] == stratum[own][:, None]).all()
+    assert (np.sort(place, axis=0) == np.arange(5)[:, None]).all()
+    assert len({tuple(column) for column in place.T}) == 12
