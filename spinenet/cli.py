@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spinenet import __version__
-from spinenet.commands import BAD_INPUT, COMMANDS, DONE, FAULT, make_parser
+from spinenet.commands import BAD_INPUT, COMMANDS, DONE, FAULT, STOPPED, make_parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,8 +83,8 @@ def _run(name: str, arguments: list[str]) -> int:
         )
         return BAD_INPUT
     except KeyboardInterrupt:
-        print("stopped; the same command goes on where it was", file=sys.stderr)
-        return FAULT
+        print("stopped; infer, link, demo and train go on where they were", file=sys.stderr)
+        return STOPPED
     except Exception:
         traceback.print_exc()
         print("This is a fault of spinenet; please report it with the text above.", file=sys.stderr)
@@ -93,15 +93,22 @@ def _run(name: str, arguments: list[str]) -> int:
 
 def _with_shipped_config(arguments: list[str]) -> list[str]:
     """`--config configs/NAME.yaml` means our own where there is no such file: an installed package
-    has them inside."""
+    has them inside. Of any other folder a file is meant that must be there."""
     from spinenet.io.weights import shipped_folder
 
-    out = list(arguments)
-    for i, flag in enumerate(arguments[:-1]):
-        given = Path(arguments[i + 1])
-        ours = shipped_folder("configs") / given.name
-        if flag == "--config" and not given.exists() and ours.is_file():
-            out[i + 1] = str(ours)
+    def shipped(name: str) -> str:
+        ours = shipped_folder("configs") / Path(name).name
+        meant = Path(name).parts[:-1] == ("configs",) and not Path(name).exists()
+        return str(ours) if meant and ours.is_file() else name
+
+    out: list[str] = []
+    for word in arguments:
+        flag, equals, name = word.partition("=")
+        if out[-1:] == ["--config"]:
+            word = shipped(word)
+        elif flag == "--config" and equals:
+            word = flag + equals + shipped(name)
+        out.append(word)
     return out
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from spinenet.io.sessions import StackFile
     from spinenet.pipeline import Outcome, Told
 
-DONE, FAULT = side.DONE, side.FAULT
+DONE, FAULT, STOPPED = side.DONE, side.FAULT, side.STOPPED
 BAD_INPUT, SOME_FAILED = side.BAD_INPUT, side.SOME_FAILED
 
 
@@ -120,7 +120,7 @@ def _walk(args: Namespace, stacks: list[StackFile], told: Told) -> int:
 
 def _with_corrections(told: Told, out: Path, given: str | None = None) -> Told:
     """What a person said of single spines: in the file given, else in the results folder."""
-    from spinenet.io.corrections import read_corrections
+    from spinenet.io.corrections import check_review, read_corrections
     from spinenet.tables import REVIEW
     from spinenet.types import InputError
 
@@ -131,7 +131,8 @@ def _with_corrections(told: Told, out: Path, given: str | None = None) -> Told:
             f"to {out / 'corrections.csv'} and run without --corrections."
         )
     if given or path.exists():
-        return replace(told, corrections=read_corrections(path))
+        told = replace(told, corrections=read_corrections(path))
+    check_review(out / REVIEW.file, told.corrections)
     return told
 
 

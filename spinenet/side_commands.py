@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Settings = TypeVar("Settings", bound="DataclassInstance")
 DONE, FAULT, BAD_INPUT, SOME_FAILED = 0, 1, 2, 3
+STOPPED = 130
+"""By Ctrl-C, as shells say it."""
 
 
 def settings_of(kind: type[Settings], args: Namespace) -> Settings:

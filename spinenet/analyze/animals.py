@@ -17,7 +17,7 @@ from spinenet.analyze.nulls import candidates, clustered
 from spinenet.analyze.spacing import flanked
 from spinenet.analyze.states import GONE, SEEN, UNKNOWN, Histories, miss_counts, told_between
 from spinenet.analyze.survival import NEW, Cohort, kaplan_meier
-from spinenet.analyze.turnover import bare, density, flow, lengths, scorable, usual_step_days
+from spinenet.analyze.turnover import bare, density, flow, lengths, scorable, steps_days
 from spinenet.config import AnalyzeConfig
 from spinenet.types import BoolArray, FloatArray
 
@@ -41,22 +41,45 @@ PER_INTERVAL = (
     "elimination_per_um",
 )
 """Ratios that grow with the time from one session to the next."""
-LIKE_STEPS = 1.1
-"""Groups whose sessions lie further apart than this many times the other's are not compared so."""
+LIKE_STEPS, LIKE_MEANS = 1.1, 1.25
+"""Groups whose sessions lie further apart than this many times the other's, by the median or on
+average, are not compared so: one long interval of few is a long one, a session left out is not."""
+OVER_STUDY = ("survival_fraction", "transient_share")
+"""Ratios that change with the days of the whole study."""
 
 
 def unlike_intervals(hs: list[Histories]) -> dict[tuple[str, str], str]:
     """Pairs of groups (in order) whose sessions lie apart by unlike times, and the words for it."""
     groups = sorted({h.group for h in hs})
-    step = {g: usual_step_days([h for h in hs if h.group == g]) for g in groups}
-    out = {}
+    steps = {g: steps_days([h for h in hs if h.group == g]) for g in groups}
+    out: dict[tuple[str, str], str] = {}
     for a, b in combinations(groups, 2):
-        if max(step[a], step[b]) > LIKE_STEPS * min(step[a], step[b]):
-            out[a, b] = (
-                f"sessions lie {step[a]:g} days apart in {a or 'one group'} and {step[b]:g} in "
-                f"{b}: what happens per interval cannot be compared"
-            )
+        for middle, most, how in (
+            (np.median, LIKE_STEPS, ""),
+            (np.mean, LIKE_MEANS, "on average "),
+        ):
+            one, other = float(middle(steps[a])), float(middle(steps[b]))
+            if max(one, other) > most * min(one, other):
+                why = (
+                    f"sessions lie {how}{one:.3g} days apart in {a or 'one group'} and {other:.3g} "
+                    f"in {b}: what happens per interval cannot be compared"
+                )
+                out.setdefault((a, b), why)
     return out
+
+
+def unlike_spans(hs: list[Histories]) -> dict[tuple[str, str], str]:
+    """Pairs of groups (in order) that were followed for unlike times, and the words for it."""
+    groups = sorted({h.group for h in hs})
+    span = {
+        g: float(np.median([h.days[-1] - h.days[0] for h in hs if h.group == g])) for g in groups
+    }
+    return {
+        (a, b): f"the study lasted {span[a]:.3g} days in {a or 'one group'} and {span[b]:.3g} in "
+        f"{b}: what became of spines by its end cannot be compared"
+        for a, b in combinations(groups, 2)
+        if max(span[a], span[b]) > LIKE_STEPS * min(span[a], span[b])
+    }
 
 
 @dataclass(frozen=True)

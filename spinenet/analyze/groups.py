@@ -124,7 +124,10 @@ def compare(a: FloatArray, b: FloatArray, rng: np.random.Generator) -> Differenc
     value = float(a.mean() - b.mean())
     p = _p_of_shift(a, b, 0.0, picks, exact)
     how = "exact" if exact else f"{len(picks)} drawn"
-    if 2 / len(picks) > LEVEL:
+    if not (np.ptp(a) or np.ptp(b)):
+        low = high = float("nan")
+        test = f"animal labels permuted ({how}); no interval: animals do not differ"
+    elif 2 / len(picks) > LEVEL:
         low, high = _welch(a, b)
         test = f"animal labels permuted ({how}); too few animals to invert: Welch's t interval"
     else:

@@ -21,7 +21,8 @@ LONGEST_TAU = 10.0
 
 
 def decay(days: FloatArray, survival: FloatArray, weight: FloatArray) -> tuple[float, float]:
-    """The leaving share a and tau in days that fit (D,) survival best, nan where nobody left.
+    """The leaving share a and tau in days that fit (D,) survival best, nan where nobody left; tau
+    is nan besides where losses are too fast or too slow for these days to tell.
 
     Parameters
     ----------
@@ -40,7 +41,9 @@ def decay(days: FloatArray, survival: FloatArray, weight: FloatArray) -> tuple[f
     shortest, longest = float(days[0]) / 10, LONGEST_TAU * float(days[-1])
     start = [max(1 - float(survival[-1]), 0.05), float(np.median(days))]
     fit = least_squares(misfit, start, bounds=([0.0, shortest], [1.0, longest]), x_scale=start)
-    return float(fit.x[0]), float(fit.x[1])
+    share, tau = map(float, fit.x)
+    told = 1.01 * shortest < tau < 0.99 * longest  # else faster or slower than the looks can tell
+    return share, tau if told else float("nan")
 
 
 def kinetics_rows(group: str, cohort: Cohort) -> list[Row]:

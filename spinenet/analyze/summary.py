@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from spinenet.analyze.animals import (
+    OVER_STUDY,
     PAIRS,
     PER_INTERVAL,
     UNBOUNDED,
@@ -20,6 +21,7 @@ from spinenet.analyze.animals import (
     rests_on,
     totals,
     unlike_intervals,
+    unlike_spans,
 )
 from spinenet.analyze.attraction import attraction_row
 from spinenet.analyze.branches import branch_orders, branching
@@ -184,7 +186,8 @@ def analyze(
         nulls |= {f"clustered_fraction_{rule}|{group}": c.null for rule, c in by_rule.items()}
     days = {g: _horizon(cohort, {h.animal for h in hs if h.group == g}) for g in values}
     unlike = unlike_intervals(hs)
-    rows += _comparisons(values, days, unlike, machine, np.random.default_rng([seed, 7]))
+    whys = dict.fromkeys(PER_INTERVAL, unlike) | dict.fromkeys(OVER_STUDY, unlike_spans(hs))
+    rows += _comparisons(values, days, whys, machine, np.random.default_rng([seed, 7]))
     rows += mixed_rows(parts, unlike)
     rows += [hazard_difference(a, b, hazards) for a, b in combinations(sorted(hazards), 2)]
     if hs:
@@ -315,7 +318,7 @@ def _corrected(group: str, cohort: Cohort, miss_rate: Mapping[str, float]) -> li
 def _comparisons(
     values: dict[str, Values],
     days: Mapping[str, float],
-    unlike: Mapping[tuple[str, str], str],
+    whys: Mapping[str, Mapping[tuple[str, str], str]],
     machine: dict[str, Redrawn],
     rng: np.random.Generator,
 ) -> list[Row]:
@@ -324,7 +327,7 @@ def _comparisons(
     Parameters
     ----------
     days: by group, after the landmark, on which its survival is told
-    unlike: pairs of groups whose ratios per interval cannot be compared, and why
+    whys: by ratio, pairs of groups in which it cannot be compared, and why
     """
     rows = []
     for a, b in combinations(sorted(values), 2):
@@ -332,8 +335,8 @@ def _comparisons(
             if name in SURVIVALS and days[a] != days[b]:
                 rows.append(row(name, a, np.nan, group_b=b, test=NO_DAY))
                 continue
-            if name in PER_INTERVAL and (a, b) in unlike:
-                rows.append(row(name, a, np.nan, group_b=b, test=unlike[a, b]))
+            if why := whys.get(name, {}).get((a, b)):
+                rows.append(row(name, a, np.nan, group_b=b, test=why))
                 continue
             difference = compare(values[a][name], values[b][name], rng)
             found = difference_row(name, a, b, difference)

@@ -121,10 +121,10 @@ def _of_dendrite(h: Histories, coverage: pd.DataFrame | None) -> list[dict[str, 
     ]
 
 
-def usual_step_days(hs: list[Histories]) -> float:
-    """Days from one session to the next, the median over the intervals of all dendrites."""
+def steps_days(hs: list[Histories]) -> FloatArray:
+    """Days from one session to the next, of the intervals of all dendrites; nan without any."""
     steps = [np.diff(h.days) for h in hs if len(h.days) > 1]
-    return float(np.median(np.concatenate(steps))) if steps else float("nan")
+    return np.concatenate(steps) if steps else np.array([np.nan])
 
 
 def lengths(h: Histories, coverage: pd.DataFrame | None) -> tuple[FloatArray, FloatArray]:

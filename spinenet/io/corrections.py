@@ -67,3 +67,27 @@ def read_corrections(path: Path) -> Corrections:
                 "two sessions. Correct one of them."
             )
     return Corrections(frame, path.name, sha256_of(path))
+
+
+def check_review(path: Path, corrections: Corrections | None) -> None:
+    """A run writes `review.csv` anew: what a person filled in there must stand elsewhere too.
+
+    Raises
+    ------
+    InputError
+        If an action in it is not among the corrections.
+    """
+    if not path.is_file():
+        return
+    filled = read_corrections(path).frame
+    columns = ["action", "session", *PLACE, "session_to", *PLACE_TO]
+    rows = [
+        f[columns].astype(str).agg(" ".join, axis=1)
+        for f in (filled, corrections.frame if corrections else filled[:0])
+    ]
+    lost = filled.loc[~rows[0].isin(rows[1]), "line"]
+    if len(lost):
+        raise InputError(
+            f"{path} has an action in line {lost.iloc[0]}, and the run would write the file anew. "
+            f"Copy it to {path.with_name(CORRECTIONS.file)} (or add its lines there) and run again."
+        )

@@ -50,7 +50,7 @@ from spinenet.progress import Stages
 from spinenet.report.figures import Strip
 from spinenet.report.page import five_numbers
 from spinenet.segment.predict import pick_device
-from spinenet.tables import COVERAGE, DENDRITES, LINKS, SPINES, TRACKS
+from spinenet.tables import RESULTS
 from spinenet.types import FloatArray, InputError, Tracks
 
 logger = logging.getLogger(__name__)
@@ -107,11 +107,10 @@ def infer(
 
 
 def _check_out(out: Path) -> None:
-    """A person's own tables are not written over."""
-    by_hand = (SPINES, DENDRITES, TRACKS, LINKS, COVERAGE)
-    strange = [t.file for t in by_hand if (out / t.file).is_file()]
-    strange += ["labels"] * (out / "labels").is_dir()
-    if strange and not (out / STACKS).is_dir() and not is_of_stacks(out):
+    """What a person made is not written over."""
+    written = [t.file for t in RESULTS] + ["report.html", "labels", "rois", "figures"]
+    strange = [name for name in written if (out / name).exists()]
+    if strange and not is_of_stacks(out):
         raise InputError(
             f"{out} holds {', '.join(strange)}, which spinenet did not write there; results would "
             "replace them. Give another folder as --out."

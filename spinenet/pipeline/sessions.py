@@ -82,6 +82,19 @@ def _warn_of_limits(stack: Stack, edge_um: float, log: RunLog) -> None:
             f"{volume.data.max():g}: it is saturated. Shafts look dimmer than they are, and so "
             "strengths and head volumes too large; image with less laser power or gain."
         )
+    flat = [z for z, plane in enumerate(volume.data) if plane.min() == plane.max()]
+    if flat:
+        log.warn(
+            f"{name}: plane {', '.join(map(str, flat[:5]))}{', ...' * (len(flat) > 5)} (from 0) "
+            f"holds one value only ({volume.data[flat[0]].flat[0]:g}): frames that were dropped, "
+            "or cut off in registration. Lengths, strengths and volumes near it are wrong; crop "
+            "such planes off the ends, and fill single ones from their neighbours."
+        )
+    if not len(stack.dendrites):
+        log.warn(
+            f"no dendrite was found in {name}, and so no spine. A wrong channel, an inverted or "
+            "very dim stack, or a wrong voxel size are the usual causes."
+        )
     if volume.extent_um[0] <= 2 * edge_um:
         log.warn(
             f"{name} is {volume.extent_um[0]:.1f} um deep: every spine lies within "

@@ -45,10 +45,13 @@ def linking_methods(
         f"{_MARKED if marked else _DETECTED} Sessions were registered to a reference session, "
         "centrelines of dendrites were joined to one map per region, and arc length was aligned "
         f"along each dendrite. Spines were linked {links}, over all sessions at once. "
-        f"{_NOT_MARKED if marked else _LOOKED_BACK} Spines above or below their shaft, which are "
-        "seen in some sessions only, were left out of the analysis (hidden in tracks.csv)."
+        f"{_NOT_MARKED if marked else _LOOKED_BACK}"
     ]
     if not marked:
+        paragraphs[0] += (
+            " Spines above or below their shaft, which are seen in some sessions only, were left "
+            "out of the analysis (hidden in tracks.csv)."
+        )
         paragraphs.append(
             "Over three or more sessions a spine was counted if one of its sightings reached "
             f"{sure_share:g} times the detection threshold."
@@ -81,7 +84,8 @@ def analysis_methods(config: AnalyzeConfig) -> list[str]:
         f"anew to the places of their dendrite {config.n_shuffles} times; P has the add-one rule. "
         "Persistence: new spines alive at "
         f"the last session up to day {config.landmark_day:g} were followed from there, their class "
-        "fixed there (no immortal time), by Kaplan-Meier curves and by a complementary "
+        "fixed there (no immortal time), by Kaplan-Meier curves (Turnbull's where dendrites were "
+        "looked at on different days) and by a complementary "
         "log-log hazard. Spacing: u' between stable neighbours with an exclusion zone of "
         f"{config.exclusion_um:g} um. Chance was judged on dendrites with "
         f"{config.min_spines_per_segment} spines or more on {config.min_seg_um:g} um or more, "

@@ -68,7 +68,7 @@ CORRECTIONS = Table(
         col("region", "str", "field of view; blank for any", required=False),
         col("action", "str", "same, different, present, absent, add, delete or dendrite"),
         col("session", "int", "session of the spine"),
-        *point("", "the spine's head"),
+        *point("", "spine's head"),
         col("session_to", "int?", "the other session, of same to absent", required=False),
         *point("to_", "head in the other session, of same and different", required=False),
         col("dendrite_id", "int?", "dendrite that it is on, of add and dendrite", required=False),

@@ -131,3 +131,12 @@ def test_a_shipped_config_is_found_from_anywhere(tmp_path, monkeypatch, capsys):
     command = ["train", "segment", "--config", "configs/finetune.yaml", "--print_config"]
     assert main(command) == DONE
     assert "freeze_norm: true" in capsys.readouterr().out
+    assert main([*command[:2], "--config=configs/finetune.yaml", "--print_config"]) == DONE
+    assert "freeze_norm: true" in capsys.readouterr().out
+
+
+def test_a_config_that_is_not_there_is_not_taken_for_a_shipped_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    command = ["train", "segment", "--config", "lab/finetune.yaml", "--print_config"]
+    assert main(command) == BAD_INPUT
+    assert "lab/finetune.yaml" in capsys.readouterr().err

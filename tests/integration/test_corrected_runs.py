@@ -9,6 +9,7 @@ import pytest
 
 from spinenet.cli import main
 from spinenet.commands import BAD_INPUT, DONE
+from spinenet.io.corrections import check_review, read_corrections
 from spinenet.io.table import read_table
 from spinenet.tables import DENDRITES, SPINES, TRACKS
 from tests.integration.conftest import run
@@ -126,6 +127,23 @@ def test_the_list_of_what_to_look_at_is_not_taken_from_where_it_is_written(
     how = ["--out", results, "--corrections", results / "review.csv"]
     assert run(small_experiment / "sessions.csv", *how) == BAD_INPUT
     assert "written anew by every run" in capsys.readouterr().err
+
+
+def test_what_was_filled_into_the_list_is_not_written_over(results, small_experiment, capsys):
+    """In a copy of the folder: the action stands nowhere else."""
+    review = pd.read_csv(results / "review.csv")
+    before = (results / "review.csv").read_bytes()
+    review["action"] = review["action"].astype(object)
+    review.loc[0, "action"] = "delete"
+    try:
+        review.to_csv(results / "review.csv", index=False)
+        filled = (results / "review.csv").read_bytes()
+        assert run(small_experiment / "sessions.csv", "--out", results) == BAD_INPUT
+        assert "has an action in line 2" in capsys.readouterr().err
+        assert (results / "review.csv").read_bytes() == filled
+        check_review(results / "review.csv", read_corrections(results / "review.csv"))
+    finally:
+        (results / "review.csv").write_bytes(before)
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,14 @@ def test_a_table_scored_by_hand_and_analysed_in_its_folder_is_not_written_over(
     before = (mine / "tracks.csv").read_bytes()
     assert run(small_experiment / "sessions.csv", "--out", mine) == BAD_INPUT
     assert "which spinenet did not write there" in capsys.readouterr().err
+    # nor a figure of theirs, though an earlier run was refused here
+    theirs = tmp_path / "theirs"
+    (theirs / ".stacks").mkdir(parents=True)
+    (theirs / "figures").mkdir()
+    (theirs / "figures" / "turnover.png").write_bytes(b"mine")
+    assert run(small_experiment / "sessions.csv", "--out", theirs) == BAD_INPUT
+    assert "holds figures, which spinenet" in capsys.readouterr().err
+    assert (theirs / "figures" / "turnover.png").read_bytes() == b"mine"
     assert (mine / "tracks.csv").read_bytes() == before
 
 

@@ -29,6 +29,13 @@ def test_where_nobody_left_there_is_no_decay():
     assert np.isnan(decay(np.arange(3.0), np.array([1, 0.5, 0.4]), np.full(3, 9.0))).all()
 
 
+@pytest.mark.parametrize("left", [[0.6, 0.6, 0.6, 0.6], [0.99, 0.98, 0.97, 0.96]])
+def test_losses_faster_or_slower_than_the_looks_have_no_time_constant(left):
+    days = np.array([0.0, 4, 8, 12, 16])
+    _, tau = decay(days, np.array([1.0, *left]), np.full(5, 30.0))
+    assert np.isnan(tau)
+
+
 def test_doubling_the_days_doubles_the_time_constant():
     config = CohortConfig(animals=4, new_loss=0.4, days=(0.0, 2.0, 4.0, 6.0, 8.0, 10.0))
     frame = simulate_cohort(config, "a", np.random.default_rng(3)).true.frame

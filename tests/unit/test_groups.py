@@ -82,3 +82,10 @@ def test_a_plan_is_printed(capsys):
 def test_so_few_animals_cannot_be_planned(capsys):
     assert main(["power", "--most_animals", "3"]) == BAD_INPUT
     assert "at least 4 animals" in capsys.readouterr().err
+
+
+def test_groups_whose_animals_are_all_alike_have_no_interval():
+    found = compare(np.ones(4), np.full(4, 0.5), np.random.default_rng(0))
+    assert found.value == 0.5
+    assert np.isnan([found.low, found.high]).all()
+    assert "animals do not differ" in found.test

@@ -1,15 +1,20 @@
 """A drawn dendrite: what goes in must come out, in um."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from spinenet.config import MeasureConfig
 from spinenet.geometry import join_ends
+from spinenet.io.sessions import StackFile
 from spinenet.measure.attach import attach, measure_spines
 from spinenet.measure.quality import noise_of, saturated_share, shaft_snr
 from spinenet.measure.shape import NOWHERE, Stalk, _shaft_light, measure_shape
 from spinenet.measure.skeleton import _radius, find_dendrites
 from spinenet.measure.straighten import straighten
+from spinenet.pipeline.sessions import _warn_of_limits
+from spinenet.pipeline.stacks import RunLog, Stack
 from spinenet.synthetic.morphology import Dendrite, Scene, SpineShape, place
 from spinenet.synthetic.optics import Microscope, image
 from spinenet.synthetic.paint import paint
@@ -268,3 +273,17 @@ def test_the_radius_of_a_thick_trunk_is_its_own(radius_um):
     )
     found = _radius(seen, np.array([[4.0, 7.0, 3.0]] * 12))
     assert found == pytest.approx(radius_um, abs=0.1)
+
+
+def test_dropped_planes_and_empty_stacks_are_named(scene, dendrites):
+    volume, seen = scene
+    data = volume.data.copy()
+    data[5] = 0
+    dropped = Volume(data, VOXEL, volume.session)
+    file = StackFile(volume.session, Path("s.tif"))
+    log = RunLog()
+    _warn_of_limits(Stack(file, dropped, seen, dendrites, None, "", Path()), 1.0, log)
+    assert [w.split(":")[0] for w in log.warnings] == ["s.tif"]
+    assert "plane 5 (from 0) holds one value only (0)" in log.warnings[0]
+    _warn_of_limits(Stack(file, volume, seen, Dendrites(), None, "", Path()), 1.0, log)
+    assert "no dendrite was found in s.tif" in log.warnings[1]

@@ -186,3 +186,30 @@ def test_an_animal_that_lost_everything_was_looked_at_like_the_others():
     ]
     hs = histories(Tracks(pd.concat(parts, ignore_index=True)), 1)
     assert not follow(hs, FAST).uneven
+
+
+def compared(days_of, lives):
+    """The rows that compare two groups of three animals, seen on those days."""
+    frames = [
+        tracks_of(lives[group], animal=f"{group}{i}", group=group, days=days_of[group]).frame
+        for group in lives
+        for i in range(3)
+    ]
+    found = analyze(Tracks(pd.concat(frames, ignore_index=True)), FAST).statistics
+    return found[found["group_b"] != ""].set_index("name")
+
+
+def test_one_long_interval_of_a_group_is_told_from_short_ones():
+    """The medians are alike: 2 days. The long interval of the second group is 12."""
+    lives = {"a": {1: "111", 2: "011", 3: "110"}, "b": {1: "1111", 2: "0111", 3: "1100"}}
+    rows = compared({"a": (0, 2, 4), "b": (0, 2, 4, 16)}, lives)
+    assert np.isnan(rows.loc["formation", "p_value"])
+    assert "on average 2 days apart in a and 5.33 in b" in rows.loc["formation", "test"]
+
+
+def test_groups_followed_for_unlike_times_are_not_compared_over_the_study():
+    lives = {"a": {1: "111", 2: "110", 3: "111"}, "b": {1: "11111", 2: "11110", 3: "11100"}}
+    rows = compared({"a": (0, 4, 8), "b": (0, 4, 8, 12, 16)}, lives)
+    assert np.isnan(rows.loc["survival_fraction", "p_value"])
+    assert "lasted 8 days in a and 16 in b" in rows.loc["survival_fraction", "test"]
+    assert np.isfinite(rows.loc["elimination", "estimate"])
