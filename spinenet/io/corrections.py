@@ -80,14 +80,18 @@ def check_review(path: Path, corrections: Corrections | None) -> None:
     if not path.is_file():
         return
     filled = read_corrections(path).frame
-    columns = ["action", "session", *PLACE, "session_to", *PLACE_TO]
-    rows = [
-        f[columns].astype(str).agg(" ".join, axis=1)
-        for f in (filled, corrections.frame if corrections else filled[:0])
+    said = set() if corrections is None else {*_rows(corrections.frame)}
+    lost = [
+        line for line, row in zip(filled["line"], _rows(filled), strict=True) if row not in said
     ]
-    lost = filled.loc[~rows[0].isin(rows[1]), "line"]
-    if len(lost):
+    if lost:
         raise InputError(
-            f"{path} has an action in line {lost.iloc[0]}, and the run would write the file anew. "
+            f"{path} has an action in line {lost[0]}, and the run would write the file anew. "
             f"Copy it to {path.with_name(CORRECTIONS.file)} (or add its lines there) and run again."
         )
+
+
+def _rows(frame: pd.DataFrame) -> list[tuple[str, ...]]:
+    """What each row says, without the notes."""
+    columns = ["action", "session", *PLACE, "session_to", *PLACE_TO]
+    return [tuple(map(str, row)) for row in frame[columns].itertuples(index=False)]

@@ -225,7 +225,7 @@ def write_tables(
     }
     for table, frame in tables.items():
         write_table(out, table, frame)
-    return {table.file: table.conform(frame)[list(table.names)] for table, frame in tables.items()}
+    return {table.file: frame for table, frame in tables.items()}
 
 
 def methods_of(

@@ -78,7 +78,7 @@ def make_page(
 
     Parameters
     ----------
-    tables: by file name, as written
+    tables: by file name; shown are the columns that are written
     pictures: figures (name to SVG) and the dendrites' maps
     notes: warnings and the paragraphs of the methods
     """
@@ -98,7 +98,11 @@ def make_page(
             {"title": CAPTIONS[name][0], "text": CAPTIONS[name][1], "svg": svg}
             for name, svg in figures.items()
         ],
-        tables=[_shown(t.file, t.row, tables[t.file]) for t in RESULTS if t.file in tables],
+        tables=[
+            _shown(t.file, t.row, t.conform(tables[t.file])[list(t.names)])
+            for t in RESULTS
+            if t.file in tables
+        ],
         shown=SHOWN_ROWS,
         methods=methods,
         glossary=[t for t in RESULTS if t.file in tables],
