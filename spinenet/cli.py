@@ -83,7 +83,10 @@ def _run(name: str, arguments: list[str]) -> int:
         )
         return BAD_INPUT
     except KeyboardInterrupt:
-        print("stopped; infer, link, demo and train go on where they were", file=sys.stderr)
+        print(
+            "stopped; the same infer, link, demo or train command goes on where it was",
+            file=sys.stderr,
+        )
         return STOPPED
     except Exception:
         traceback.print_exc()

@@ -53,8 +53,9 @@ def region_views(
             + " um, z, y, x). All measures are in um; if one of these is a mistake, give "
             "voxel_z_um, voxel_y_um and voxel_x_um in sessions.csv."
         )
-    for stack in stacks:
-        _warn_of_limits(stack, config.measure.edge_um, log)
+    for stack, alignment in zip(stacks, alignments, strict=True):
+        if alignment.same_field:
+            _warn_of_limits(stack, config.measure.edge_um, log)
     order = sorted(range(len(stacks)), key=lambda t: (t != reference, t))
     trusted = {t: alignments[t].affine for t in order if alignments[t].same_field}
     traced = _traced(stacks, trusted, traces) if traces is not None else None

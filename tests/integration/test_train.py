@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from spinenet.cli import main
-from spinenet.commands import BAD_INPUT, DONE, FAULT
+from spinenet.commands import BAD_INPUT, DONE, STOPPED
 from spinenet.config import MorphologyConfig, NetConfig, OpticsConfig, TrainSegmentConfig
 from spinenet.io.digest import sha256_of
 from spinenet.io.manifest import register_weights
@@ -99,7 +99,7 @@ def test_a_training_that_is_stopped_goes_on_at_its_step(tmp_path, monkeypatch, c
 
     with monkeypatch.context() as patched:
         patched.setattr(SegmentTask, "training_step", stopped)
-        assert train(tmp_path, 5, "--save_every", "100") == FAULT
+        assert train(tmp_path, 5, "--save_every", "100") == STOPPED
     assert "goes on where it was" in capsys.readouterr().err
     state = torch.load(tmp_path / "last.ckpt", weights_only=True, map_location="cpu")
     assert state["global_step"] == 3
