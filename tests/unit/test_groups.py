@@ -89,3 +89,20 @@ def test_groups_whose_animals_are_all_alike_have_no_interval():
     assert found.value == 0.5
     assert np.isnan([found.low, found.high]).all()
     assert "animals do not differ" in found.test
+
+
+def test_animals_without_a_measure_bring_no_power():
+    """Half of the animals tell nothing: as much power as with half as many that do."""
+    rng = np.random.default_rng(2)
+    pools = [rng.normal(shift, 1, 4000) for shift in (1.5, 0.0)]
+    halved = [np.where(np.arange(4000) % 2, pool, np.nan) for pool in pools]
+    whole, half = power_of(pools, 16, 400, rng), power_of(halved, 16, 400, rng)
+    assert half < whole
+    assert half == pytest.approx(power_of(pools, 8, 400, rng), abs=0.07)
+    assert power_of([np.full(50, np.nan), pools[0]], 8, 100, rng) == 0
+
+
+def test_a_power_that_cannot_be_told_is_refused_in_words(capsys):
+    how = ["--cohort.length_um", "5", "--dendrites", "[1]", "--pool", "100", "--studies", "20"]
+    assert main(["power", *how, "--most_animals", "5"]) == BAD_INPUT
+    assert "no simulated animal has a clustered share" in capsys.readouterr().err
