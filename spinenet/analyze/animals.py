@@ -241,12 +241,21 @@ def totals(parts: list[list[FloatArray]]) -> tuple[float, float]:
 
 
 def _survival(cohort: Cohort, animals: list[str], horizon_days: float) -> dict[str, FloatArray]:
-    """Kaplan-Meier at each animal's own look on that whole day after the landmark."""
+    """Kaplan-Meier at each animal's own look on that whole day after the landmark. A spine that was
+    last seen before that look and first missed after it is followed to its last sighting only:
+    nobody knows whether it was still there."""
     out = {f"survival_{kind}": np.full(len(animals), np.nan) for kind in NEW}
     lives = cohort.lives[cohort.lives["class"].isin(NEW) & cohort.lives["animal"].isin(animals)]
     for (animal, kind), mine in lives.groupby(["animal", "class"]):
         days = cohort.looked[animal]
         on_it = days[np.round(days) == horizon_days]
         if len(on_it):
-            out[f"survival_{kind}"][animals.index(animal)] = kaplan_meier(mine, on_it[-1:])[0]
+            day = float(on_it[-1])
+            unknown = mine["lost"] & (mine["last_seen_days"] < day) & (mine["days"] > day)
+            followed = mine.assign(
+                days=mine["days"].where(~unknown, mine["last_seen_days"]),
+                lost=mine["lost"] & ~unknown,
+            )
+            survival = kaplan_meier(followed, np.array([day]))[0]
+            out[f"survival_{kind}"][animals.index(animal)] = survival
     return out

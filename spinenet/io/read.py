@@ -191,7 +191,10 @@ def _check_promised(tif: tifffile.TiffFile, series: Any, name: str) -> None:
     promised = int((tif.imagej_metadata or {}).get("images", 0))
     planes = int(np.prod(series.shape[:-2])) if len(series.shape) > 2 else 1
     size = tif.filehandle.size
-    uncompressed = all(p is None or p.compression == 1 for p in series.pages[:1])
+    # masks of one bit are smaller than what they unpack to
+    uncompressed = all(
+        p is None or (p.compression == 1 and p.bitspersample % 8 == 0) for p in series.pages[:1]
+    )
     if promised > planes or (uncompressed and series.nbytes > size):
         raise InputError(
             f"{name} promises {max(promised, planes)} planes but is cut short ({size} bytes). The "

@@ -213,3 +213,22 @@ def test_groups_followed_for_unlike_times_are_not_compared_over_the_study():
     assert np.isnan(rows.loc["survival_fraction", "p_value"])
     assert "lasted 8 days in a and 16 in b" in rows.loc["survival_fraction", "test"]
     assert np.isfinite(rows.loc["elimination", "estimate"])
+
+
+def test_a_spine_that_nobody_looked_at_on_the_day_is_no_survivor():
+    """Told on day 8, which both groups share: of a's clustered spines one of the two looked at was
+    lost; four on another dendrite, last seen on day 4 and gone by day 16, tell nothing."""
+    days = (0, 4, 8, 16)
+    lives = {10: "11?1", 11: "01?0", 12: "01?0", 13: "11?1", 14: "01?0", 15: "01?0", 16: "11?1"}
+    frames = []
+    for k in range(3):
+        first = {1: "1111", 2: "0100", 3: "0111", 4: "1111"}
+        a, b = {"animal": f"a{k}", "group": "A"}, {"animal": f"b{k}", "group": "B"}
+        frames += [
+            tracks_of(first, days=days, **a).frame,
+            tracks_of(lives, days=days, dendrite_id=1, **a).frame,
+            tracks_of({1: "111", 2: "011", 3: "010", 4: "111"}, days=days[:3], **b).frame,
+        ]
+    found = analyze(Tracks(pd.concat(frames, ignore_index=True)), FAST).statistics
+    rows = found[(found["name"] == "survival_clustered") & (found["group_b"] == "")]
+    assert rows.set_index("group")["estimate"].to_dict() == {"A": 0.5, "B": 0.5}
