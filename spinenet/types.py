@@ -38,8 +38,11 @@ class Presence(StrEnum):
 
 
 def is_date(day: float) -> bool:
-    """Is that no day of a study but a date (20240129) written as one number?"""
-    return 19000101 <= day <= 21001231 and day == int(day)
+    """Is that no day of a study but a date (20240129, 240129) written as one number?"""
+    if not 10101 <= day <= 21001231 or day != int(day):
+        return False
+    year, month, of_month = int(day) // 10_000, int(day) // 100 % 100, int(day) % 100
+    return 1 <= month <= 12 and 1 <= of_month <= 31 and (year < 100 or 1900 <= year <= 2100)
 
 
 @dataclass(frozen=True, order=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from spinenet.tables.spelling import check_spelling
 from spinenet.types import InputError, Presence, Tracks, is_date
 
 KINDS = ("spine", "filopodium")
@@ -21,6 +22,10 @@ def check_tracks(frame: pd.DataFrame) -> None:
             f"tracks.csv: presence {odd['presence'].iloc[0]!r} is not one of "
             f"{', '.join(sorted(known))}. A 1/0 table needs present and absent instead."
         )
+    for column in ("animal", "group"):
+        check_spelling(column, frame[column].unique(), "tracks.csv")
+    for _, regions in frame.groupby("animal")["region"]:
+        check_spelling("region", regions.unique(), "tracks.csv")
     odd = frame[~frame["kind"].isin([*KINDS, ""])]
     if len(odd):
         raise InputError(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import unicodedata
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,6 +13,7 @@ import pandas as pd
 
 from spinenet.io.table import read_table
 from spinenet.tables import SESSIONS
+from spinenet.tables.spelling import check_spelling
 from spinenet.types import InputError, Session, Um3, is_date
 
 logger = logging.getLogger(__name__)
@@ -210,25 +209,12 @@ def _from_folder(folder: Path, pattern: str) -> list[StackFile]:
     return stacks
 
 
-def _check_spelling(what: str, names: Iterable[str], source: Path) -> None:
-    """Two spellings of one animal would be two animals."""
-    spelt: dict[str, str] = {}
-    for name in names:
-        bare = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
-        other = spelt.setdefault(bare, name)
-        if other != name:
-            raise InputError(
-                f"{source.name}: the {what}s {other!r} and {name!r} differ in case, spaces or "
-                "accents alone. Write one name in one way, or give two names that differ in "
-                "letters or digits."
-            )
-
-
 def _check_spellings(sessions: list[Session], source: Path) -> None:
-    _check_spelling("animal", (s.animal for s in sessions), source)
-    _check_spelling("group", (s.group for s in sessions), source)
+    check_spelling("animal", (s.animal for s in sessions), source.name)
+    check_spelling("group", (s.group for s in sessions), source.name)
     for animal in {s.animal for s in sessions}:
-        _check_spelling("region", (s.region for s in sessions if s.animal == animal), source)
+        mine = (s.region for s in sessions if s.animal == animal)
+        check_spelling("region", mine, source.name)
 
 
 def _check_sessions(sessions: list[Session], source: Path) -> None:

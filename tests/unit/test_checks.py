@@ -157,9 +157,24 @@ def test_blanks_that_spreadsheets_leave_do_no_harm(tmp_path):
     pd.testing.assert_frame_equal(read_table(path, TRACKS), frame, check_exact=False)
 
 
-def test_dates_for_days_are_explained():
-    with pytest.raises(InputError, match="20240129 looks like a date"):
-        analyze(tracks_of({1: "11"}, days=(20240129, 20240131)), FAST)
+@pytest.mark.parametrize("days", [(20240129, 20240131), (240129, 240131)])
+def test_dates_for_days_are_explained(days):
+    with pytest.raises(InputError, match=f"{days[0]} looks like a date"):
+        analyze(tracks_of({1: "11"}, days=days), FAST)
+
+
+def test_days_of_a_long_study_are_no_dates():
+    assert len(histories(tracks_of({1: "11"}, days=(9990, 12_345)), 1)) == 1
+
+
+@pytest.mark.parametrize("column", ["animal", "group"])
+def test_two_spellings_of_one_name_are_explained(column):
+    parts = [
+        tracks_of({1: "11"}, animal=f"m{k}").frame.assign(**{column: name})
+        for k, name in enumerate(("Ctrl", "ctrl"))
+    ]
+    with pytest.raises(InputError, match=f"the {column}s 'Ctrl' and 'ctrl' differ in case"):
+        analyze(Tracks(pd.concat(parts, ignore_index=True)), FAST)
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,14 @@ def faulty(write_tif, kind):
     return path
 
 
+def test_a_mask_of_one_bit_is_not_called_cut_short(tmp_path):
+    path = tmp_path / "mask.ome.tif"
+    meta = {"axes": "ZYX", "PhysicalSizeZ": 0.8, "PhysicalSizeY": 0.1, "PhysicalSizeX": 0.1}
+    tifffile.imwrite(path, np.eye(40, dtype=bool)[None].repeat(16, 0), ome=True, metadata=meta)
+    with pytest.raises(InputError, match="holds bool values"):
+        read_volume(StackFile(Session("a", "r", 0), path))
+
+
 @pytest.mark.parametrize(
     ("kind", "complaint"),
     [
