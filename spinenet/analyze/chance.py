@@ -19,7 +19,7 @@ from spinenet.analyze.nulls import (
     uniform_counts,
 )
 from spinenet.analyze.rows import Row, beside_chance, mean_row, p_value, row
-from spinenet.analyze.states import GONE, NEVER, SEEN, Histories
+from spinenet.analyze.states import NEVER, SEEN, Histories
 from spinenet.analyze.turnover import common, tellable
 from spinenet.config import AnalyzeConfig
 from spinenet.types import FloatArray
@@ -243,9 +243,8 @@ def lost_row(group: str, ground: Ground, config: AnalyzeConfig, seed: list[int])
 
 def _could_be_new(h: Histories) -> int:
     """Spines that were there in the first session, or of which somebody looked before they were."""
-    first = np.take_along_axis(h.seen, h.first_told[:, None], axis=1)[:, 0]
     seen = (h.seen == SEEN).any(axis=1)
-    return int((seen & ((h.first_told == 0) | (first == GONE))).sum())
+    return int((seen & ((h.first_told == 0) | (h.birth != NEVER))).sum())
 
 
 def segment_row(group: str, ground: Ground, config: AnalyzeConfig, rng: np.random.Generator) -> Row:

@@ -96,7 +96,7 @@ def _towards(lines: list[Line], end: End) -> Line:
 
 
 def _cut_at_hairpins(line: Line) -> list[Line]:
-    """The line in two (or more) where it turns back, each piece without the turn's first node."""
+    """The line, in pieces where it turns back."""
     s = arc_length(line)
     at = np.arange(TURN_UM, s[-1] - TURN_UM, STEP_UM)
     if not len(at):

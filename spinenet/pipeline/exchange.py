@@ -158,10 +158,8 @@ def _changes(edited: EditedGraph, machine: SpineGraph, name: str) -> list[dict[s
         if frozenset((int(own[a]), int(own[b]))) not in known:
             rows.append(about("same", int(a), int(b)))
     kept = {int(node): k for k, node in enumerate(own) if node != AWAY}
-    when = nodes["session"].to_dict()
-    for track in _tracks(links):
-        mine = [kept.get(n) for n in sorted(track, key=lambda n: when[n])]
-        pieces = _pieces(mine, chains)
+    for _, track in nodes.groupby(_connected(links, len(nodes))):  # nodes are in session order
+        pieces = _pieces([kept.get(int(n)) for n in track.index], chains)
         for a, b in combinations(pieces, 2):
             # a part that was cut off is no part of the rest, however else it might be joined
             if pieces[a] != pieces[b]:
@@ -189,16 +187,6 @@ def _pieces(mine: list[int | None], chains: IntArray) -> dict[int, int]:
         piece[k] = same.setdefault(chain, chain)
         before, taken = k, False
     return piece
-
-
-def _tracks(links: IntArray) -> list[list[int]]:
-    """Nodes of the machine's tracks of two and more sightings."""
-    numbers, ends = np.unique(links, return_inverse=True)
-    a, b = ends.reshape(-1, 2).T
-    n = len(numbers)
-    joined = coo_array((np.ones(len(a)), (a, b)), shape=(n, n))
-    count, of = connected_components(joined, directed=False)
-    return [numbers[of == k].tolist() for k in range(count)]
 
 
 def _sessions(edited: EditedGraph, machine: SpineGraph, name: str) -> IntArray:
@@ -233,9 +221,7 @@ def _machine_nodes(edited: EditedGraph, machine: SpineGraph, session: IntArray) 
 
 def _chains(edited: EditedGraph, session: IntArray, name: str) -> IntArray:
     """(N,) number of the connected part of every node; at most one node of each per session."""
-    n, (a, b) = len(session), edited.edges.T
-    joined = coo_array((np.ones(len(a)), (a, b)), shape=(n, n))
-    chains: IntArray = connected_components(joined, directed=False)[1]
+    chains = _connected(edited.edges, len(session))
     twice = pd.DataFrame({"chain": chains, "session": session}).duplicated()
     if twice.any():
         k = int(twice.to_numpy().argmax())
@@ -245,3 +231,11 @@ def _chains(edited: EditedGraph, session: IntArray, name: str) -> IntArray:
             "edge."
         )
     return chains
+
+
+def _connected(edges: IntArray, n: int) -> IntArray:
+    """(n,) number of the connected part of every node."""
+    a, b = edges.reshape(-1, 2).T
+    joined = coo_array((np.ones(len(a)), (a, b)), shape=(n, n))
+    part: IntArray = connected_components(joined, directed=False)[1]
+    return part
