@@ -1,11 +1,14 @@
 """Does the first spine of a cluster grow when the second one arrives? (Fu et al. 2012, Fig. 2)
 
 Compared are non-clustered new spines of the same age over the same span, so that both have survived
-as long. Sizes are compared as logarithms; what was small grows and what was large shrinks by chance
-alone (regression to the mean), so the model holds the size at the start too.
+as long. Every spine tells once: the changes of one spine resemble each other, and taken as several
+they would find too much. Sizes are compared as logarithms; what was small grows and what was large
+shrinks by chance alone (regression to the mean), so the model holds the size at the start too.
 """
 
 from __future__ import annotations
+
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -20,7 +23,11 @@ from spinenet.analyze.states import SEEN, Histories
 from spinenet.config import AnalyzeConfig
 from spinenet.types import FloatArray
 
-COLUMNS = ("animal", "group", "track_id", "first", "age_days", "span_days", "log_before", "change")
+Moment = tuple[str, float, float]
+"""Animal, age and span in days."""
+
+WHO, WHEN = ("animal", "group", "region", "track_id", "first"), ("age_days", "span_days")
+COLUMNS = (*WHO, *WHEN, "log_before", "change")
 FEWEST_ANIMALS, FEWEST_SPINES, FEWEST_FIRST = 3, 10, 3
 FIRST = "strength_change_first"
 
@@ -34,12 +41,38 @@ def sizes(h: Histories, spines: pd.DataFrame) -> FloatArray:
 def changes(
     all_histories: list[Histories], spines: pd.DataFrame, config: AnalyzeConfig
 ) -> pd.DataFrame:
-    """Changes of log strength between two sessions: of first members as a succedent one arrives,
-    and of non-clustered new spines at the same age over the same span."""
+    """Changes of log strength between two sessions, one a spine: of first members as the earliest
+    succedent one arrives, and of non-clustered new spines at the same age over the same span."""
     rows = [row for h in all_histories for row in _of_dendrite(h, sizes(h, spines), config)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     of_first = frame.loc[frame["first"].astype(bool), ["group", "age_days", "span_days"]]
-    return frame.merge(of_first.drop_duplicates(), on=["group", "age_days", "span_days"])
+    fair = frame.merge(of_first.drop_duplicates(), on=["group", "age_days", "span_days"])
+    return _once_each(fair)
+
+
+def _once_each(fair: pd.DataFrame) -> pd.DataFrame:
+    """One row a spine: where its animal has fewest others yet beside each first spine of that age.
+
+    The order in which spines choose, those with least choice first and then the weakest, has
+    nothing to do with their names.
+    """
+    first = fair["first"].astype(bool)
+    moment = list(zip(fair["animal"], fair["age_days"], fair["span_days"], strict=True))
+    asked = Counter(m for m, is_first in zip(moment, first, strict=True) if is_first)
+    given: Counter[Moment] = Counter()
+
+    def crowded(at: int) -> tuple[bool, float, Moment]:
+        mine = moment[at]
+        return asked[mine] == 0, given[mine] / max(asked[mine], 1), mine
+
+    chosen = list(fair.index[first])
+    choices = fair[~first].groupby(["animal", "region", "track_id"]).groups.values()
+    weakest = fair["log_before"]
+    for rows in sorted(choices, key=lambda rows: (len(rows), weakest[rows].min())):
+        best = min(rows, key=crowded)
+        given[moment[best]] += 1
+        chosen.append(best)
+    return fair.loc[sorted(chosen)].reset_index(drop=True)
 
 
 def _of_dendrite(h: Histories, size: FloatArray, config: AnalyzeConfig) -> list[tuple[object, ...]]:
@@ -54,9 +87,11 @@ def _of_dendrite(h: Histories, size: FloatArray, config: AnalyzeConfig) -> list[
                 continue
             start, end = np.log(size[k, [before, after]])
             age, span = h.days[before] - h.days[h.birth[k]], h.days[after] - h.days[before]
-            who = (h.animal, h.group, int(h.track_ids[k]), mine == "first")
+            who = (h.animal, h.group, h.region, int(h.track_ids[k]), mine == "first")
             ages = round(float(age), 3), round(float(span), 3)
             out.append((*who, *ages, float(start), float(end - start)))
+            if mine == "first":
+                break
     return out
 
 
@@ -71,17 +106,17 @@ def strength_rows(
     if not first.any():
         why = "no first spine of a cluster was measured before and after a succedent one arrived"
         return [row(FIRST, group, np.nan, test=why), _model(group, mine)]
-    change = mine["change"].to_numpy(float)
     mean = mean_of_animals(first_changes(mine, group), -np.inf, np.inf)
     strata = mine.groupby(["animal", "age_days", "span_days"]).ngroup().to_numpy()
     p = by_chance = np.nan
     if mixed_strata(first, strata):
-        mixed = shuffle_within(first, strata, config.n_shuffles, rng)
-        called_first = mixed @ change / first.sum()
+        n_first = mine[first].groupby("animal").size()
+        # of a spine that is called first, in the mean of animals
+        weight = mine["animal"].map(1.0 / (n_first * len(n_first))).fillna(0.0)
+        dealt = shuffle_within(first, strata, config.n_shuffles, rng)
+        called_first = dealt @ (mine["change"] * weight).to_numpy(float)
         by_chance = float(called_first.mean())
-        null = called_first - ~mixed @ change / (~first).sum()
-        observed = float(change[first].mean() - change[~first].mean())
-        p = p_two_sided(observed, null)
+        p = p_two_sided(mean.value, called_first)
     found = mean_row(
         FIRST,
         group,

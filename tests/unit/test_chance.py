@@ -161,6 +161,29 @@ def test_a_first_spine_that_doubles_beside_others_that_stay():
     assert found.loc[~found["first"].astype(bool), "change"].tolist() == [0.0]
 
 
+def test_every_spine_tells_of_its_strength_once():
+    """Spines 2 and 9 are first, new and two days old. 7, born late, can stand beside the new one
+    only; 5 and 6 could stand beside either, and one of them is taken for each."""
+    lives = {1: "11111", 2: "01111", 3: "00111", 4: "11111", 5: "01111", 10: "11111"}
+    lives |= {6: "01111", 11: "11111", 7: "00011", 8: "11111", 9: "01111", 12: "00011"}
+    ones = {k: [float(c) for c in life] for k, life in lives.items()}
+    h = one(lives, arcs={k: 10.0 * place for place, k in enumerate(lives)})
+    found = changes([h], strengths(ones), FAST)
+    age = found.set_index("track_id")["age_days"].to_dict()
+    assert sorted(found["track_id"]) == [2, 5, 6, 7, 9]  # none twice
+    assert (age[2], age[9], age[7]) == (0.0, 2.0, 0.0)
+    assert {age[5], age[6]} == {0.0, 2.0}
+
+
+def test_a_first_spine_tells_of_its_earliest_succedent_only():
+    """Spine 3 comes first, 2 on one side of it next, and 4 on the other side last."""
+    lives = {1: "11111", 2: "00111", 3: "01111", 4: "00011", 5: "11111", 6: "01111", 7: "11111"}
+    found = changes([one(lives)], strengths({k: [1.0] * 5 for k in (3, 6)}), FAST)
+    first = found[found["first"].astype(bool)]
+    assert first["age_days"].tolist() == [0.0]
+    assert found.loc[~found["first"].astype(bool), "track_id"].tolist() == [6]
+
+
 def test_dispersion_of_new_spines_is_one_by_chance_in_the_row():
     cohort = simulate_cohort(CohortConfig(animals=20), "a", np.random.default_rng(3)).observed
     found = analyze(cohort, replace(FAST, n_draws=0)).statistics.set_index("name")
@@ -194,7 +217,7 @@ def test_old_spines_that_rest_are_not_weak_for_being_first():
             for age, n, grows in ((0.0, young, 0.5), (4.0, old, 0.0)):
                 for _ in range(n):
                     change = grows + rng.normal(0, 0.05)
-                    rows.append((animal, "", 0, first, age, 2.0, rng.normal(), change))
+                    rows.append((animal, "", "r1", 0, first, age, 2.0, rng.normal(), change))
     found = pd.DataFrame(rows, columns=list(COLUMNS))
     one_, model = strength_rows("", found, FAST, np.random.default_rng(0))
     assert one_["estimate"] == pytest.approx(one_["null_mean"], abs=0.05)
