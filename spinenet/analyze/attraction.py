@@ -14,6 +14,7 @@ import pandas as pd
 
 from spinenet.analyze.ground import Ground
 from spinenet.analyze.groups import mean_of_animals
+from spinenet.analyze.near import beyond
 from spinenet.analyze.rows import Row, mean_row, p_two_sided, row
 from spinenet.analyze.spacing import stable_at
 from spinenet.analyze.states import NEVER, Histories
@@ -75,7 +76,7 @@ def _slides(
     sums: list[FloatArray] = []
     while sum(map(len, sums)) < config.n_shuffles:
         far = _nearest(slide(new, spans_um, rng.random(BATCH)), stable)
-        sums.append(far[(far >= config.exclusion_um).all(axis=1)].sum(axis=1))
+        sums.append(far[beyond(far, config.exclusion_um).all(axis=1)].sum(axis=1))
         if not len(sums[-1]):
             return np.zeros(0)
     return np.concatenate(sums)[: config.n_shuffles]
@@ -99,7 +100,7 @@ def _patterns(
         new = h.arc_um[inside & (h.birth == t) & ~h.filopodium]
         stable = h.arc_um[inside & stable_at(h, t)]
         if len(stable) and np.diff(here, axis=1).sum() > 0:
-            new = new[_nearest(new, stable) >= config.exclusion_um]
+            new = new[beyond(_nearest(new, stable), config.exclusion_um)]
             if len(new):
                 yield new, stable, here
 

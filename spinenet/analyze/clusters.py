@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from spinenet.analyze.near import beyond, within
 from spinenet.analyze.states import Histories
 from spinenet.config import AnalyzeConfig
 from spinenet.tables import CLUSTERS
-from spinenet.types import BoolArray, FloatArray
+from spinenet.types import BoolArray, FloatArray, IntArray
 
 RULES = ("contiguous", "within_d")
 
@@ -65,7 +65,7 @@ def find_clusters(h: Histories, rule: str, config: AnalyzeConfig) -> list[Cluste
     found: dict[frozenset[int], int] = {}
     for there in standing(h, config).T:
         here = np.flatnonzero(there)
-        for run in _runs(h, here[part[here]], new, rule, config.d_um):
+        for run in _runs(h, here[part[here]], new, rule, config):
             if count_sites(h.arc_um[run], config.resolution_um) >= 2:
                 inside = here[(here > min(run)) & (here < max(run))]
                 between = int((~new & parting)[inside].sum())
@@ -80,7 +80,7 @@ def find_clusters(h: Histories, rule: str, config: AnalyzeConfig) -> list[Cluste
 
 
 def _runs(
-    h: Histories, here: npt.NDArray[np.int64], new: npt.NDArray[np.bool_], rule: str, d_um: float
+    h: Histories, here: IntArray, new: BoolArray, rule: str, config: AnalyzeConfig
 ) -> list[list[int]]:
     """Sets of new spines that belong together in one session."""
     runs: list[list[int]] = []
@@ -88,7 +88,7 @@ def _runs(
         joined = [bool(new[a] and new[b]) for a, b in zip(here[:-1], here[1:], strict=True)]
     else:
         here = here[new[here]]
-        joined = [bool(x) for x in np.diff(h.arc_um[here]) <= d_um]
+        joined = within(np.diff(h.arc_um[here]), config.d_um).tolist()
     for i, k in enumerate(here):
         if i and joined[i - 1]:
             runs[-1].append(int(k))
@@ -99,10 +99,9 @@ def _runs(
 
 def count_sites(arc_um: FloatArray, resolution_um: float) -> int:
     """Places that can be told apart: what lies closer to one than the resolution is part of it."""
-    sites, last = 0, float("-inf")
-    for arc in np.sort(arc_um):
-        if arc - last >= resolution_um:
-            sites, last = sites + 1, float(arc)
+    sites, rest = 0, np.sort(arc_um)
+    while len(rest):
+        sites, rest = sites + 1, rest[1:][beyond(rest[1:] - rest[0], resolution_um)]
     return sites
 
 

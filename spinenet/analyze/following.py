@@ -15,6 +15,7 @@ from spinenet.analyze.clusters import alive
 from spinenet.analyze.deals import over_deals
 from spinenet.analyze.ground import Ground
 from spinenet.analyze.groups import mean_of_animals
+from spinenet.analyze.near import near_another
 from spinenet.analyze.rows import Row, beside_chance, row
 from spinenet.analyze.states import Histories
 from spinenet.config import AnalyzeConfig
@@ -56,7 +57,7 @@ def following(h: Histories, place: IntArray, config: AnalyzeConfig) -> IntArray:
     for i, j in permutations(range(len(new)), 2):
         if birth[i] < birth[j] and stood[i, birth[j]]:
             gap = np.abs(arc[i] - arc[j])
-            follows[j] |= (gap <= config.d_um) & (gap >= config.resolution_um)
+            follows[j] |= near_another(gap, config.d_um, config)
     counts: IntArray = follows.sum(axis=0)
     return counts
 

@@ -11,6 +11,7 @@ import numpy as np
 from spinenet.analyze.clusters import find_clusters
 from spinenet.analyze.ground import Ground
 from spinenet.analyze.groups import mean_of_animals
+from spinenet.analyze.near import near_another
 from spinenet.analyze.nulls import candidates
 from spinenet.analyze.replacement import losses
 from spinenet.analyze.rows import Row, beside_chance, row
@@ -59,7 +60,7 @@ def events_nearby(h: Histories, config: AnalyzeConfig) -> IntArray:
     changes += (lost != NEVER) & (lost < first)
     changes[h.filopodium] = 0
     gap = np.abs(h.arc_um[:, None] - h.arc_um)
-    out: IntArray = ((gap <= config.d_um) & (gap >= config.resolution_um)) @ changes
+    out: IntArray = near_another(gap, config.d_um, config) @ changes
     return out
 
 

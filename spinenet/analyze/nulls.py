@@ -19,6 +19,7 @@ import numpy as np
 
 from spinenet.analyze.clusters import RULES, alive, standing, takes_part
 from spinenet.analyze.deals import BATCH, deals
+from spinenet.analyze.near import beyond, near_another, within
 from spinenet.analyze.states import NEVER, SEEN, Histories
 from spinenet.config import AnalyzeConfig
 from spinenet.types import BoolArray, FloatArray, IntArray
@@ -164,16 +165,16 @@ def _members(lives: _Lives, place: IntArray, config: AnalyzeConfig) -> tuple[Int
     new = place[: lives.n_new]
     arc, before = lives.arc_um[new], _others_before(lives, place)
     in_runs, in_chains = lives.part
-    crowded = bool((np.diff(lives.arc_um) < config.resolution_um).any())
+    crowded = bool((~beyond(np.diff(lives.arc_um), config.resolution_um)).any())
     runs, chains = np.zeros(new.shape, bool), np.zeros(new.shape, bool)
     for t, there in enumerate(lives.there[: lives.n_new].T):
         in_run: _Links = []
         in_chain: _Links = []
         for i, j in combinations(np.flatnonzero(there).tolist(), 2):
             gap = np.abs(arc[i] - arc[j])
-            apart = gap >= config.resolution_um
+            apart = beyond(gap, config.resolution_um)
             if in_chains[i] and in_chains[j]:
-                in_chain.append((i, j, gap <= config.d_um, apart))
+                in_chain.append((i, j, within(gap, config.d_um), apart))
             if in_runs[i] and in_runs[j]:
                 in_run.append((i, j, before[t, i] == before[t, j], apart))
         runs |= _joined(in_run, new.shape, crowded)
@@ -243,7 +244,7 @@ def uniform_counts(
         part = np.minimum(np.searchsorted(ends, along, side="right"), len(ends) - 1)
         place = starts[part] + along - (ends - widths)[part]
         gap = np.abs(place[:, :, None] - place[:, None])
-        near = together & (gap <= config.d_um) & (gap >= config.resolution_um)
+        near = together & near_another(gap, config.d_um, config)
         counts[first : first + n] = near.any(axis=2).sum(axis=1)
     return counts
 

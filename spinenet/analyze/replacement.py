@@ -9,6 +9,7 @@ import numpy as np
 from spinenet.analyze.deals import over_deals
 from spinenet.analyze.ground import Ground
 from spinenet.analyze.groups import mean_of_animals
+from spinenet.analyze.near import near_another
 from spinenet.analyze.rows import Row, beside_chance, row
 from spinenet.analyze.states import GONE, NEVER, SEEN, Histories
 from spinenet.config import AnalyzeConfig
@@ -36,7 +37,7 @@ def replacing(h: Histories, place: IntArray, config: AnalyzeConfig) -> IntArray:
     for i in np.flatnonzero(h.is_new(config.window)):
         before = np.flatnonzero((lost != NEVER) & (lost <= h.birth[i]))
         gap = np.abs(h.arc_um[place[before]] - h.arc_um[place[i]])
-        hits += ((gap <= REPLACE_UM) & (gap >= config.resolution_um)).any(axis=0)
+        hits += near_another(gap, REPLACE_UM, config).any(axis=0)
     return hits
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from spinenet.analyze.clusters import find_roles
 from spinenet.analyze.groups import LEVEL, mean_of_animals
+from spinenet.analyze.near import beyond
 from spinenet.analyze.rows import Row, mean_row, p_two_sided, row
 from spinenet.analyze.states import GONE, SEEN, Histories
 from spinenet.config import AnalyzeConfig
@@ -35,8 +36,9 @@ class Flanked:
     def relative(self, exclusion_um: float) -> pd.Series:
         """u' of each; nan in gaps without room, and for spines inside the exclusion zone."""
         room = self.frame["gap_um"] / 2 - exclusion_um
-        beyond = self.frame["near_um"] - exclusion_um
-        return (beyond / room).where((room > 0) & (beyond >= 0))
+        near = self.frame["near_um"]
+        free = (near - exclusion_um).clip(lower=0.0)
+        return (free / room).where((room > 0) & beyond(near.to_numpy(float), exclusion_um))
 
 
 def flanked(all_histories: list[Histories], config: AnalyzeConfig) -> Flanked:

@@ -145,6 +145,15 @@ def test_unresolved_neighbours_are_one_site():
     assert count_sites(np.array([0.0, 0.3, 5.0]), 0.5) == 2
 
 
+def test_a_limit_is_met_whatever_the_last_digit_of_a_difference():
+    """8.3 - 3.3 is a hair more than 5, 5.3 - 5 a hair less than 0.3."""
+    assert 8.3 - 3.3 > 5
+    for at in (0.0, 3.3):
+        arcs = {1: at, 2: at + 2, 3: round(at + 5, 1)}
+        assert find_clusters(one(row_of("NEN"), arcs=arcs), "within_d", FAST), at
+    assert count_sites(np.array([5.0, 5.3]), 0.3) == 2
+
+
 def test_members_must_coexist():
     assert not find_clusters(one({1: "0100", 2: "0001", 3: "1111"}), "contiguous", FAST)
     assert find_clusters(one({1: "0110", 2: "0011", 3: "1111"}), "contiguous", FAST)
