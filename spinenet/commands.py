@@ -162,7 +162,7 @@ def _add_analyze(parser: ArgumentParser) -> None:
         "--window", type=float, nargs=2, default=None, help="first and last day of new spines"
     )
     parser.add_class_arguments(AnalyzeConfig, "analyze")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the shuffles and of the draws")
 
 
 def _analyze(args: Namespace) -> int:

@@ -67,7 +67,7 @@ def add_power(parser: ArgumentParser) -> None:
     from spinenet.config import PowerConfig
 
     parser.add_class_arguments(PowerConfig, None)
-    parser.add_argument("--seed", type=NonNegativeInt, default=0)
+    parser.add_argument("--seed", type=NonNegativeInt, default=0, help="of all that is drawn")
 
 
 def run_power(args: Namespace) -> int:

@@ -22,8 +22,10 @@ class WeightsConfig:
 
     Parameters
     ----------
-    segment: the net that finds shafts and spines
-    match: the head that judges which spines are one (siamese); `places`: their places alone do
+    segment
+        the net that finds shafts and spines
+    match
+        the head that judges which spines are one (siamese); `places`: their places alone do
     """
 
     segment: str = "default"
@@ -36,12 +38,17 @@ class SegmentConfig:
 
     Parameters
     ----------
-    shaft_threshold: probability from which a voxel is shaft
-    spine_threshold: probability from which a voxel belongs to a spine
-    centre_threshold: height of a centre peak from which it is a spine
-    tile_mvox: largest tile, in millions of voxels, where the stack is not too deep for it; halved
-        when a card's memory runs out
-    views: mirror images of the stack, 1, 2 or 4 of them, whose answers are averaged; each takes as
+    shaft_threshold
+        probability from which a voxel is shaft
+    spine_threshold
+        probability from which a voxel belongs to a spine
+    centre_threshold
+        height of a centre peak from which it is a spine
+    tile_mvox
+        largest tile, in millions of voxels, where the stack is not too deep for it; halved when a
+        card's memory runs out
+    views
+        mirror images of the stack, 1, 2 or 4 of them, whose answers are averaged; each takes as
         long as the first. Worth it where stacks differ from those the net was trained on
     """
 
@@ -67,12 +74,18 @@ class MeasureConfig:
 
     Parameters
     ----------
-    min_dendrite_um: shorter pieces of skeleton are not dendrites
-    spur_um: side branches of the skeleton up to this long are spines or roughness, not dendrites
-    node_um: distance between nodes of a centreline
-    edge_um: spines nearer to the border of the stack touch the edge
-    reach_um: a spine's centre lies at most this far from the shaft's surface
-    min_length_um: shortest protrusion beyond the shaft that counts as a spine
+    min_dendrite_um
+        shorter pieces of skeleton are not dendrites
+    spur_um
+        side branches of the skeleton up to this long are spines or roughness, not dendrites
+    node_um
+        distance between nodes of a centreline
+    edge_um
+        spines nearer to the border of the stack touch the edge
+    reach_um
+        a spine's centre lies at most this far from the shaft's surface
+    min_length_um
+        shortest protrusion beyond the shaft that counts as a spine
     """
 
     min_dendrite_um: float = 8.0
@@ -93,20 +106,31 @@ class MatchConfig:
 
     Parameters
     ----------
-    max_shift_um: largest shift between sessions that is searched
-    max_rotation_deg: largest rotation about z that is searched
-    same_field: least agreement of two sessions' pictures, once aligned, that show one field: their
+    max_shift_um
+        largest shift between sessions that is searched
+    max_rotation_deg
+        largest rotation about z that is searched
+    same_field
+        least agreement of two sessions' pictures, once aligned, that show one field: their
         correlation times the root of the share that overlaps; right ones had 0.70 and more,
         simulated and real
-    gate_um: two spines farther apart than this along the dendrite, after alignment, are not one
-    min_link_p: links less sure than this, rivals left aside, are not made
-    sure_share: over three or more sessions a spine counts if it was once seen at this multiple of
-        the centre threshold: among many looks, a false alarm passes the threshold itself too easily
-    lookback_share: a spine missed at first is found again from this share of the centre threshold
-    between_share: and from this share if it was seen before and after, and might well be missed
-    min_snr: a shaft dimmer than this, over its noise, cannot show that a spine is absent
-    least_power: nor can a session in which a spine of that brightness would be found with less than
-        this probability; above 0, none can of one that does not stick out beside its shaft
+    gate_um
+        two spines farther apart than this along the dendrite, after alignment, are not one
+    min_link_p
+        links less sure than this, rivals left aside, are not made
+    sure_share
+        over three or more sessions a spine counts if it was once seen at this multiple of the
+        centre threshold: among many looks, a false alarm passes the threshold itself too easily
+    lookback_share
+        a spine missed at first is found again from this share of the centre threshold
+    between_share
+        one that was seen before and after, and might well be missed, from this share of it
+    min_snr
+        a shaft dimmer than this, over its noise, cannot show that a spine is absent
+    least_power
+        a session in which a spine of that brightness would be found with less than this
+        probability cannot show that it is absent; above 0, none can of a spine that does not stick
+        out beside its shaft
     """
 
     max_shift_um: float = 20.0
@@ -138,24 +162,39 @@ class AnalyzeConfig:
 
     Parameters
     ----------
-    window: first and last day in which new spines may appear; None takes all after the first
-    d_um: distance of the rule within_d
-    filopodia_in: rules by which filopodia take part, as new spines and as existing ones
-    require_coexistence: members of a cluster were there in one session together; else it is enough
-        that they were there in the window
-    existing_rule: an existing spine parts new ones of a session if it was there in it (present), or
-        in any session at all (ever)
-    resolution_um: closer new spines are one unresolved site
-    exclusion_um: two spines closer than this cannot be told apart, so no new one is seen there
-    min_spines_per_segment, min_seg_um: a dendrite with fewer spines, or shorter, is left out of
-        nulls and tests
-    edge_um: and so are spines this near to the end of what could be scored
-    landmark_day: new spines alive at the last session up to this day, as the table counts days,
-        are followed from there
-    n_shuffles: shuffles of the null
-    n_draws: histories drawn from what the machine is unsure of
-    max_gap: absences between two presences that are filled
-    persist_days: a new spine seen over so many days is persistent
+    window
+        first and last day in which new spines may appear; None takes all after the first
+    d_um
+        distance of the rule within_d
+    filopodia_in
+        rules by which filopodia take part, as new spines and as existing ones
+    require_coexistence
+        members of a cluster were there in one session together; else it is enough that they were
+        there in the window
+    existing_rule
+        an existing spine parts new ones of a session if it was there in it (present), or in any
+        session at all (ever)
+    resolution_um
+        closer new spines are one unresolved site
+    exclusion_um
+        two spines closer than this cannot be told apart, so no new one is seen there
+    min_spines_per_segment
+        a dendrite with fewer spines is left out of nulls and tests
+    min_seg_um
+        a dendrite shorter than this is left out of nulls and tests
+    edge_um
+        spines this near to the end of what could be scored are left out of nulls and tests
+    landmark_day
+        new spines alive at the last session up to this day, as the table counts days, are followed
+        from there
+    n_shuffles
+        shuffles of the null
+    n_draws
+        histories drawn from what the machine is unsure of
+    max_gap
+        absences between two presences that are filled
+    persist_days
+        a new spine seen over so many days is persistent
     """
 
     window: tuple[float, float] | None = None
@@ -192,7 +231,13 @@ class AnalyzeConfig:
 
 @dataclass(frozen=True)
 class InferConfig:
-    """Everything `spinenet infer` can be told."""
+    """Everything `spinenet infer` can be told.
+
+    Parameters
+    ----------
+    seed
+        of the shuffles and of the draws
+    """
 
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     segment: SegmentConfig = field(default_factory=SegmentConfig)

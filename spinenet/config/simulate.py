@@ -31,18 +31,31 @@ class OpticsConfig:
 
     Parameters
     ----------
-    lateral_fwhm_um, axial_fwhm_um: core of the point spread function
-    halo_share: share of light in the wide tail (haze of out-of-focus neurites)
-    photons: expected photons at the brightest shaft voxel
-    background_photons: photons from tissue everywhere
-    read_noise: standard deviation of the detector, photons
-    line_noise: correlation of the noise of neighbours along a line, up to 0.7
-    smoothing_px: standard deviation of a smoothing in the plane after detection, as motion
-        correction or averaging leaves it
-    shading: relative standard deviation of slow brightness changes (depth, vessels)
-    shadow_chance: chance of one vessel shadow in a stack
-    jitter_um: standard deviation of the shift of a slice by motion
-    clip_8bit_chance: chance of a zero-clipped, saturating 8-bit detector setting
+    lateral_fwhm_um
+        width of the point spread function's core in the plane, at half of its height
+    axial_fwhm_um
+        width of its core in depth, likewise
+    halo_share
+        share of light in the wide tail (haze of out-of-focus neurites)
+    photons
+        expected photons at the brightest shaft voxel
+    background_photons
+        photons from tissue everywhere
+    read_noise
+        standard deviation of the detector, photons
+    line_noise
+        correlation of the noise of neighbours along a line, up to 0.7
+    smoothing_px
+        standard deviation of a smoothing in the plane after detection, as motion correction or
+        averaging leaves it
+    shading
+        relative standard deviation of slow brightness changes (depth, vessels)
+    shadow_chance
+        chance of one vessel shadow in a stack
+    jitter_um
+        standard deviation of the shift of a slice by motion
+    clip_8bit_chance
+        chance of a zero-clipped, saturating 8-bit detector setting
     """
 
     lateral_fwhm_um: tuple[float, float] = (0.35, 0.5)
@@ -78,17 +91,28 @@ class MorphologyConfig:
 
     Parameters
     ----------
-    spines_per_um: density along each dendrite (0.3-0.5 in L5 apical dendrites, Shao 2021)
-    shaft_radius_um: radius at the base of a dendrite
-    head_volume_um3: median of the log-normal head volume
-    head_volume_log_sd: its standard deviation in log (log-normal sizes: Loewenstein 2011)
-    filopodia_share: share of long protrusions without a head
-    stubby_share: share without a neck
-    brightness_log_sd: standard deviation, over spines, of the log of their brightness
-    axons: axons with boutons per 1000 um2 of field
-    puncta: stray bright puncta per 1000 um2 of field
-    clouds: loose heaps of dim puncta (out-of-focus neuropil, debris) per 1000 um2 of field
-    blobs: large dim autofluorescent bodies per 1000 um2 of field
+    spines_per_um
+        density along each dendrite (0.3-0.5 in L5 apical dendrites, Shao 2021)
+    shaft_radius_um
+        radius at the base of a dendrite
+    head_volume_um3
+        median of the log-normal head volume
+    head_volume_log_sd
+        standard deviation of its log (log-normal sizes: Loewenstein 2011)
+    filopodia_share
+        share of long protrusions without a head
+    stubby_share
+        share of spines without a neck
+    brightness_log_sd
+        standard deviation, over spines, of the log of their brightness
+    axons
+        axons with boutons per 1000 um2 of field
+    puncta
+        stray bright puncta per 1000 um2 of field
+    clouds
+        loose heaps of dim puncta (out-of-focus neuropil, debris) per 1000 um2 of field
+    blobs
+        large dim autofluorescent bodies per 1000 um2 of field
     """
 
     spines_per_um: tuple[float, float] = (0.2, 0.7)
@@ -117,14 +141,23 @@ class TurnoverConfig:
 
     Parameters
     ----------
-    days: day of each session
-    formation_per_day, elimination_per_day: share of the spines present at the start
-    clustered_share: chance that a new spine is planted next to an earlier new one, where there is
-        one; where there is no room beside it none forms
-    new_loss_per_day: hazard of loss of new spines; clustered ones divide it by `protection`
-    protection: how many times rarer the loss of clustered new spines is
-    size_log_sd: standard deviation of the change of log head volume per 4 days
-    recurrent_share: chance of a lost spine to be back, in each later session
+    days
+        day of each session
+    formation_per_day
+        new spines, as a share of those present at the start
+    elimination_per_day
+        spines lost, as a share of those present at the start
+    clustered_share
+        chance that a new spine is planted next to an earlier new one, where there is one; where
+        there is no room beside it none forms
+    new_loss_per_day
+        hazard of loss of new spines; clustered ones divide it by `protection`
+    protection
+        how many times rarer the loss of clustered new spines is
+    size_log_sd
+        standard deviation of the change of log head volume per 4 days
+    recurrent_share
+        chance of a lost spine to be back, in each later session
     """
 
     days: tuple[float, ...] = (0.0, 2.0, 4.0, 8.0, 16.0)
@@ -150,16 +183,34 @@ class SimulateConfig:
 
     Parameters
     ----------
-    shape: voxels of each stack, z, y, x
-    voxel_um: voxel size, z, y, x
-    snr: good, fair or poor (60, 25, 10 photons at the shaft), or any for the whole range
-    shift_um: standard deviation of the shift between sessions; half of it in z
-    rotation_deg: standard deviation of the rotation about z between sessions
-    tilt_deg: standard deviation of the window's tilt about y and about x between sessions
-    warp_um: standard deviation of the smooth deformation between sessions
-    roll_deg: standard deviation of a dendrite's roll about its axis, and of each spine's besides
-    arc_jitter_um: standard deviation of a spine's move along its dendrite between sessions
-    neck_log_sd: standard deviation of the log of a neck's length between sessions
+    animals
+        in all
+    regions
+        of each animal
+    dendrites
+        of each region
+    shape
+        voxels of each stack, z, y, x
+    voxel_um
+        voxel size, z, y, x
+    snr
+        good, fair or poor (60, 25, 10 photons at the shaft), or any for the whole range
+    shift_um
+        standard deviation of the shift between sessions; half of it in z
+    rotation_deg
+        standard deviation of the rotation about z between sessions
+    tilt_deg
+        standard deviation of the window's tilt about y and about x between sessions
+    warp_um
+        standard deviation of the smooth deformation between sessions
+    roll_deg
+        standard deviation of a dendrite's roll about its axis, and of each spine's besides
+    arc_jitter_um
+        standard deviation of a spine's move along its dendrite between sessions
+    neck_log_sd
+        standard deviation of the log of a neck's length between sessions
+    seed
+        of all that is drawn
     """
 
     animals: int = 2
@@ -198,14 +249,32 @@ class CohortConfig:
 
     Parameters
     ----------
-    length_um: of each dendrite
-    days: day of each session
-    formation, elimination: shares of the spines per interval between sessions
-    clustered_share: share of the new spines planted next to an earlier new one
-    new_loss: share of the new spines lost per interval; clustered ones divide it by `protection`
-    animal_log_sd: standard deviation, over animals, of the log of formation and elimination
-    miss_rate: share of sightings that the machine misses
-    link_error: share of its links that join a lost spine to a new one at its place
+    animals
+        in the group
+    dendrites
+        of each animal
+    length_um
+        of each dendrite
+    days
+        day of each session
+    spines_per_um
+        density along each dendrite
+    formation
+        new spines, as a share of those present, per interval between sessions
+    elimination
+        spines lost, as a share of those present, per interval between sessions
+    clustered_share
+        share of the new spines planted next to an earlier new one
+    new_loss
+        share of the new spines lost per interval; clustered ones divide it by `protection`
+    protection
+        how many times rarer the loss of clustered new spines is
+    animal_log_sd
+        standard deviation, over animals, of the log of formation and elimination
+    miss_rate
+        share of sightings that the machine misses
+    link_error
+        share of its links that join a lost spine to a new one at its place
     """
 
     animals: int = 5
@@ -241,13 +310,20 @@ class PowerConfig:
 
     Parameters
     ----------
-    cohort: the animals without clusters, and the quality of the detector
-    effect: share of new spines planted beside another one in the other group
-    power: share of studies that shall find it
-    dendrites: numbers per animal that are tried
-    most_animals: per group, up to which they are tried
-    pool: dendrites simulated per group; of fewer the answer would hang on the seed
-    studies: drawn from them for every number of animals
+    cohort
+        the animals without clusters, and the quality of the detector
+    effect
+        share of new spines planted beside another one in the other group
+    power
+        share of studies that shall find it
+    dendrites
+        numbers per animal that are tried
+    most_animals
+        per group, up to which they are tried
+    pool
+        dendrites simulated per group; of fewer the answer would hang on the seed
+    studies
+        drawn from them for every number of animals
     """
 
     cohort: CohortConfig = field(default_factory=CohortConfig)

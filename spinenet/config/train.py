@@ -20,7 +20,13 @@ PointKind = Literal["", "tip", "head"]
 
 @dataclass(frozen=True)
 class NetConfig:
-    """The U-Net. `channels` per level; z is pooled from the third level on."""
+    """The U-Net.
+
+    Parameters
+    ----------
+    channels
+        of each level; z is pooled from the third level on
+    """
 
     channels: tuple[int, ...] = (16, 32, 64, 128)
 
@@ -36,8 +42,10 @@ class TrainerConfig:
 
     Parameters
     ----------
-    devices: cards to train on; with more than one each takes `batch` patches a step
-    log_every: steps between lines of the logs (CSV and TensorBoard, in `log/` of the run)
+    devices
+        cards to train on; with more than one each takes `batch` patches a step
+    log_every
+        steps between lines of the logs (CSV and TensorBoard, in `log/` of the run)
     """
 
     devices: int = 1
@@ -53,12 +61,18 @@ class AnnotatedConfig:
 
     Parameters
     ----------
-    share: share of the patches that come from them; the simulator gives the rest
-    implant_share: share of those in which simulated spines are grown on a traced dendrite
-    underlay_share: share of the simulated scenes that lie over an empty part of a real stack
-    point: what the places in spines.csv are where the table does not say: tip or head
-    reach_um: this far from a traced dendrite (z squeezed by 2.5) its spines are taken to be marked
-    hold_out: dendrite_ids whose spines are not shown to the net, to be tested on later
+    share
+        share of the patches that come from them; the simulator gives the rest
+    implant_share
+        share of those in which simulated spines are grown on a traced dendrite
+    underlay_share
+        share of the simulated scenes that lie over an empty part of a real stack
+    point
+        what the places in spines.csv are where the table does not say: tip or head
+    reach_um
+        this far from a traced dendrite (z squeezed by 2.5) its spines are taken to be marked
+    hold_out
+        dendrite_ids whose spines are not shown to the net, to be tested on later
     """
 
     share: float = 0.5
@@ -79,16 +93,30 @@ class TrainSegmentConfig:
 
     Parameters
     ----------
-    steps: optimiser steps in all
-    batch: patches per step, on each card
-    patch: voxels of a training patch, z, y, x
-    crops_per_scene: patches cut from each simulated scene
-    learning_rate: peak of a warm-up + cosine schedule
-    ema: decay of the averaged weights that are shipped
-    freeze_norm: keep the statistics of the normalisation, as fine-tuning on few stacks needs
-    workers: processes that simulate while the net trains
-    validation_stacks: simulated stacks on which thresholds are fitted, never trained on
-    save_every: steps between checkpoints and pictures of validation crops
+    steps
+        optimiser steps in all
+    batch
+        patches per step, on each card
+    patch
+        voxels of a training patch, z, y, x
+    crops_per_scene
+        patches cut from each simulated scene
+    learning_rate
+        peak of a warm-up + cosine schedule
+    ema
+        decay of the averaged weights that are shipped
+    freeze_norm
+        keep the statistics of the normalisation, as fine-tuning on few stacks needs
+    workers
+        processes that simulate while the net trains
+    validation_stacks
+        simulated stacks on which thresholds are fitted, never trained on
+    save_every
+        steps between checkpoints and pictures of validation crops
+    seed
+        of the weights at the start and of all patches
+    device
+        auto, cpu or cuda
     """
 
     net: NetConfig = field(default_factory=NetConfig)
@@ -135,14 +163,23 @@ class MisfitConfig:
 
     Parameters
     ----------
-    shift_um, smooth_um: standard deviation of the shift of a dendrite, and of its smooth stretching
-    scatter_um: standard deviation of how far beside its middle a spine is found or clicked
-    worst: the largest multiple of these; each pair draws its own up to it, one for the
-        registration, one for the scatter in the plane and one for that in depth
-    slip: share of the pairs shifted along the dendrite by 1 to 2 um more
-    resettled: share of the pairs whose spines are moved to other places along the dendrite
-    leave_out: largest share of the spines left out
-    hide_portraits: share of the pairs without pictures
+    shift_um
+        standard deviation of the shift of a dendrite
+    smooth_um
+        standard deviation of its smooth stretching
+    scatter_um
+        standard deviation of how far beside its middle a spine is found or clicked
+    worst
+        the largest multiple of shift, stretching and scatter; each pair draws its own up to it, one
+        for the registration, one for the scatter in the plane and one for that in depth
+    slip
+        share of the pairs shifted along the dendrite by 1 to 2 um more
+    resettled
+        share of the pairs whose spines are moved to other places along the dendrite
+    leave_out
+        largest share of the spines left out
+    hide_portraits
+        share of the pairs without pictures
     """
 
     shift_um: tuple[float, float, float] = (0.3, 0.15, 0.4)
@@ -165,10 +202,14 @@ class MatchAnnotatedConfig:
 
     Parameters
     ----------
-    share: share of the pairs of sessions that come from them; simulated ones are the rest
-    worst: as `misfit.worst`, of these pairs, which are misplaced already
-    point: what the places in spines.csv are where the table does not say: tip or head
-    hold_out: dendrite_ids that the head does not see, to be tested on later
+    share
+        share of the pairs of sessions that come from them; simulated ones are the rest
+    worst
+        as `misfit.worst`, of these pairs, which are misplaced already
+    point
+        what the places in spines.csv are where the table does not say: tip or head
+    hold_out
+        dendrite_ids that the head does not see, to be tested on later
     """
 
     share: float = 0.6
@@ -199,14 +240,26 @@ class TrainMatchConfig:
 
     Parameters
     ----------
-    regions: simulated regions; every tenth is kept for validation
-    simulate: what they are like; voxel size and turnover are drawn anew for each
-    segment: weights of the net that finds their spines
-    steps: optimiser steps in all
-    batch: pairs of sessions per step
-    learning_rate: peak of a warm-up + cosine schedule
-    workers: processes that draw the regions
-    save_every: steps between checkpoints
+    regions
+        simulated regions; every tenth is kept for validation
+    simulate
+        what they are like; voxel size and turnover are drawn anew for each
+    segment
+        weights of the net that finds their spines
+    steps
+        optimiser steps in all
+    batch
+        pairs of sessions per step
+    learning_rate
+        peak of a warm-up + cosine schedule
+    workers
+        processes that draw the regions
+    save_every
+        steps between checkpoints
+    seed
+        of the weights at the start and of all that is drawn
+    device
+        auto, cpu or cuda
     """
 
     simulate: SimulateConfig = field(default_factory=_long_dendrites)

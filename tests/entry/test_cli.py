@@ -1,5 +1,6 @@
 """The doors: exit codes, one clear paragraph, no heavy import for help."""
 
+import re
 import subprocess
 import sys
 
@@ -24,6 +25,22 @@ def test_help_names_every_command(capsys):
 def test_every_command_has_help(name, capsys):
     assert main([name, "--help"]) == DONE
     assert "usage: spinenet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words", [[n] for n in COMMANDS] + [["train", "match"], ["train", "segment"]]
+)
+def test_help_says_what_every_setting_does_in_whole_sentences(words, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "2000")
+    assert main([*words, "--help"]) == DONE
+    shown = capsys.readouterr().out
+    silent = [line for line in shown.splitlines() if re.match(r"( *--[^(]*?  +| {8,})\(type", line)]
+    assert not silent
+    if words == ["infer"]:
+        whole = (
+            "members of a cluster were there in one session together; else it is enough that they"
+        )
+        assert whole in shown
 
 
 def test_version(capsys):
