@@ -44,8 +44,10 @@ def _run(name: str, arguments: list[str]) -> int:
 
     add, run, summary = COMMANDS[name]
     quiet, verbose = "--quiet" in arguments, "--verbose" in arguments
-    level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
+    level = logging.INFO if verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s", force=True)
+    if quiet:  # unsaid, but kept for the report
+        logging.getLogger().handlers[0].setLevel(logging.ERROR)
     if not verbose:  # of a damaged file our own paragraph says it better
         logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
     from spinenet.io.sessions import StackFile
-    from spinenet.pipeline import Outcome, Told
+    from spinenet.pipeline import Outcome, RunLog, Told
 
 DONE, FAULT, STOPPED = side.DONE, side.FAULT, side.STOPPED
 BAD_INPUT, SOME_FAILED = side.BAD_INPUT, side.SOME_FAILED
@@ -52,13 +52,15 @@ def _add_infer(parser: ArgumentParser) -> None:
 def _infer(args: Namespace) -> int:
     from spinenet.io.sessions import find_stacks
     from spinenet.io.traces import read_traces
-    from spinenet.pipeline import Told
+    from spinenet.pipeline import RunLog, Told
 
-    stacks = find_stacks(
-        Path(args.input), pattern=args.pattern, voxel_um=args.voxel_um, channel=args.channel
-    )
-    traces = read_traces(Path(args.dendrites)) if args.dendrites else None
-    return _walk(args, stacks, Told(traces))
+    log = RunLog()
+    with log.hearing():
+        stacks = find_stacks(
+            Path(args.input), pattern=args.pattern, voxel_um=args.voxel_um, channel=args.channel
+        )
+        traces = read_traces(Path(args.dendrites)) if args.dendrites else None
+    return _walk(args, stacks, Told(traces), log)
 
 
 def _add_link(parser: ArgumentParser) -> None:
@@ -74,7 +76,7 @@ def _add_link(parser: ArgumentParser) -> None:
 def _link(args: Namespace) -> int:
     from spinenet.io.annotated import read_truth
     from spinenet.io.sessions import find_stacks
-    from spinenet.pipeline import Told
+    from spinenet.pipeline import RunLog, Told
     from spinenet.types import InputError
 
     if Path(args.out).resolve() == Path(args.folder).resolve():
@@ -82,9 +84,11 @@ def _link(args: Namespace) -> int:
             f"--out {args.out} is the folder of the marked spines; they would be written over. "
             "Give another one."
         )
-    stacks = find_stacks(Path(args.folder))
-    truth = read_truth(Path(args.folder), args.point)
-    return _walk(args, stacks, Told(truth.traces, truth.spines))
+    log = RunLog()
+    with log.hearing():
+        stacks = find_stacks(Path(args.folder))
+        truth = read_truth(Path(args.folder), args.point)
+    return _walk(args, stacks, Told(truth.traces, truth.spines), log)
 
 
 def _add_walk(parser: ArgumentParser) -> None:
@@ -102,7 +106,7 @@ def _add_walk(parser: ArgumentParser) -> None:
     parser.add_class_arguments(InferConfig, None)
 
 
-def _walk(args: Namespace, stacks: list[StackFile], told: Told) -> int:
+def _walk(args: Namespace, stacks: list[StackFile], told: Told, log: RunLog) -> int:
     """The whole corridor, and the numbers that matter."""
     from spinenet.config import InferConfig
     from spinenet.pipeline import infer
@@ -114,7 +118,7 @@ def _walk(args: Namespace, stacks: list[StackFile], told: Told) -> int:
     config = settings_of(InferConfig, args)
     told = _with_corrections(told, Path(args.out), args.corrections)
     with Stages(quiet=args.quiet) as stages:
-        outcome = infer(stacks, Path(args.out), config, args.device, stages, told)
+        outcome = infer(stacks, Path(args.out), config, args.device, stages, told, log)
     return _end(outcome, quiet=args.quiet)
 
 

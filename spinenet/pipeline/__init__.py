@@ -6,7 +6,8 @@ left behind.
 """
 
 from spinenet.pipeline.corridor import Outcome, infer
+from spinenet.pipeline.stacks import RunLog
 from spinenet.pipeline.told import Told
 from spinenet.pipeline.tracks import analyze_tracks
 
-__all__ = ["Outcome", "Told", "analyze_tracks", "infer"]
+__all__ = ["Outcome", "RunLog", "Told", "analyze_tracks", "infer"]

@@ -77,8 +77,13 @@ def infer(
     device: Device,
     stages: Stages,
     told: Told = NOTHING_TOLD,
+    log: RunLog | None = None,
 ) -> Outcome:
     """Everything, from stacks to the page. Stacks finished by an earlier, killed run are kept.
+
+    Parameters
+    ----------
+    log: what was warned of already
 
     Raises
     ------
@@ -86,7 +91,7 @@ def infer(
         If another run works in `out`, the device or the weights cannot be used, or no stack can be
         read.
     """
-    chosen = pick_device(device)
+    chosen, log = pick_device(device), log or RunLog()
     if told.corrections is not None:
         sessions = [s.session for s in stacks]
         check_corrections(told.corrections, sessions)
@@ -95,10 +100,10 @@ def infer(
     _check_out(out)
     (out / STACKS).mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(out / ".lock", timeout=0):
+        with FileLock(out / ".lock", timeout=0), log.hearing():
             sweep(out)
             check_untouched(out)
-            return _infer(stacks, out, config, chosen, stages, told)
+            return _infer(stacks, out, config, chosen, stages, told, log)
     except Timeout:
         raise InputError(
             f"{out} is in use by another run of spinenet. Wait until it has ended, or give "
@@ -168,11 +173,11 @@ def _infer(
     device: torch.device,
     stages: Stages,
     told: Told,
+    log: RunLog,
 ) -> Outcome:
     keep_freed_memory()
     allow_open_maps()
     traces = told.traces
-    log = RunLog()
     warn_of_strangers(told, files, log)
     for file in files:
         if not file.usable:

@@ -59,6 +59,17 @@ class Stack:
 logger = logging.getLogger(__name__)
 
 
+class _Ear(logging.Handler):
+    """Keeps the text of every warning."""
+
+    def __init__(self, kept: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._kept = kept
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._kept.append(record.getMessage())
+
+
 @dataclass
 class RunLog:
     """Seconds per stage, warnings and failures, for run.json."""
@@ -78,6 +89,17 @@ class RunLog:
     def warn(self, text: str) -> None:
         logger.warning(text)
         self.warnings.append(text)
+
+    @contextmanager
+    def hearing(self) -> Iterator[None]:
+        """What the readers of files warn of meanwhile is kept too."""
+        ear = _Ear(self.warnings)
+        readers = logging.getLogger("spinenet.io")
+        readers.addHandler(ear)
+        try:
+            yield
+        finally:
+            readers.removeHandler(ear)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

@@ -239,6 +239,22 @@ def test_one_stack_alone(small_experiment, tmp_path):
     assert len(read_table(tmp_path / "out" / SPINES.file, SPINES)) > 0
 
 
+def test_what_was_warned_of_as_files_were_read_is_on_the_page(small_experiment, tmp_path, capsys):
+    """A stack that does not fit the pattern, and a voxel size that is not the file's own."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    stack = sorted(small_experiment.glob("*.tif"))[0]
+    shutil.copy(stack, folder / "mouse_day0.tif")
+    shutil.copy(stack, folder / "overview.tif")
+    given = ["--pattern", "{animal}_day{day}.tif", "--voxel_um", "[0.8, 0.12, 0.122]"]
+    assert run(folder, "--out", tmp_path / "out", *given) == DONE
+    kept = json.loads((tmp_path / "out" / "run.json").read_text())["warnings"]
+    page = (tmp_path / "out" / "report.html").read_text()
+    for told in ("overview.tif", "the file itself says 0.8 x 0.12 x 0.12 um"):
+        assert sum(told in warning for warning in kept) == 1
+        assert told in page
+
+
 @pytest.mark.parametrize("foreign", [1, 2])
 def test_a_foreign_field_is_named_and_not_linked(small_experiment, tmp_path, foreign):
     """Also if it is the one in the middle, to which the others would be registered."""
