@@ -50,7 +50,8 @@ def mixed_rows(groups: Mapping[str, Parts], unlike: Mapping[tuple[str, str], str
 def _difference(
     name: str, a: str, b: str, of_a: list[list[FloatArray]], of_b: list[list[FloatArray]]
 ) -> Row:
-    frame = pd.concat([_dendrites(of_a, 1.0), _dendrites(of_b, 0.0)], ignore_index=True)
+    rows = _dendrites(of_a, 1.0) + _dendrites(of_b, 0.0)
+    frame = pd.DataFrame(rows, columns=["animal", "first", "ratio"])
     n = {"n_animals": frame["animal"].nunique(), "group_b": b}
     counts = frame.groupby(["first", "animal"]).size().groupby("first").agg(["size", "max"])
     if len(counts) < 2 or (counts["size"] < FEWEST_ANIMALS).any() or (counts["max"] < 2).any():
@@ -107,11 +108,10 @@ def t_row(name: str, group: str, model: Mixed, freedom: int, how: str, **more: A
     )
 
 
-def _dendrites(parts: list[list[FloatArray]], first: float) -> pd.DataFrame:
-    rows = [
+def _dendrites(parts: list[list[FloatArray]], first: float) -> list[tuple[str, float, float]]:
+    return [
         (f"{first:g} {animal}", first, above / below)
         for animal, of in enumerate(parts)
         for above, below in of
         if below > 0
     ]
-    return pd.DataFrame(rows, columns=["animal", "first", "ratio"])

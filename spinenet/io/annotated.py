@@ -291,7 +291,15 @@ def _with_names(frame: pd.DataFrame, sessions: pd.DataFrame, name: str) -> pd.Da
         for column, value in zip(WHO[:2], key[:2], strict=True):
             fits &= (sessions[column] == value) | (value == "")
         known = sessions.loc[fits, WHO[:2]].drop_duplicates()
-        if len(known) != 1:
+        if known.empty:
+            here = sessions[WHO].drop_duplicates().astype(str).agg(", ".join, axis=1)
+            raise InputError(
+                f"{name}: rows of animal {key[0]!r}, region {key[1]!r}, session {key[2]} are of no "
+                f"known stack; known are {'; '.join(here[:5])}{'; ...' * (len(here) > 5)}. "
+                "Sessions that were counted from another number, a mistyped name, or a row that "
+                "sessions.csv lacks are the usual causes."
+            )
+        if len(known) > 1:
             raise InputError(
                 f"{name}: rows of animal {key[0]!r}, region {key[1]!r}, session {key[2]} fit "
                 f"{len(known)} fields of view. Give animal and region in {name}, as sessions.csv "

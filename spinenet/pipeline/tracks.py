@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -22,6 +23,9 @@ from spinenet.report.page import DendriteMap, five_numbers, make_page
 from spinenet.report.study import straight_map
 from spinenet.tables import TRACKS
 from spinenet.types import Analysis, InputError, Tracks
+
+
+logger = logging.getLogger(__name__)
 
 
 def analyze_tracks(
@@ -61,7 +65,7 @@ def analyze_tracks(
         analysis,
         {t.file: f for t, f in ({TRACKS: tracks.frame} | tables).items()},
         (write_figures(out, drawn, maps), maps),
-        ([], analysis_methods(config.analyze)),
+        (_warned(tracks.frame), analysis_methods(config.analyze)),
     )
     report = write_text(out / "report.html", page)
     write_json(
@@ -75,6 +79,17 @@ def analyze_tracks(
         },
     )
     return Outcome(report, five_numbers(analysis), {})
+
+
+def _warned(tracks: pd.DataFrame) -> list[str]:
+    if (tracks["presence"] == "present").any():
+        return []
+    why = (
+        f"none of the {len(tracks)} rows of {TRACKS.file} is of a spine that is present: there is "
+        "nothing to analyse, and no number is given. Check that it is the table you meant."
+    )
+    logger.warning(why)
+    return [why]
 
 
 def _straight_maps(tracks: pd.DataFrame, analysis: Analysis) -> list[DendriteMap]:

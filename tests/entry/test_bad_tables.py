@@ -131,9 +131,11 @@ def test_no_new_spines_have_no_clustered_share(tmp_path):
     assert np.isnan(rows.loc["hazard_ratio_clustered", "estimate"])
 
 
-def test_no_rows_are_no_numbers(tmp_path):
+def test_no_rows_are_no_numbers(tmp_path, capsys):
     assert run(table().iloc[:0], tmp_path) == DONE
     assert statistics(tmp_path).empty
+    assert "none of the 0 rows of tracks.csv" in capsys.readouterr().err
+    assert "none of the 0 rows" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_nothing_ever_scorable_is_no_numbers(tmp_path):

@@ -322,6 +322,14 @@ def test_a_blank_region_that_fits_two_fields_is_refused(points_folder):
         read_annotated(points_folder, "tip")
 
 
+def test_marks_of_a_session_that_no_stack_has_are_refused(points_folder):
+    """Sessions counted from 1 in one table and from 0 in the other."""
+    spines = pd.read_csv(points_folder / "spines.csv").assign(region=None, session=7)
+    spines.to_csv(points_folder / "spines.csv", index=False)
+    with pytest.raises(InputError, match="session 7 are of no known stack; known are a, r, 0"):
+        read_annotated(points_folder, "tip")
+
+
 def test_labels_that_do_not_fit_16_bits_are_refused(tmp_path):
     write_sessions(tmp_path)
     (tmp_path / "labels").mkdir()

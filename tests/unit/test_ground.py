@@ -215,6 +215,13 @@ def test_many_dendrites_of_few_animals_are_few():
     assert "3 animals a group" in row["test"]
 
 
+def test_a_group_whose_dendrites_have_no_spine_at_risk_has_no_mixed_model():
+    seen = dendrites((0.1, 0.2), (0.2, 0.3), (0.3, 0.1))
+    empty = {name: [[np.array([0.0, 0.0])]] for name in seen}
+    (row, *_) = mixed_rows({"a": seen, "b": empty}, {})
+    assert np.isnan(row["estimate"])
+
+
 def test_animals_with_one_dendrite_each_have_no_mixed_model():
     single = dendrites((0.1,), (0.2,), (0.3,))
     (row, *_) = mixed_rows({"a": single, "b": single}, {})
