@@ -63,11 +63,11 @@ def _lives(h: Histories) -> _Lives:
 
 
 def shares(h: Histories, config: AnalyzeConfig) -> dict[str, tuple[int, int]]:
-    """Of one dendrite: transient and persistent new spines, of those that were followed long enough
-    to tell; and the spines of the region's first session that are there in its last, of those that
+    """Of one dendrite: transient and persistent spines of those new in the window that were followed
+    long enough to tell; and the spines of the region's first session that are there in its last, of those that
     could be scored in it."""
     state, life = np.array(states(h, config)), _lives(h)
-    new = h.birth != NEVER
+    new = h.is_new(config.window)
     known = h.seen != UNKNOWN
     looked = known.shape[1] - 1 - known[:, ::-1].argmax(axis=1)
     over_days = h.days[looked] - h.days[life.first]

@@ -24,7 +24,6 @@ from spinenet.report.study import straight_map
 from spinenet.tables import TRACKS
 from spinenet.types import Analysis, InputError, Tracks
 
-
 logger = logging.getLogger(__name__)
 
 

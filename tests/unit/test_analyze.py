@@ -1,5 +1,7 @@
 """States, turnover, clusters, null and survival on histories that can be read as strings."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -192,6 +194,9 @@ def test_shares_by_hand():
         "persistent_share": (1, 2),
         "survival_fraction": (1, 2),
     }
+    # of the two born on day 2 one was seen once only, the other over four days
+    early = shares(one(lives), replace(FAST, window=(1.0, 3.0)))
+    assert (early["transient_share"], early["persistent_share"]) == ((1, 2), (1, 2))
 
 
 def test_a_spine_that_came_back_is_new_no_more():
