@@ -63,9 +63,9 @@ def _lives(h: Histories) -> _Lives:
 
 
 def shares(h: Histories, config: AnalyzeConfig) -> dict[str, tuple[int, int]]:
-    """Of one dendrite: transient and persistent spines of those new in the window that were followed
-    long enough to tell; and the spines of the region's first session that are there in its last, of those that
-    could be scored in it."""
+    """Of one dendrite: transient and persistent spines, of those new in the window that were
+    followed long enough to tell; and the spines of the region's first session that are there in its
+    last, of those that could be scored in it."""
     state, life = np.array(states(h, config)), _lives(h)
     new = h.is_new(config.window)
     known = h.seen != UNKNOWN
