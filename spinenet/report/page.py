@@ -153,7 +153,7 @@ def _note(row: pd.Series) -> str:
         parts.append(f"{which}: {100 * row['ci_low']:.0f} to {100 * row['ci_high']:.0f} %")
     if pd.notna(row["null_mean"]):
         parts.append(f"chance {_percent(row['null_mean'])}, P = {row['p_value']:.3g}")
-    elif str(row.name).startswith("clustered_fraction"):
+    elif str(row.name).startswith(("clustered_fraction", "survival_")):
         parts.append(str(row["test"]))
     return "; ".join(parts)
 

@@ -124,6 +124,14 @@ def test_groups_are_compared_on_the_same_day(later):
     assert difference["estimate"] == 0
 
 
+def test_the_numbers_at_the_top_say_until_which_day_spines_survived():
+    lives = {1: "0111", 2: "1111", 3: "0110", 4: "1111", 5: "0110", 6: "1111", 7: "0100"}
+    parts = [tracks_of(lives, animal=a, days=(0.0, 4.0, 8.0, 16.0)) for a in "abc"]
+    other = five_numbers(analyze(together(*parts), FAST))[-1]
+    assert other["name"] == "of other new spines survive"
+    assert "12 days after the landmark" in other["note"]
+
+
 def test_groups_without_a_common_day_are_not_compared():
     """Between two looks nobody knows who is still there."""
     groups, difference = survival_of((0.0, 4.0, 8.0), (0.0, 4.0, 12.0))
