@@ -280,6 +280,11 @@ class TrainMatchConfig:
         check(self, at_least(1), "steps", "batch", "save_every")
         check(self, POSITIVE, "learning_rate")
         check(self, NOT_NEGATIVE, "workers", "seed")
+        if self.simulate.seed:
+            raise InputError(
+                f"simulate.seed {self.simulate.seed}: in training all that is drawn follows seed. "
+                "Give --seed."
+            )
         if self.trainer.devices > 1:
             raise InputError(
                 f"trainer.devices {self.trainer.devices}: the matching head is small and trains on "

@@ -23,6 +23,8 @@ LONGEST_UM = 20.0
 """No spine reaches so far in the plane: filopodia of ten and more are rare."""
 PARTS_UM = (8.0, 4.0, 4.0)
 """Nor do two parts of one lie so far apart (z, y, x)."""
+SHORTEST_SHAFT_UM = 3.0
+"""A shaft is longer than this, or it was hardly drawn."""
 CRUMB_SHARE = 0.1
 """Parts smaller than this, beside the largest, are strokes of the brush that went astray."""
 
@@ -103,7 +105,28 @@ def check_singles(labels: npt.NDArray[np.uint16], voxel_um: Um3, name: str) -> N
             f"{name}: label {number} reaches over {size[0]:.1f} x {size[1]:.1f} x {size[2]:.1f} um "
             f"(z, y, x) from {z:.1f}, {y:.1f}, {x:.1f} um on; one spine was expected. One number "
             "for all spines is the usual cause: give each its own, from 2 on (Fiji: MorphoLibJ > "
-            "Binary Images > Connected Components Labeling)."
+            "Binary Images > Connected Components Labeling, whose numbers begin with 1: raise them "
+            "by one, for 1 is the shaft)."
+        )
+
+
+def check_shaft(labels: npt.NDArray[np.uint16], voxel_um: Um3, name: str) -> None:
+    """Spines numbered from 1 on would lose the first of them to the shaft, and have no other.
+
+    Raises
+    ------
+    InputError
+        If what bears the shaft's number beside spines is no longer than one of them.
+    """
+    shaft = ndimage.find_objects((labels == 1).astype(np.uint8))
+    if not shaft or not ((labels > 1) & (labels < IGNORE)).any():
+        return
+    longest = max((w.stop - w.start) * v for w, v in zip(shaft[0], voxel_um, strict=True))
+    if longest < SHORTEST_SHAFT_UM:
+        raise InputError(
+            f"{name}: label 1 is {longest:.1f} um long; it is the shaft's number, and a shaft of "
+            f"{SHORTEST_SHAFT_UM:g} um or more was expected. Spines numbered from 1 on are the "
+            "usual cause: number them from 2 on. Where no shaft was drawn, use 1 for nothing."
         )
 
 

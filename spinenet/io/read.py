@@ -241,8 +241,8 @@ def _to_zyx(data: Any, axes: str, channel: str, names: list[str], name: str) -> 
         if channel == "":
             raise InputError(
                 f"{name} has {n} channels ({shown}). Say which one shows "
-                "the dendrites, by a number from 0 or a name: --channel, or a column channel in "
-                "sessions.csv."
+                "the dendrites, by a number from 0 or a name: a column channel in sessions.csv, "
+                "or infer --channel."
             )
         meant = {k for k, label in enumerate(names) if label == channel}
         meant |= {int(channel)} & set(range(n)) if channel.isdigit() else set()

@@ -147,7 +147,7 @@ def _from_folder(folder: Path, pattern: str) -> list[StackFile]:
     if not pattern:
         raise InputError(
             f"{folder} holds {len(files)} stacks but no sessions.csv that says which belong "
-            "together. Write one, or give --pattern '{animal}_{region}_day{day}.tif'."
+            "together. Write one, or give infer --pattern '{animal}_{region}_day{day}.tif'."
         )
     if "{day}" not in pattern:
         raise InputError(

@@ -20,7 +20,9 @@ UNIT_UM = {
 }
 PLAUSIBLE_Z_UM = (0.05, 10.0)
 PLAUSIBLE_XY_UM = (0.01, 2.0)
-HOW_TO_GIVE = "Give voxel_z_um, voxel_y_um and voxel_x_um in sessions.csv, or --voxel_um '[Z,Y,X]'."
+HOW_TO_GIVE = (
+    "Give voxel_z_um, voxel_y_um and voxel_x_um in sessions.csv, or infer --voxel_um '[Z,Y,X]'."
+)
 
 
 def voxel_of(tif: tifffile.TiffFile, series: Any, name: str) -> Um3:

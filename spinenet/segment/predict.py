@@ -14,6 +14,7 @@ from torch.nn.utils import convert_conv3d_weight_memory_format
 
 from spinenet.config.infer import VOTER_PROBABILITY
 from spinenet.models.inputs import (
+    Brightness,
     canonical_shape,
     canonical_shift_um,
     canonical_voxel_um,
@@ -139,6 +140,7 @@ def predict(
     tile_mvox: float,
     device: torch.device,
     views: int = 1,
+    brightness: Brightness | None = None,
     on_tile: Callable[[int, int], None] = lambda done, left: None,
 ) -> Prediction:
     """Probabilities of shaft, spine and head centre for every voxel.
@@ -146,10 +148,11 @@ def predict(
     Parameters
     ----------
     net: folded (inference) net; it is moved to `device`, and its weights laid out channels last
+    brightness: of the stack, where it is known already
     views: so many of the `MIRRORS` are looked at, and their answers averaged
     on_tile: told tiles done and left after each tile
     """
-    brightness = measure_brightness(volume.data, volume.voxel_size_um)
+    brightness = brightness or measure_brightness(volume.data, volume.voxel_size_um)
     voxel = canonical_voxel_um(volume.voxel_size_um)
     shape = canonical_shape(volume.data.shape, volume.voxel_size_um)
     native = shape == volume.data.shape

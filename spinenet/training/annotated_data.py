@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,7 +16,7 @@ from spinenet.evaluate.judge import sure
 from spinenet.evaluate.masks import IGNORE
 from spinenet.geometry import inside, nearest_voxels, point_at, resample
 from spinenet.io.annotated import AnnotatedStack, heads_of
-from spinenet.io.labels import check_singles, known_labels, read_labels
+from spinenet.io.labels import check_shaft, check_singles, known_labels, read_labels
 from spinenet.io.read import read_volume
 from spinenet.models.inputs import (
     canonical_shape,
@@ -37,6 +38,8 @@ from spinenet.training.targets import (
     heat_at,
 )
 from spinenet.types import BoolArray, FloatArray, InputError, Segment, Um3, Volume
+
+logger = logging.getLogger(__name__)
 
 Z_SQUEEZE = 2.5
 """Distances in z count less by this: the depth of focus, and how far clicks stray in z."""
@@ -66,7 +69,7 @@ class AnnotatedScene:
     lines: tuple[Line, ...] = ()
     """Traced dendrites on which simulated spines may grow; none where a label TIFF tells all."""
     hidden: BoolArray | None = None
-    """(Z, Y, X) around the dendrites that are held out."""
+    """(Z, Y, X) around the dendrites that are held out, and what a label TIFF calls unknown."""
 
 
 @dataclass(frozen=True)
@@ -137,9 +140,11 @@ def _read_scene(stack: AnnotatedStack, config: AnnotatedConfig) -> AnnotatedScen
     if stack.labels is not None:
         native = read_labels(stack.labels, volume.data.shape, stack.file.path.name)
         check_singles(native, volume.voxel_size_um, stack.labels.name)
+        check_shaft(native, volume.voxel_size_um, stack.labels.name)
+        _warn_of_little(native, stack.labels.name)
         if stack.partly:
             native = known_labels(native, volume.voxel_size_um, stack.dendrites)
-        scene = _from_labels(stack, grid, native)
+        scene = _from_labels(stack, grid, native, config.hold_out)
     else:
         scene = _from_points(stack, grid, config)
     held = [_nodes_vox(d, grid) for d in stack.dendrites if d.id in config.hold_out]
@@ -148,12 +153,14 @@ def _read_scene(stack: AnnotatedStack, config: AnnotatedConfig) -> AnnotatedScen
     hidden = grid.distance(np.concatenate(held)) < config.reach_um
     seen = scene.labelled
     at = nearest_voxels(seen.centres_vox, (1, 1, 1), hidden.shape)
-    known = np.where(hidden, 0, seen.known).astype(np.uint8)
     wanted = seen.wanted & ~hidden[tuple(at.T)]
+    reaching = np.unique(seen.labels[hidden])
+    wanted[reaching[reaching > 1].astype(int) - 2] = False
+    known = np.where(hidden, 0, seen.known).astype(np.uint8)
     return replace(
         scene,
-        labelled=replace(seen, known=known, wanted=wanted),
-        hidden=hidden,
+        labelled=forget(replace(seen, known=known, wanted=wanted)),
+        hidden=hidden if scene.hidden is None else hidden | scene.hidden,
         anchors_vox=_outside(scene.anchors_vox, hidden),
     )
 
@@ -183,16 +190,36 @@ def _check_places(stack: AnnotatedStack, volume: Volume) -> None:
         )
 
 
+def _warn_of_little(labels: npt.NDArray[np.uint16], name: str) -> None:
+    """A label TIFF in which nothing is drawn, or no shaft."""
+    if not ((labels > 0) & (labels < IGNORE)).any():
+        logger.warning(
+            "%s holds no label: the net is taught that nothing of its stack is a shaft or a spine. "
+            "If it was not looked at, take the file away.",
+            name,
+        )
+    elif not (labels == 1).any():
+        logger.warning(
+            "%s holds no shaft (label 1): of shafts nothing is learned from it, and no simulated "
+            "dendrite is laid over its stack.",
+            name,
+        )
+
+
 def _from_labels(
-    stack: AnnotatedStack, grid: _Grid, native: npt.NDArray[np.uint16]
+    stack: AnnotatedStack, grid: _Grid, native: npt.NDArray[np.uint16], hold_out: Sequence[int]
 ) -> AnnotatedScene:
     rows = [
         np.minimum(((np.arange(n) + 0.5) * o / n).astype(int), o - 1)
         for n, o in zip(grid.image.shape, native.shape, strict=True)
     ]
     labels = native[np.ix_(*rows)]
-    known = np.where(labels == IGNORE, 0, KNOWN_ALL).astype(np.uint8)
-    labels[labels == IGNORE] = 0
+    unknown = labels == IGNORE
+    known = np.where(unknown, 0, KNOWN_ALL).astype(np.uint8)
+    labels[unknown] = 0
+    shaft = labels == 1
+    if labels.any() and not shaft.any():
+        known &= KNOWN_SPINE | KNOWN_CENTRE
     numbers = np.unique(labels[labels > 1])
     centres = np.array(ndimage.center_of_mass(labels > 1, labels, numbers)).reshape(-1, 3)
     wanted = np.ones(len(numbers), bool)
@@ -200,7 +227,8 @@ def _from_labels(
     bare: list[tuple[FloatArray, bool]] = []
     heads = grid.vox(heads_of(stack.spines))
     under = labels[tuple(nearest_voxels(heads, (1, 1, 1), labels.shape).T)]
-    certain_of = sure(stack.spines).to_numpy(bool) & grid.holds(heads)
+    shown = ~stack.spines["dendrite_id"].isin(list(hold_out)).to_numpy(bool)
+    certain_of = sure(stack.spines).to_numpy(bool) & grid.holds(heads) & shown
     number = stack.spines["label"].astype("Float64").to_numpy(float, na_value=0.0)
     mine = np.where(number > 0, number, under).astype(int)
     machine = stack.spines.get("source", pd.Series("", stack.spines.index)) == "lookback"
@@ -220,7 +248,7 @@ def _from_labels(
     order[1] = 1
     order[numbers] = np.arange(len(numbers)) + 2
     labels = order[labels]
-    anchors = np.argwhere(labels == 1)
+    anchors = np.argwhere(shaft if shaft.any() else labels > 0)
     if not len(anchors):
         anchors = np.argwhere(known > 0)
     if not len(anchors):
@@ -233,7 +261,8 @@ def _from_labels(
     points = np.concatenate([centres, np.array([head for head, _ in bare]).reshape(-1, 3)])
     wanted = np.r_[wanted, np.array([certain for _, certain in bare], bool)]
     scene = Labelled(grid.image, labels, known, points, wanted, grid.voxel_um)
-    return AnnotatedScene(forget(scene), anchors[:: max(len(anchors) // 5000, 1)].astype(float))
+    few = anchors[:: max(len(anchors) // 5000, 1)].astype(float)
+    return AnnotatedScene(forget(scene), few, hidden=unknown if unknown.any() else None)
 
 
 def _from_points(stack: AnnotatedStack, grid: _Grid, config: AnnotatedConfig) -> AnnotatedScene:
@@ -248,15 +277,14 @@ def _from_points(stack: AnnotatedStack, grid: _Grid, config: AnnotatedConfig) ->
     known[(reach < SURE_SHAFT_UM) | (tube & (reach > NO_SHAFT_UM) & dim)] |= KNOWN_SHAFT
     labels = (reach < SURE_SHAFT_UM).astype(np.uint16)
 
-    # spines of dendrites that nobody traced are hidden: around them not all were marked
+    # spines of dendrites that nobody traced, or that are held out, are hidden: around them not all
+    # were marked, and beside a dendrite that is shown they are no background either
     home = stack.spines["dendrite_id"]
-    traced = home.isin([d.id for d in stack.dendrites]) | home.isna()
-    certain = (sure(stack.spines) & traced).to_numpy(bool)
-    shown = ~home.isin(list(config.hold_out)).to_numpy(bool)
-    mine, wanted = stack.spines[shown], certain[shown]
+    shown = {d.id for d in stack.dendrites} - {*config.hold_out}
+    wanted = (sure(stack.spines) & (home.isin(shown) | home.isna())).to_numpy(bool)
     stalks: list[FloatArray] = [np.zeros((0, 3))]
     centres: list[FloatArray] = []
-    for row in mine.to_dict("records"):
+    for row in stack.spines.to_dict("records"):
         base = grid.vox(np.array([row[f"base_{a}_um"] for a in "zyx"]))
         point = grid.vox(np.array([row[f"{a}_um"] for a in "zyx"]))
         wanted[len(centres)] &= grid.holds(point)[0]

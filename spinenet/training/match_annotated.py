@@ -21,9 +21,17 @@ from spinenet.measure.attach import attach, measure_spines, spine_rows
 from spinenet.segment.label import label
 from spinenet.segment.predict import predict
 from spinenet.tables import SPINES
-from spinenet.training.held_out import check_held_out
+from spinenet.training.held_out import check_held_out, check_hidden
 from spinenet.training.sightings import NOBODY, UNNAMED, Family, Sighting, sight
-from spinenet.types import Dendrites, InputError, IntArray, Segment, Volume
+from spinenet.types import (
+    BoolArray,
+    Dendrites,
+    FloatArray,
+    InputError,
+    IntArray,
+    Segment,
+    Volume,
+)
 
 TILE_MVOX = 5.0
 LARGEST_MISFIT_UM = 1.0
@@ -44,9 +52,12 @@ def read_families(
     Raises
     ------
     InputError
-        If no dendrite has spines with tracks in two sessions, or an unknown one is held out.
+        If no dendrite has spines with tracks in two sessions, an unknown one is held out, or one
+        that a session does not trace.
     """
     check_held_out(stacks, hold_out)
+    for stack in stacks:
+        check_hidden(stack, stacks, hold_out)
     seen: dict[tuple[str, ...], list[Sighting]] = {}
     for stack in stacks:
         volume, session = read_volume(stack.file), stack.file.session
@@ -79,27 +90,53 @@ Named = tuple[pd.DataFrame, IntArray]
 
 
 def _marked(volume: Volume, lines: tuple[Segment, ...], marks: pd.DataFrame) -> Named:
-    """The marked spines of a stack, each on the nearest of all its traced dendrites."""
-    heads, everything = heads_of(marks), Dendrites(lines)
-    attached = attach(heads, everything)
-    home = attached.dendrite
-    near = attached.reach_um <= MARK_REACH_UM
-    rows = spine_rows(volume, heads, heads[near], everything, home[near], MeasureConfig())
-    frame = SPINES.frame([row | {"spine_id": 0, "probability": 1.0, "label": 0} for row in rows])
-    return frame, _named(marks)[near]
+    """The marked spines of a stack, each on its dendrite."""
+    heads = heads_of(marks)
+    home, near = _homes(heads, marks, lines)
+    sure_of = np.ones(len(heads))
+    return _measured(volume, heads, lines, home, near, sure_of), _named(marks)[near]
 
 
 def _found(
     volume: Volume, lines: tuple[Segment, ...], marks: pd.DataFrame, weights: SegmentWeights
 ) -> Named:
-    """The spines that the net finds in a stack, each on the nearest of all its traced dendrites."""
+    """The spines that the net finds in a stack, each on the dendrite of the mark that it is, or the
+    nearest."""
     prediction = predict(volume, weights.net, tile_mvox=TILE_MVOX, device=torch.device("cpu"))
     found = label(prediction, **weights.thresholds)
     spines = measure_spines(volume, found, Dendrites(lines), MeasureConfig())
-    track = np.full(len(spines), NOBODY)
-    i, j = pair_marks(spines.centres_um, marks)
+    heads, probability = spines.centres_um, spines.frame["probability"].to_numpy(float)
+    track = np.full(len(heads), NOBODY)
+    i, j = pair_marks(heads, marks)
     track[i] = _named(marks)[j]
-    return spines.frame, track
+    said = pd.DataFrame({"dendrite_id": pd.array([pd.NA] * len(heads), "Int64")})
+    said.loc[i, "dendrite_id"] = marks["dendrite_id"].iloc[j].to_numpy()
+    home, near = _homes(heads, said, lines)
+    return _measured(volume, heads, lines, home, near, probability), track[near]
+
+
+def _homes(
+    heads: FloatArray, said: pd.DataFrame, lines: tuple[Segment, ...]
+) -> tuple[IntArray, BoolArray]:
+    """The dendrite of each spine, as the person said (`dendrite_id`) or else the nearest
+    traced one; and which are near enough, and of one that is traced."""
+    told = said["dendrite_id"].astype("Float64").to_numpy(float, na_value=np.nan)
+    nearest = attach(heads, Dendrites(lines)).dendrite
+    home = np.where(np.isfinite(told), told, nearest).astype(np.int64)
+    return home, attach(heads, Dendrites(lines), home).reach_um <= MARK_REACH_UM
+
+
+def _measured(
+    volume: Volume,
+    heads: FloatArray,
+    lines: tuple[Segment, ...],
+    home: IntArray,
+    near: BoolArray,
+    probability: FloatArray,
+) -> pd.DataFrame:
+    rows = spine_rows(volume, heads, heads[near], Dendrites(lines), home[near], MeasureConfig())
+    told = zip(rows, probability[near].tolist(), strict=True)
+    return SPINES.frame([row | {"spine_id": 0, "probability": p, "label": 0} for row, p in told])
 
 
 def _named(marks: pd.DataFrame) -> IntArray:

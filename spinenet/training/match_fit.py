@@ -94,7 +94,7 @@ def train_match(
         trainer.save_checkpoint(out / LAST)
     temperature, scores = fit_temperature(task.net.cpu(), held_out)
     digest = save_match_weights(path, task.net, temperature)
-    write_result(out, config.steps, digest, scores, {"temperature": temperature})
+    write_result(out, trainer, digest, scores, {"temperature": temperature})
     return path, scores
 
 
@@ -114,7 +114,8 @@ class _Draw(Dataset[int]):
     def __getitem__(self, number: int) -> int:
         path = _file(self.folder, number)
         if not path.exists():
-            save_families(path, draw_families(self.config.simulate, self.weights, number))
+            like = replace(self.config.simulate, seed=self.config.seed)
+            save_families(path, draw_families(like, self.weights, number))
         return number
 
 

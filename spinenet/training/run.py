@@ -32,6 +32,8 @@ from spinenet.progress import Stage
 from spinenet.segment.predict import pick_device
 from spinenet.types import InputError
 
+logger = logging.getLogger(__name__)
+
 WARM_UP_STEPS = 100
 LAST = "last.ckpt"
 """Of a run's folder: what it goes on from."""
@@ -46,10 +48,15 @@ def same_run(out: Path, begun: dict[str, object], annotated: list[AnnotatedStack
         If the folder holds a run that was begun otherwise.
     """
     begun = begun | {"data": [s.file.path.name for s in annotated]}
+    files = [s.file for s in annotated]
+    begun["stacks"] = fingerprint(
+        *(sha256_of(f.path) for f in files), *((f.voxel_um, f.channel) for f in files)
+    )
     begun["marks"] = fingerprint(
         *(s.spines.to_csv() for s in annotated),
         *(d.points_um.tolist() for s in annotated for d in s.dendrites),
         *(sha256_of(s.labels) for s in annotated if s.labels),
+        *(s.partly for s in annotated),
     )
     path = out / "training.json"
     text = json.loads(json.dumps(begun))
@@ -65,19 +72,20 @@ def same_run(out: Path, begun: dict[str, object], annotated: list[AnnotatedStack
 
 
 def write_result(
-    out: Path, steps: int, sha256: str, scores: dict[str, float], fitted: dict[str, float]
+    out: Path, trainer: L.Trainer, sha256: str, scores: dict[str, float], fitted: dict[str, float]
 ) -> None:
     """result.json: which weights a run ended with, and how well they did on what they were fitted
-    on. What they were trained on stands in training.json."""
+    on (null where there was nothing to tell). What they were trained on stands in training.json."""
+    told = {name: value if math.isfinite(value) else None for name, value in scores.items()}
     write_json(
         out / "result.json",
         {
             "spinenet": __version__,
             "torch": torch.__version__,
-            "steps": steps,
+            "steps": trainer.global_step,
             "sha256": sha256,
             "fitted": fitted,
-            "scores": scores,
+            "scores": told,
         },
     )
 
@@ -117,6 +125,13 @@ def make_trainer(
         If CUDA is asked for and there is no card.
     """
     device = pick_device(config.device)
+    if start > config.steps:
+        logger.warning(
+            "%s has gone %d steps already, more than the %d asked for: nothing is trained.",
+            out,
+            start,
+            config.steps,
+        )
     halves = mixed and autocast_dtype(device) is torch.bfloat16
     version = f"from_step_{start}"
     return L.Trainer(

@@ -3,6 +3,7 @@ stacks."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -17,6 +18,8 @@ from spinenet.training.implant import dendrite_of, implant
 from spinenet.training.perturb import COARSEST_Z_UM, decimate_z
 from spinenet.training.targets import KNOWN_ALL, Labelled, Patch, forget, make_patch
 from spinenet.training.underlay import find_ground, underlay
+
+logger = logging.getLogger(__name__)
 
 MARGIN = (8, 32, 32)
 """Voxels by which a scene is larger than the patches cut from it."""
@@ -45,9 +48,17 @@ class TrainingPatches(IterableDataset[Patch]):
         self.annotated = annotated
         self.start = start
         self.card = card
-        shape = self._scene_shape
-        grounds = [find_ground(scene.labelled, shape, scene.hidden) for scene in annotated]
+        grounds = [
+            find_ground(scene.labelled, self._held_by(scene), scene.hidden) for scene in annotated
+        ]
         self.grounds = [ground for ground in grounds if ground]
+        if annotated and not self.grounds and config.annotated.underlay_share:
+            logger.warning(
+                "none of the annotated stacks has an empty part of %s voxels (z, y, x): no "
+                "simulated dendrite is laid over real noise (annotated.underlay_share). A smaller "
+                "--patch finds room in thin stacks.",
+                " x ".join(map(str, config.patch)),
+            )
 
     def __iter__(self) -> Iterator[Patch]:
         worker = get_worker_info()
@@ -64,7 +75,7 @@ class TrainingPatches(IterableDataset[Patch]):
         while True:
             if rng.random() < share:
                 scene = self.annotated[int(rng.integers(len(self.annotated)))]
-                pool.append(make_patch(warped(self._from_stack(scene, shape, rng))))
+                pool.append(make_patch(warped(self._from_stack(scene, rng))))
             else:
                 simulated = self._simulated(shape, rng)
                 pool += [make_patch(plain(simulated)) for _ in range(c.crops_per_scene)]
@@ -76,21 +87,31 @@ class TrainingPatches(IterableDataset[Patch]):
         (z, y, x), (more_z, more_y, more_x) = self.config.patch, MARGIN
         return z + more_z, y + more_y, x + more_x
 
+    def _held_by(self, scene: AnnotatedScene, factor: int = 1) -> tuple[int, int, int]:
+        """As much as is cut from a simulated scene, with `factor` times its slices; no more than a
+        stack holds where that is a patch at least, for what lies outside it teaches nothing."""
+        scale = (factor, 1, 1)
+        z, y, x = (
+            max(p * f, min((p + m) * f, n))
+            for p, m, f, n in zip(
+                self.config.patch, MARGIN, scale, scene.labelled.shape, strict=True
+            )
+        )
+        return z, y, x
+
     def _simulated(self, shape: tuple[int, int, int], rng: np.random.Generator) -> Labelled:
         """A simulated scene, at times over an empty part of an annotated stack."""
         c = self.config
         if self.grounds and rng.random() < c.annotated.underlay_share:
             ground = self.grounds[int(rng.integers(len(self.grounds)))]
-            return underlay(ground, shape, c.morphology, c.optics, rng)
+            return underlay(ground, c.morphology, c.optics, rng)
         return as_labelled(draw_example(rng, shape, c.optics, c.morphology))
 
-    def _from_stack(
-        self, scene: AnnotatedScene, shape: tuple[int, int, int], rng: np.random.Generator
-    ) -> Labelled:
+    def _from_stack(self, scene: AnnotatedScene, rng: np.random.Generator) -> Labelled:
         """A crop of an annotated stack: of thin slices some left out, some spines implanted."""
         thin = 2 * scene.labelled.voxel_um[0] <= COARSEST_Z_UM
         factor = 2 if thin and rng.random() < DECIMATED_SHARE else 1
-        crop, low = cut(scene, (shape[0] * factor, *shape[1:]), rng)
+        crop, low = cut(scene, self._held_by(scene, factor), rng)
         if scene.lines and rng.random() < self.config.annotated.implant_share:
             line = scene.lines[int(rng.integers(len(scene.lines)))]
             dendrite = dendrite_of(line, crop, low)

@@ -100,7 +100,7 @@ def train_segment(
         net = task.averaged.module
         thresholds, scores = fit_thresholds(net, config, [scene.labelled for scene in scenes])
         digest = save_segment_weights(weights, net, thresholds)
-        write_result(out, config.steps, digest, scores, thresholds)
+        write_result(out, trainer, digest, scores, thresholds)
     return weights, scores
 
 

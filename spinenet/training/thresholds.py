@@ -26,6 +26,7 @@ from spinenet.models.unet3d import CENTRE, SpineUNet, folded
 from spinenet.segment.label import find_peaks
 from spinenet.segment.predict import Prediction, pick_device, predict
 from spinenet.synthetic.patches import draw_example
+from spinenet.training.implant import PLAIN
 from spinenet.training.segment_data import as_labelled
 from spinenet.training.targets import KNOWN_CENTRE, KNOWN_SHAFT, KNOWN_SPINE, Labelled
 from spinenet.types import BoolArray, FloatArray, Session, Volume
@@ -174,7 +175,7 @@ def _see(net: SpineUNet, stacks: Sequence[Labelled], device: torch.device) -> li
     for i, labelled in enumerate(stacks):
         session = Session("validation", str(i), 0)
         volume = Volume(denormalise(labelled.image), labelled.voxel_um, session)
-        seen = predict(volume, ready, tile_mvox=5.0, device=device)
+        seen = predict(volume, ready, tile_mvox=5.0, device=device, brightness=PLAIN)
         out.append(_Seen(labelled, seen))
     return out
 

@@ -33,8 +33,10 @@ class Ground:
     """A real stack and its empty parts."""
 
     labelled: Labelled
+    shape: tuple[int, int, int]
+    """Of its empty parts."""
     corners_vox: IntArray
-    """(N, 3) first voxels of empty parts."""
+    """(N, 3) their first voxels."""
     shaft_light: float
     photon_share: float
     top_light: float
@@ -64,6 +66,7 @@ def find_ground(
     light = denormalise(labelled.image)
     return Ground(
         labelled,
+        shape,
         corners,
         float(np.median(light[on])),
         photon_share(light, on),
@@ -87,12 +90,12 @@ def _counts(flags: BoolArray, shape: tuple[int, int, int]) -> IntArray:
 
 def underlay(
     ground: Ground,
-    shape: tuple[int, int, int],
     morphology: MorphologyConfig,
     optics: OpticsConfig,
     rng: np.random.Generator,
 ) -> Labelled:
     """A simulated dendrite or two in an empty part of a real stack."""
+    shape = ground.shape
     low = ground.corners_vox[rng.integers(len(ground.corners_vox))]
     window = tuple(slice(a, a + n) for a, n in zip(low, shape, strict=True))
     light = denormalise(ground.labelled.image[window])

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -10,83 +11,26 @@ import tifffile
 
 from spinenet.cli import main
 from spinenet.commands import BAD_INPUT, DONE
-from spinenet.config import AnnotatedConfig, MorphologyConfig, OpticsConfig
+from spinenet.config import AnnotatedConfig, MorphologyConfig, OpticsConfig, TrainSegmentConfig
 from spinenet.io.annotated import read_annotated
 from spinenet.training.annotated_data import cut, head_of_tip, read_scenes
 from spinenet.training.implant import dendrite_of, implant
+from spinenet.training.segment_data import TrainingPatches
 from spinenet.training.targets import KNOWN_CENTRE, KNOWN_SHAFT, KNOWN_SPINE
 from spinenet.training.underlay import find_ground, underlay
 from spinenet.types import InputError
-
-VOXEL = (0.5, 0.1, 0.1)
-SHAPE = (24, 160, 200)
-DENDRITE_Y = {0: 40, 1: 120}
-HEAD = (12, 30, 60)
-"""Spine of dendrite 0: head in row 30, tip 5 rows above it, base in the shaft's row 40."""
-
-
-def picture():
-    """Two horizontal shafts, and one spine upwards from the first."""
-    image = np.random.default_rng(0).poisson(2, SHAPE).astype(np.uint16)
-    z, y, x = np.indices(SHAPE)
-    for row in DENDRITE_Y.values():
-        image[((z - 12) * 5) ** 2 + (y - row) ** 2 < 25] += 100
-    image[((z - 12) * 5) ** 2 + (y - 30) ** 2 + (x - 60) ** 2 < 20] += 120
-    return image
-
-
-def write_sessions(folder, stack=None, voxel_um=VOXEL):
-    tifffile.imwrite(folder / "stack.tif", picture() if stack is None else stack)
-    row = {"animal": "a", "region": "r", "session": 0, "day": 0.0, "path": "stack.tif"}
-    size = {f"voxel_{a}_um": v for a, v in zip("zyx", voxel_um, strict=True)}
-    pd.DataFrame([{**row, **size}]).to_csv(folder / "sessions.csv", index=False)
-
-
-def add_session(folder):
-    sessions = pd.read_csv(folder / "sessions.csv")
-    tifffile.imwrite(folder / "later.tif", picture())
-    later = sessions.assign(session=1, day=4.0, path="later.tif")
-    pd.concat([sessions, later]).to_csv(folder / "sessions.csv", index=False)
-
-
-def write_points(folder, shift_um=0.0, **more):
-    head = {"z_um": 6.0, "y_um": 2.5 + shift_um, "x_um": 6.0 + shift_um}
-    base = {"base_z_um": 6.0, "base_y_um": 4.0 + shift_um, "base_x_um": 6.0 + shift_um}
-    rows = [{"region": "r", "session": 0, "track": 1, "dendrite": 0, **head, **base, **more}]
-    pd.DataFrame(rows).to_csv(folder / "spines.csv", index=False)
-    nodes = [
-        {
-            "region": "r",
-            "session": 0,
-            "dendrite": d,
-            "z_um": 6.0,
-            "y_um": 0.1 * row + shift_um,
-            "x_um": x,
-        }
-        for d, row in DENDRITE_Y.items()
-        for x in np.arange(0, 20, 0.5)
-    ]
-    pd.DataFrame(nodes).to_csv(folder / "dendrites.csv", index=False)
-
-
-@pytest.fixture
-def points_folder(tmp_path):
-    write_sessions(tmp_path)
-    write_points(tmp_path)
-    return tmp_path
-
-
-def scene(folder, **settings):
-    config = AnnotatedConfig(point="tip", **settings)
-    return read_scenes(read_annotated(folder, "tip"), config)[0]
-
-
-def known(scene, bit):
-    return known_at(scene.labelled, bit)
-
-
-def known_at(labelled, bit):
-    return labelled.known & bit > 0
+from tests.integration.drawn_folder import (
+    HEAD,
+    SHAPE,
+    VOXEL,
+    add_session,
+    known,
+    known_at,
+    picture,
+    scene,
+    write_points,
+    write_sessions,
+)
 
 
 @pytest.mark.parametrize("click", [(12, 25, 60), (14, 25, 60), (10, 27, 61), (13, 23, 59)])
@@ -121,13 +65,6 @@ def test_spines_are_known_along_the_traces_and_nowhere_else(points_folder):
     assert known(taught, KNOWN_CENTRE)[12, 45, 100]
     assert known(taught, KNOWN_CENTRE)[12, 115, 100]
     assert not known(taught, KNOWN_CENTRE)[12, 80, 100]
-
-
-def test_a_held_out_dendrite_is_unknown(points_folder):
-    taught = scene(points_folder, hold_out=(1,))
-    assert known(taught, KNOWN_CENTRE)[12, 45, 100]
-    assert not taught.labelled.known[12, 112:128].any()
-    assert scene(points_folder, hold_out=(0,)).labelled.centres_vox.shape == (0, 3)
 
 
 def test_the_shaft_is_sure_on_the_trace_only_and_a_spine_at_its_head_only(points_folder):
@@ -165,16 +102,6 @@ def test_a_label_image_is_believed_but_for_its_unknown_voxels(tmp_path):
     assert np.abs((taught.centres_vox[0] - HEAD) * VOXEL).max() < 0.1
     assert (taught.known[:, 100:] == 0).all()
     assert (taught.known[:, :100] == 7).all()
-
-
-def test_a_held_out_dendrite_is_unknown_in_a_label_image_too(tmp_path):
-    write_sessions(tmp_path)
-    write_points(tmp_path)
-    (tmp_path / "labels").mkdir()
-    tifffile.imwrite(tmp_path / "labels" / "stack.tif", np.ones(SHAPE, np.uint16))
-    taught = scene(tmp_path, hold_out=(1,)).labelled
-    assert (taught.known[12, 112:128] == 0).all()
-    assert (taught.known[12, 40] == 7).all()
 
 
 def test_crops_hold_a_dendrite_and_pad_a_thin_stack(points_folder):
@@ -224,9 +151,7 @@ def test_simulated_dendrites_lie_over_the_empty_parts_only(points_folder):
     below = ground.corners_vox[:, 0] > 12
     assert (beside | above | below).all()
     spiny = MorphologyConfig(spines_per_um=(1.0, 1.0))
-    draws = [
-        underlay(ground, shape, spiny, OpticsConfig(), np.random.default_rng(s)) for s in range(6)
-    ]
+    draws = [underlay(ground, spiny, OpticsConfig(), np.random.default_rng(s)) for s in range(6)]
     assert all((d.known & KNOWN_SHAFT > 0).all() for d in draws)
     assert any((d.labels == 1).sum() > 50 for d in draws)
     for drawn in draws:
@@ -234,6 +159,30 @@ def test_simulated_dendrites_lie_over_the_empty_parts_only(points_folder):
         if shaft.sum() > 50:
             assert np.median(drawn.image[shaft]) > np.median(drawn.image[elsewhere])
     assert max(d.image.max() for d in draws) <= taught.image.max() + 1e-3  # it saturates alike
+
+
+def test_what_a_label_image_calls_unknown_is_no_ground(tmp_path):
+    labels = np.zeros(SHAPE, np.uint16)
+    labels[12, 38:43] = 1
+    labels[:, 80:] = 65535
+    taught = scene(with_labels(tmp_path, labels))
+    ground = find_ground(taught.labelled, (8, 32, 32), taught.hidden)
+    assert (ground.corners_vox[:, 1] + 32 <= 80).all()
+
+
+def test_of_a_thin_stack_all_slices_are_shown(tmp_path):
+    """20 slices, labelled throughout, and patches of 16: none reaches beyond the stack."""
+    (tmp_path / "labels").mkdir()
+    labels = np.zeros((20, *SHAPE[1:]), np.uint16)
+    labels[10, 38:43] = 1
+    tifffile.imwrite(tmp_path / "labels" / "stack.tif", labels)
+    write_sessions(tmp_path, picture()[2:22], voxel_um=(1.5, 0.1, 0.1))
+    scenes = read_scenes(read_annotated(tmp_path), AnnotatedConfig())
+    only = AnnotatedConfig(share=1.0)
+    patches = TrainingPatches(TrainSegmentConfig(patch=(16, 32, 32), annotated=only), scenes)
+    assert [ground.shape for ground in patches.grounds] == [(20, 64, 64)]
+    for _, _, known_ in islice(patches, 8):
+        assert known_[2].any(dim=2).any(dim=1).all()
 
 
 def test_a_stack_without_room_or_without_a_shaft_is_no_ground(points_folder):
@@ -266,16 +215,6 @@ def test_points_of_unnamed_kind_are_refused(points_folder, capsys):
     assert "tip" in capsys.readouterr().err
 
 
-def test_holding_out_everything_is_refused(points_folder):
-    with pytest.raises(InputError, match="nothing is left to train on"):
-        scene(points_folder, hold_out=(0, 1))
-
-
-def test_holding_out_a_dendrite_that_is_not_there_is_refused(points_folder):
-    with pytest.raises(InputError, match="dendrite 9 is to be held out, but"):
-        scene(points_folder, hold_out=(9,))
-
-
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -299,7 +238,7 @@ def test_a_spine_of_an_untraced_dendrite_is_no_background(tmp_path):
     assert not known(taught, KNOWN_CENTRE)[HEAD]
 
 
-def test_a_run_does_not_go_on_with_other_marks(points_folder, tmp_path, capsys):
+def test_a_run_does_not_go_on_with_other_marks_or_stacks(points_folder, tmp_path, capsys):
     arguments = ["--batch", "1", "--patch", "[8,32,32]", "--workers", "0", "--save_every", "1"]
     arguments += ["--net.channels", "[4,4,4,4]", "--validation_stacks", "1", "--device", "cpu"]
     arguments += ["--data", str(points_folder), "--annotated.point", "tip", "--quiet"]
@@ -308,6 +247,12 @@ def test_a_run_does_not_go_on_with_other_marks(points_folder, tmp_path, capsys):
     assert main([*run, "--steps", "2", "--annotated.hold_out", "[1]"]) == BAD_INPUT
     assert "begun with other annotated" in capsys.readouterr().err
     assert main([*run, "--steps", "2"]) == DONE
+    write_sessions(points_folder, voxel_um=(0.6, 0.1, 0.1))
+    assert main([*run, "--steps", "3"]) == BAD_INPUT
+    assert "begun with other stacks" in capsys.readouterr().err
+    write_sessions(points_folder, picture() + 1)
+    assert main([*run, "--steps", "3"]) == BAD_INPUT
+    assert "begun with other stacks" in capsys.readouterr().err
 
 
 def test_a_blank_region_that_fits_two_fields_is_refused(points_folder):
@@ -330,6 +275,39 @@ def test_marks_of_a_session_that_no_stack_has_are_refused(points_folder):
         read_annotated(points_folder, "tip")
 
 
+def with_labels(folder, labels):
+    write_sessions(folder)
+    (folder / "labels").mkdir()
+    tifffile.imwrite(folder / "labels" / "stack.tif", labels)
+    return folder
+
+
+def test_where_only_spines_were_drawn_nothing_is_learned_of_shafts(tmp_path, caplog):
+    labels = np.zeros(SHAPE, np.uint16)
+    labels[11:14, 28:33, 58:63] = 2
+    with caplog.at_level("WARNING"):
+        taught = scene(with_labels(tmp_path, labels))
+    assert "holds no shaft (label 1)" in caplog.text
+    assert not known(taught, KNOWN_SHAFT).any()
+    assert known(taught, KNOWN_SPINE).all()
+    assert np.abs(taught.anchors_vox - HEAD).max() <= 2
+
+
+def test_an_empty_label_image_is_believed_with_a_word(tmp_path, caplog):
+    with caplog.at_level("WARNING"):
+        taught = scene(with_labels(tmp_path, np.zeros(SHAPE, np.uint16)))
+    assert "holds no label" in caplog.text
+    assert (taught.labelled.known == 7).all()
+
+
+def test_spines_numbered_from_1_are_refused(tmp_path):
+    labels = np.zeros(SHAPE, np.uint16)
+    labels[11:14, 28:33, 58:63] = 1
+    labels[11:14, 28:33, 158:163] = 2
+    with pytest.raises(InputError, match="Spines numbered from 1 on are the usual cause"):
+        scene(with_labels(tmp_path, labels))
+
+
 def test_labels_that_do_not_fit_16_bits_are_refused(tmp_path):
     write_sessions(tmp_path)
     (tmp_path / "labels").mkdir()
@@ -346,18 +324,6 @@ def test_labels_on_another_grid_are_refused(tmp_path):
         scene(tmp_path)
 
 
-def test_a_dendrite_is_held_out_in_all_sessions_or_not_at_all(tmp_path):
-    """Labelled in two sessions and traced in one: in the other its place is not known."""
-    write_sessions(tmp_path)
-    write_points(tmp_path)
-    add_session(tmp_path)
-    (tmp_path / "labels").mkdir()
-    for name in ("stack.tif", "later.tif"):
-        tifffile.imwrite(tmp_path / "labels" / name, np.ones(SHAPE, np.uint16))
-    with pytest.raises(InputError, match="dendrite 0 is to be held out, but it is not traced in"):
-        scene(tmp_path, hold_out=(0,))
-
-
 def test_marks_of_a_session_without_a_trace_are_left_out_with_a_word(tmp_path, caplog):
     write_sessions(tmp_path)
     write_points(tmp_path)
@@ -367,17 +333,3 @@ def test_marks_of_a_session_without_a_trace_are_left_out_with_a_word(tmp_path, c
     with caplog.at_level("WARNING"):
         assert len(read_annotated(tmp_path, "tip")) == 1
     assert "later.tif has marked spines but no trace" in caplog.text
-
-
-def test_marked_spines_and_held_out_dendrites_are_no_ground(points_folder):
-    shape = (8, 32, 32)
-    taught = scene(points_folder, hold_out=(1,))
-    corners = find_ground(taught.labelled, shape, taught.hidden).corners_vox
-    whole = find_ground(replace(taught.labelled, labels=taught.labelled.labels % 2), shape)
-    holds = np.all((corners <= HEAD) & (corners + shape > HEAD), axis=1)
-    assert not holds.any()
-    rows = corners[:, 1]
-    assert not (
-        (rows <= 120) & (rows + 32 > 120) & (corners[:, 0] <= 12) & (corners[:, 0] > 4)
-    ).any()
-    assert 0 < len(corners) < len(whole.corners_vox)

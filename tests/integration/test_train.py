@@ -83,6 +83,16 @@ def test_a_run_goes_on_from_its_checkpoint(trained):
     assert state["global_step"] == 4
 
 
+def test_fewer_steps_than_were_gone_train_nothing_and_say_so(tmp_path, capsys):
+    assert train(tmp_path, 2) == DONE
+    words = ["train", "segment", "--out", str(tmp_path), "--steps", "1", *TINY]
+    assert main(words) == DONE
+    assert "has gone 2 steps already, more than the 1 asked for" in capsys.readouterr().err
+    told = json.loads((tmp_path / "result.json").read_text())
+    assert told["steps"] == 2
+    assert not any(value != value for value in told["scores"].values())
+
+
 def test_a_run_goes_on_from_weights_alone(trained, tmp_path):
     assert train(tmp_path, 2, "--init", str(trained / "unet.safetensors")) == DONE
     assert load_trainable_net(str(tmp_path / "unet.safetensors")).channels == (4, 4, 4, 4)
@@ -339,6 +349,7 @@ def test_a_head_needs_links_to_learn_from(head, small_experiment, tmp_path, caps
     [
         (["--regions", "3"], "at least 10 are needed"),
         (["--simulate.turnover.days", "[0]"], "two sessions or more"),
+        (["--simulate.seed", "1"], "all that is drawn follows seed"),
     ],
 )
 def test_a_head_of_too_little_is_refused(tmp_path, capsys, setting, message):
