@@ -80,9 +80,11 @@ def check_review(path: Path, corrections: Corrections | None) -> None:
     if not path.is_file():
         return
     filled = read_corrections(path).frame
-    said = set() if corrections is None else {*_rows(corrections.frame)}
+    said = [] if corrections is None else _rows(corrections.frame)
     lost = [
-        line for line, row in zip(filled["line"], _rows(filled), strict=True) if row not in said
+        line
+        for line, row in zip(filled["line"], _rows(filled), strict=True)
+        if not any(_says_the_same(row, other) for other in said)
     ]
     if lost:
         raise InputError(
@@ -91,7 +93,25 @@ def check_review(path: Path, corrections: Corrections | None) -> None:
         )
 
 
-def _rows(frame: pd.DataFrame) -> list[tuple[str, ...]]:
-    """What each row says, without the notes."""
-    columns = ["action", "session", *PLACE, "session_to", *PLACE_TO]
-    return [tuple(map(str, row)) for row in frame[columns].itertuples(index=False)]
+_Row = tuple[tuple[str, str], tuple[str, ...]]
+
+
+def _rows(frame: pd.DataFrame) -> list[_Row]:
+    """Animal and region of each row, and what it says, without the notes."""
+    # of other actions the dendrite is a help to the reader
+    dendrite = frame["dendrite_id"].astype(str).where(frame["action"] == "dendrite", "")
+    columns = ["action", "session", *PLACE, "session_to", *PLACE_TO, "dendrite_id"]
+    what = frame.assign(dendrite_id=dendrite)[columns].astype(str)
+    names = frame[["animal", "region"]].astype(str)
+    return [
+        ((animal, region), tuple(said))
+        for (animal, region), said in zip(
+            names.itertuples(index=False), what.itertuples(index=False), strict=True
+        )
+    ]
+
+
+def _says_the_same(row: _Row, other: _Row) -> bool:
+    """Animal and region may be blank where there is one only."""
+    (mine, what), (theirs, that) = row, other
+    return what == that and all(a == b or not a or not b for a, b in zip(mine, theirs, strict=True))

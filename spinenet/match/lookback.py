@@ -32,8 +32,9 @@ BESIDE_UM = 1.0
 """A spine may lean so far beyond the end of its dendrite; it is looked for there."""
 CLAIMED_UM = np.array([1.2, 0.4, 0.4])
 """A spine this near (scaled) to the place looked at is what is seen there."""
-UNSURE_UM = 2 * PLACE_SD_UM[[2, 1, 1]]
-"""A mark that a person was not sure of may be any spine expected this near (scaled)."""
+UNSURE_GATES = np.array([2.0, 1.0, 1.0])
+"""A mark that a person was not sure of may be any spine that it could be linked to, were it sure:
+so many times `gate_um` away (z, y, x), for depth is known half as well."""
 RIM_SD, RIM_SHARE = 2.0, 1 / 8
 """So many standard deviations of a place from the stack's border, but at most this share of the
 stack, a spine may as well lie outside."""
@@ -123,14 +124,16 @@ def look_back(
     def look(t: int, wanted: list[int], least_p: float) -> set[tuple[int, int]]:
         """Look for the wanted tracks in one session; returns what was found."""
         view = life.views[t]
-        segments = view.dendrites.by_id()
+        segments, emptied = view.dendrites.by_id(), pins.empty_um.get(t, NOWHERE)
         places, asked = [], []
         for k in wanted:
             home = homes[k]
             segment = segments[home.dendrite]
             here, point = _expected(home, warps[t, home.dendrite], segment)
             verdict = _visible(view, segment, here, point, config)
-            if (k, t) in gone:
+            if (k, t) not in there and verdict is not None and _near(emptied, point):
+                settled.add((k, t))
+            if (k, t) in gone | settled:
                 life.missing[k, t] = (Presence.ABSENT, 0.0, home.place[0])
             elif verdict is None or (k, t) in there:
                 places.append(point)
@@ -143,18 +146,19 @@ def look_back(
         power = [0.0 if k in hidden else sight.power(k, t, least_p) for k in asked]
         unseen = {k for k, p in zip(asked, power, strict=True) if p < config.least_power}
         unsure = pins.unsure_um.get(t, NOWHERE)
-        unseen |= {k for k, at in zip(asked, places, strict=True) if _near(unsure, at, UNSURE_UM)}
+        reach = config.gate_um * UNSURE_GATES
+        unseen |= {k for k, at in zip(asked, places, strict=True) if _near(unsure, at, reach)}
         rules = Rules(
             least_p,
             frozenset(unseen),
             frozenset(k for k in asked if (k, t) in there),
-            pins.empty_um.get(t, NOWHERE),
+            emptied,
         )
         extra, numbers = _accept(view, seen, asked, homes, life.missing, t, rules)
         settled.update(
             (k, t)
             for k, centre in zip(asked, seen.centres_um, strict=True)
-            if _near(rules.empty_um, centre) and k not in rules.there
+            if _near(emptied, centre) and k not in rules.there
         )
         if extra:
             table = pd.concat([view.spines.frame, SPINES.frame(extra)], ignore_index=True)
@@ -167,7 +171,7 @@ def look_back(
         here_now = set(track_of[t].tolist())
         look(t, [k for k in homes if k not in here_now], config.lookback_share * centre_p)
     lent: set[tuple[int, int]] = set()
-    for t, lacking in _between(life.track_of, gone).items():
+    for t, lacking in _between(life.track_of, gone | settled).items():
         missed = [k for k in lacking if life.missing[k, t][0] == Presence.NOT_SCORABLE]
         lent |= look(t, missed, config.between_share * centre_p)
     for found in lent:
@@ -236,7 +240,7 @@ def _hidden(
             radius = float(np.interp(on, arc, segment.radius_um))
             beyond.setdefault(k, []).append(float(np.hypot(side, at - on)) - radius)
     return {k for k, reach in beyond.items() if np.mean(reach) < HALF_HEAD_UM} | {
-        k for t, view in enumerate(views) for k in _in_rim(t, view, homes, warps)
+        k for t, view in enumerate(views) if view.usable for k in _in_rim(t, view, homes, warps)
     }
 
 

@@ -149,15 +149,26 @@ def _links(
         )
         plausible = chosen | {pair for pair, p in p_of.items() if p >= CANDIDATE_P}
         dendrites, a_ids, b_ids = _ids(a), a.spines.ids, b.spines.ids
+        of_person = {
+            (i, j): told.get(frozenset({(t, int(a_ids[i])), (u, int(b_ids[j]))}))
+            for i, j in plausible
+        }
+        for i, j in chosen:
+            # it is one spine in the sessions that this link lies between
+            spans = said.get(int(life.track_of[t][i]), ())
+            if any(first <= t and u <= last for first, last in spans):
+                of_person[i, j] = 1.0
+        bound = [pair for pair, p in of_person.items() if p == 1]
+        bound_i, bound_j = {i for i, _ in bound}, {j for _, j in bound}
         for i, j in sorted(plausible):
-            pair = frozenset({(t, int(a_ids[i])), (u, int(b_ids[j]))})
             d = dendrites[i]
             unslipped = 1 / (1 + _slip(warps[t, d])) / (1 + _slip(warps[u, d]))
-            p = told.get(pair, p_of.get((i, j), 0.0) * unslipped)
+            p = of_person[i, j]
+            if p is None:
+                rival = i in bound_i or j in bound_j  # of a link that a person made
+                p = 0.0 if rival else p_of.get((i, j), 0.0) * unslipped
             k = int(life.track_of[t][i])
             if (i, j) in chosen:
-                if any(first <= t and u <= last for first, last in said.get(k, ())):
-                    p = 1.0  # it is one spine in the sessions that this link lies between
                 chosen_p[k, t, u] = p
             rows.append(
                 {
@@ -258,8 +269,8 @@ def with_presence(tracks: pd.DataFrame) -> pd.DataFrame:
     looked = tracks["p_present"].notna() & (tracks["presence"] != Presence.OUT_OF_VIEW)
     if not looked.any():
         return tracks
+    # sessions in which nobody could look say nothing, not even that time went by
     wide = tracks[looked].pivot(index="track_id", columns="session", values="p_present")
-    wide = wide.reindex(columns=np.sort(tracks["session"].unique()))
     alone = np.clip(wide.to_numpy(float), 1e-3, 1 - 1e-3)
     together = presence(alone / (1 - alone), Rates(), EVEN)
     table = pd.DataFrame(together, wide.index, wide.columns).stack()

@@ -112,6 +112,7 @@ def _with_marks(
         told = marks["dendrite_id"].astype("Float64").to_numpy(float, na_value=np.nan)
         known = np.isin(told, list(view.dendrites.by_id()))
         home = np.where(known, told, home).astype(np.int64)
+        near = attach(heads, view.dendrites, home).reach_um <= MARK_REACH_UM
         near &= known | np.isnan(told)  # of a dendrite that nobody traced
     if not view.usable:  # not scored, or another field: that was said already
         near[:] = False

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from spinenet.config import MatchConfig
-from spinenet.io.corrections import Corrections, read_corrections
+from spinenet.io.corrections import Corrections, check_review, read_corrections
 from spinenet.match.assign import path_cover
 from spinenet.match.region import link_region
 from spinenet.match.score import Candidates
@@ -92,6 +92,29 @@ def test_a_table_of_corrections_is_read_with_its_lines(tmp_path):
 def test_a_row_that_cannot_be_obeyed_is_refused(tmp_path, row, message):
     with pytest.raises(InputError, match=message):
         read_corrections(saved(tmp_path, row))
+
+
+@pytest.mark.parametrize(
+    ("filled", "copied", "kept"),
+    [
+        ({"dendrite_id": 2}, {"dendrite_id": 2}, True),
+        ({"dendrite_id": 2}, {"dendrite_id": 1}, False),
+        ({"dendrite_id": 2, "animal": "m1"}, {"dendrite_id": 2, "animal": "m2"}, False),
+        ({"dendrite_id": 2, "animal": "m1"}, {"dendrite_id": 2}, True),  # there is one animal only
+        ({"action": "same", "dendrite_id": 2}, {"action": "same"}, True),  # it says nothing there
+    ],
+)
+def test_what_was_filled_into_the_list_must_stand_in_the_corrections(
+    tmp_path, filled, copied, kept
+):
+    plain = {**ROW, **TO, "action": "dendrite", "animal": "", "region": ""}
+    told = read_corrections(saved(tmp_path, plain | copied))
+    pd.DataFrame([plain | filled]).to_csv(tmp_path / "review.csv", index=False)
+    if kept:
+        check_review(tmp_path / "review.csv", told)
+    else:
+        with pytest.raises(InputError, match="has an action in line 2"):
+            check_review(tmp_path / "review.csv", told)
 
 
 def test_a_line_that_says_what_the_machine_thinks_changes_nothing():
@@ -197,3 +220,31 @@ def test_a_number_of_a_dendrite_far_away_is_refused():
     line_of = about("different", 0, 20.0, 1, 20.0) | {"dendrite_id": 1}
     after, _ = corrected(views, said(line_of), RunLog())
     assert set(after[0].spines.frame["dendrite_id"]) == {0}
+
+
+def test_deleted_is_absent_even_where_nobody_could_have_seen_it():
+    """In a session whose shaft is too dim to show a spine, as where it is bright."""
+    for snr in (20.0, 1.0):
+        views = [
+            session_of(t, SHAFT, *[(0, 5, 6.5, x) for x in XS], snr=snr if t == 1 else 20.0)
+            for t in range(3)
+        ]
+        place = {"session": 1, "z_um": 5.0, "y_um": 6.5, "x_um": 20.0}
+        spines, tracks = tracks_after(views, {"action": "delete", **place})
+        k = spines.loc[(spines["session"] == 0) & (spines["x_um"] == 20.0), "track_id"].iloc[0]
+        row = tracks[(tracks["track_id"] == k) & (tracks["session"] == 1)].iloc[0]
+        assert (row["presence"], row["p_present"]) == ("absent", 0.0)
+
+
+def test_what_a_person_joined_has_no_rivals_left():
+    """Of two spines near one place of the first session the person chose the farther."""
+    views = [
+        session_of(t, SHAFT, *[(0, 5, 6.5, x) for x in (*XS, *more)])
+        for t, more in enumerate(((), (20.9,)))
+    ]
+    views, pins = corrected(views, said(about("same", 0, 20.0, 1, 20.9)), RunLog())
+    links = link_region(views, 0, MatchConfig(), 0.4, None, pins).matches.links
+    ends = ["session_from", "spine_from"], ["session_to", "spine_to"]
+    for end in ends:
+        assert links.groupby(end)["p"].sum().max() <= 1 + 1e-9
+    assert links.loc[links["p"] == 1, "chosen"].all()

@@ -11,10 +11,11 @@ from spinenet.config import MatchConfig
 from spinenet.match.lookback import Home, Rules, _accept, look_back
 from spinenet.match.pins import Pins
 from spinenet.match.record import _as_sure_as_their_tracks, _track_table
+from spinenet.match.region import link_region
 from spinenet.match.view import Probe, frames_of, rehomed
 from spinenet.match.warp import ArcWarp
 from spinenet.types import Dendrites, Session, Tracks
-from tests.unit.drawn_shafts import line, view_of
+from tests.unit.drawn_shafts import line, session_of, view_of
 
 
 def test_heads_are_seen_in_the_frame_of_their_dendrite():
@@ -110,6 +111,18 @@ def test_what_a_shaft_hides_is_not_known_to_be_absent(head_zy, arc, hidden):
     life = looked_back([0.9, 0.9, 0.0], [1, 1, 0], head_zy, arc)
     assert life.hidden == ({0} if hidden else set())
     assert letters(life) == ("PP?" if hidden else "PPa")
+
+
+def test_a_session_that_is_left_out_hides_no_spine_of_others():
+    """Laid over the others by chance, its border runs along the dendrite."""
+    shaft = Dendrites((line((15, 5, 0), (15, 5, 40)),))
+    spines = [(0, 15, 6.5, x) for x in (4.0, 7.5, 13.0, 16.5, 20.0, 27.0)]
+    good = [session_of(t, shaft, *spines) for t in range(3)]
+    at_border = Dendrites((line((15, -0.8, 0), (15, -0.8, 40)),))
+    for usable in (False, True):
+        last = session_of(3, at_border, usable=usable, snr=20.0 if usable else float("nan"))
+        tracks = link_region([*good, last], 1, MatchConfig(), 0.4).tracks.frame
+        assert tracks["hidden"].any() == usable
 
 
 def test_what_a_person_saw_is_not_hidden():

@@ -34,10 +34,10 @@ def traced(*sessions, dendrites=(0,)):
     return Traces(TRACES.frame(nodes), "dendrites.csv")
 
 
-def placed(*marks, traces=None, n=3):
+def placed(*marks, traces=None, shafts=TWO):
     log = RunLog()
     views, unsure = with_marks(
-        [session_of(t, TWO) for t in range(n)], POINTS.frame(marks), traces, log
+        [session_of(t, shafts) for t in range(3)], POINTS.frame(marks), traces, log
     )
     return views, unsure, log
 
@@ -94,11 +94,23 @@ def test_a_dendrite_that_nobody_scored_in_a_session_lost_nothing_there():
     assert not log.warnings
 
 
-@pytest.mark.parametrize("beside_um", [0.0, 0.5])
+@pytest.mark.parametrize("beside_um", [0.0, 0.5, 1.9])
 def test_an_unsure_mark_a_little_beside_its_place_says_that_nobody_knows(beside_um):
     rest = [mark(s, x) for s in range(3) for x in (4, 16, 30)]
-    views, unsure, _ = placed(*rest, mark(0, 22), mark(1, 22), mark(2, 22 + beside_um, bad="1"))
+    seen = mark(0, 22), mark(1, 22)
+    views, unsure, _ = placed(*rest, *seen, mark(2, 22 + beside_um, bad="1"))
     assert ["present", "present", "not_scorable"] in presence(views, unsure)
+    views, unsure, _ = placed(*rest, *seen, mark(2, 22 + beside_um))  # as far as links reach
+    assert presence(views, unsure) == [["present"] * 3] * 4
+
+
+def test_a_mark_far_from_the_dendrite_that_it_names_is_left_out():
+    """Traces that were numbered anew: the mark lies beside the first, and names another far off."""
+    far = Dendrites((TWO.segments[0], line((5, 45, 0), (5, 45, 40), 1)))
+    marks = mark(0, 10), mark(0, 15), mark(0, 20, dendrite_id=1)
+    views, _, log = placed(*marks, traces=traced(0), shafts=far)
+    assert views[0].spines.frame["x_um"].tolist() == [10, 15]
+    assert any("1 of 3 marked spines" in w for w in log.warnings)
 
 
 def test_a_session_marked_in_pixels_was_not_scored():
