@@ -7,17 +7,22 @@ them. A detection in no track is a track of its own.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from spinenet.evaluate.judge import Judged
 from spinenet.evaluate.spines import expected_calibration_error
+from spinenet.types import BoolArray
 
 
-def identity_figures(judged: Judged) -> dict[str, float]:
-    """The measures, nan where nothing can be said.
+def identity_figures(judged: Judged, contested: pd.DataFrame | None = None) -> dict[str, float]:
+    """The measures, nan where nothing can be said; of tracks with a link that nobody believes any
+    more (`tables.CONTESTED`) they say nothing.
 
     `MOTA` (Bernardin 2008): 1 less misses, alarms and switches per true spine. `AssA` (Luiten 2021,
     HOTA's association at one tolerance): over found spines, how far the whole true and the whole
@@ -26,6 +31,10 @@ def identity_figures(judged: Judged) -> dict[str, float]:
     sighting of a true spine to the next. `turnover_bias_points`: turnover of what was found less
     that of the truth, over adjacent sessions.
     """
+    truth, doubted = judged.truth, np.zeros(len(judged.truth), bool)
+    for line, of_field in _lines(contested, truth):
+        doubted |= of_field & (truth["track_id"] == line["track_id"]).fillna(False).to_numpy(bool)
+    judged = replace(judged, truth=truth.assign(counts=truth["counts"] & ~doubted))
     true, found = _true(judged), _found(judged)
     sightings = true[true["found"] >= 0]
     pairs = Counter(zip(sightings["who"], sightings["number"], strict=True))
@@ -50,9 +59,12 @@ def identity_figures(judged: Judged) -> dict[str, float]:
     }
 
 
-def link_calibration(judged: Judged, links: pd.DataFrame) -> dict[str, float]:
+def link_calibration(
+    judged: Judged, links: pd.DataFrame, contested: pd.DataFrame | None = None
+) -> dict[str, float]:
     """How far `p` of links (`tables.LINKS`) is from how often they are right (`ECE`), and the error
-    among the surest: of pairs whose two ends were both paired with a true spine or are alarms."""
+    among the surest: of pairs whose two ends were both paired with a true spine or are alarms, and
+    of which neither spine has a contested link between these sessions."""
     found = judged.detections
     names = judged.truth["track_id"].astype("float").to_numpy()
     true = found["true"].to_numpy(int)
@@ -69,6 +81,12 @@ def link_calibration(judged: Judged, links: pd.DataFrame) -> dict[str, float]:
     )
     # two alarms may be one thing that is no spine: nothing says whether the link is right
     both = both[both["who_x"].notna() | both["who_y"].notna()]
+    doubted = np.zeros(len(both), bool)
+    for line, of_field in _lines(contested, both):
+        ends = both[["session_from", "session_to"]] == [line["session"], line["session_to"]]
+        whose = (both[["who_x", "who_y"]] == line["track_id"]).any(axis=1)
+        doubted |= of_field & (ends.all(axis=1) & whose).to_numpy(bool)
+    both = both[~doubted]
     p, right = both["p"].to_numpy(float), (both["who_x"] == both["who_y"]).to_numpy(bool)
     sure = p >= SURE_P
     return {
@@ -79,6 +97,17 @@ def link_calibration(judged: Judged, links: pd.DataFrame) -> dict[str, float]:
 
 
 SURE_P = 0.99
+
+
+def _lines(
+    contested: pd.DataFrame | None, rows: pd.DataFrame
+) -> Iterator[tuple[dict[str, Any], BoolArray]]:
+    """Lines of `tables.CONTESTED`, and which rows are of the field that each is about."""
+    for line in [] if contested is None else contested.to_dict("records"):
+        of_field = np.ones(len(rows), bool)
+        for name in ("animal", "region"):
+            of_field &= (rows[name] == line[name]).to_numpy(bool) | (not line[name])
+        yield line, of_field
 
 
 def _true(judged: Judged) -> pd.DataFrame:

@@ -78,17 +78,32 @@ def evaluate(
         found = found[~mask.unknown(found)]
     # heads alone, without traces, are taken to be all of the field
     everywhere = truth.traces is None and (truth.spines["point"] == "head").all()
-    whole = [
-        everywhere or (truth.labels_of(s) is not None and not truth.partly)
-        for s in _sessions(truth)
+    sessions = _sessions(truth)
+    whole = [everywhere or (truth.labels_of(s) is not None and not truth.partly) for s in sessions]
+    looked = [
+        bool(
+            of_session(truth.spines, s).any()
+            or traced_in(truth.traces, s)
+            or truth.labels_of(s) is not None
+        )
+        for s in sessions
     ]
-    annotated = truth.sessions[KEYS].assign(whole=whole)
+    annotated = truth.sessions[KEYS].assign(whole=whole)[looked]
+    if not all(looked):
+        logger.warning(
+            "%d of %d sessions have neither a mark, a trace nor a label image (the first is %s): "
+            "nobody is taken to have looked there, and nothing of them is counted.",
+            len(looked) - sum(looked),
+            len(looked),
+            _named(truth.sessions[~np.array(looked)]),
+        )
     judged = judge(truth.spines, found.reset_index(drop=True), truth.nodes, annotated, dendrites)
     tables = [detection_table(judged, _snr(results))]
     rows = _link_rows(link_table(judged, truth.contested))
-    figures = identity_figures(judged)
+    figures = identity_figures(judged, truth.contested)
     if (results / LINKS.file).is_file():
-        figures |= link_calibration(judged, read_table(results / LINKS.file, LINKS))
+        links = read_table(results / LINKS.file, LINKS)
+        figures |= link_calibration(judged, links, truth.contested)
     files = [folder / TRACKS.file for folder in (truth.folder, results)]
     if all(f.is_file() for f in files) and not dendrites:
         true, reported = (read_table(f, TRACKS) for f in files)

@@ -256,6 +256,31 @@ def test_label_images_alone_are_truth_and_their_unknown_voxels_are_left_out(tmp_
     assert "AP50" not in set(figures)
 
 
+@pytest.mark.parametrize("traced", [False, True])
+def test_listed_sessions_that_nobody_annotated_count_neither_way(tmp_path, caplog, traced):
+    """Heads of session 0 only; the machine found the same two spines in all three sessions."""
+    marks = [true(0, k, 10.0 * k) for k in (1, 2)]
+    POINTS.frame(marks).to_csv(tmp_path / "spines.csv", index=False)
+    listed = [
+        {"animal": "a", "region": "r", "session": t, "day": float(t), "path": f"{t}.tif"}
+        for t in (0, 1, 2)
+    ]
+    pd.DataFrame(listed).to_csv(tmp_path / "sessions.csv", index=False)
+    if traced:
+        where = {"animal": "a", "region": "r", "session": 0, "dendrite_id": 0, "z_um": 5, "y_um": 2}
+        nodes = TRACES.frame([{**where, "x_um": x} for x in (0, 40)])
+        nodes.to_csv(tmp_path / "dendrites.csv", index=False)
+    found = [seen(t, k, 10.0 * k) for t in (0, 1, 2) for k in (1, 2)]
+    write_table(
+        tmp_path / "out", SPINES, SPINES.frame([{"spine_id": i, **f} for i, f in enumerate(found)])
+    )
+    with caplog.at_level("WARNING"):
+        value = evaluate(tmp_path, tmp_path / "out").set_index(["figure", "stratum"])["value"]
+    assert value["precision", "all"] == value["recall", "all"] == 1
+    assert np.isnan(value["turnover_bias_points", "all"])
+    assert "2 of 3 sessions have neither a mark, a trace nor a label image" in caplog.text
+
+
 def test_tips_without_traces_are_refused(tmp_path, capsys):
     POINTS.frame([true(0, 1, 0, point="tip")]).to_csv(tmp_path / "spines.csv", index=False)
     out = tmp_path / "out"

@@ -154,3 +154,20 @@ def test_clusters_are_counted_in_both_and_only_of_what_could_be_scored():
         "clustered_fraction_found": 0,
         "clustered_inflation_points": -100,
     }
+
+
+def test_what_nobody_believes_any_more_counts_neither_way():
+    """Track 1 was joined from session 0 to 1 by mistake, and the machine calls them two spines."""
+    truth = [true(s, t, 10 * t) for s in (0, 1) for t in (1, 2)]
+    found = [seen(0, 1, 10), seen(0, 2, 20), seen(1, 7, 10), seen(1, 2, 20)]
+    doubted = CONTESTED.frame([{"session": 0, "session_to": 1, "track_id": 1}])
+    figures = identity_figures(judged(truth, found), doubted)
+    assert [figures[k] for k in ("MOTA", "AssA", "complete_tracks")] == [1, 1, 1]
+    assert figures["switches_per_100_links"] == figures["turnover_bias_points"] == 0
+    who = {"animal": "a", "region": "r", "session_from": 0, "session_to": 1}
+    links = [{"spine_from": 1, "spine_to": 3, "p": 0.995}, {"spine_from": 0, "spine_to": 2, "p": 0}]
+    table = LINKS.frame([who | row for row in links])
+    assert link_calibration(judged(truth, found), table)["link_ECE"] == pytest.approx(0.5025)
+    assert link_calibration(judged(truth, found), table, doubted)["link_ECE"] < 0.01
+    elsewhere = doubted.assign(region="other")
+    assert identity_figures(judged(truth, found), elsewhere)["MOTA"] == 0.75
