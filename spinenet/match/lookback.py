@@ -12,7 +12,7 @@ from spinenet.config import MatchConfig
 from spinenet.geometry import from_line_frame, inside
 from spinenet.match.pins import NO_PINS, PERSON, Pins
 from spinenet.match.power import learn_sight
-from spinenet.match.scope import EDGE_UM
+from spinenet.match.scope import EDGE_UM, in_view
 from spinenet.match.score import PLACE_SD_UM
 from spinenet.match.view import Probe, SessionView, frames_of, track_by_spine
 from spinenet.match.warp import ArcWarp
@@ -271,7 +271,7 @@ def _visible(
     """Why a spine at a place could not have been seen, or None if it could."""
     arc = segment.arc_length_um
     beyond = max(arc[0] - here[0], here[0] - arc[-1])
-    if beyond > BESIDE_UM or not inside(point, view.extent_um, EDGE_UM)[0]:
+    if beyond > BESIDE_UM or not in_view(view, point[None])[0]:
         return Presence.OUT_OF_VIEW
     snr = np.interp(here[0], arc, view.snr[segment.id])
     if not view.usable or not np.isfinite(snr) or snr < config.min_snr:

@@ -10,14 +10,21 @@ from spinenet.match.warp import ArcWarp
 from spinenet.types import BoolArray, FloatArray, Segment
 
 EDGE_UM = 0.5
+AROUND_UM = EDGE_UM * np.array([[0, -1, 0], [0, 1, 0], [0, 0, -1], [0, 0, 1]])
 
 
 def scorable_nodes(view: SessionView, segment: Segment, min_snr: float) -> BoolArray:
-    """(N,) nodes of a dendrite within the stack at which its shaft is bright enough."""
-    out: BoolArray = inside(segment.points_um, view.extent_um, EDGE_UM) & (
-        np.nan_to_num(view.snr[segment.id]) >= min_snr
-    )
-    return out
+    """(N,) nodes of a dendrite in view at which its shaft is bright enough."""
+    bright: BoolArray = np.nan_to_num(view.snr[segment.id]) >= min_snr
+    return in_view(view, segment.points_um) & bright
+
+
+def in_view(view: SessionView, points_um: FloatArray) -> BoolArray:
+    """(N,) points that lie within the stack and where it was imaged, not at the very border."""
+    seen = inside(points_um, view.extent_um, EDGE_UM)
+    for aside in AROUND_UM:
+        seen &= view.imaged(points_um + aside)
+    return seen
 
 
 def looked_at(

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spinenet.geometry import to_line_frame
-from spinenet.types import Dendrites, FloatArray, IntArray, Session, SpineTable
+from spinenet.types import BoolArray, Dendrites, FloatArray, IntArray, Session, SpineTable
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,11 @@ class Probe:
     probability: FloatArray
     centres_um: FloatArray
     rows: list[dict[str, object]]
+
+
+def everywhere(points_um: FloatArray) -> BoolArray:
+    """(N,) of a stack without blank borders."""
+    return np.ones(len(points_um), bool)
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class SessionView:
     """Rows of heads at places (K, 3) on the dendrites (K,)."""
     portray: Callable[[FloatArray, IntArray], npt.NDArray[np.float16]]
     """Pictures (K, 5, 17, 17) of heads at places (K, 3) on the dendrites (K,)."""
+    imaged: Callable[[FloatArray], BoolArray] = everywhere
+    """Which points (N, 3) lie where the microscope looked: registration leaves borders blank."""
 
 
 def track_by_spine(

@@ -12,6 +12,7 @@ from spinenet.match.align import IDENTITY, Alignment, align
 from spinenet.match.view import Probe, SessionView
 from spinenet.match.warp import make_map, place_map
 from spinenet.measure.attach import measure_spines, spine_rows, sticks_out
+from spinenet.measure.imaged import find_imaged
 from spinenet.measure.portrait import portraits
 from spinenet.measure.quality import noise_of, saturated_share, shaft_snr
 from spinenet.pipeline.stacks import RunLog, Stack
@@ -20,6 +21,7 @@ from spinenet.types import Dendrites, FloatArray, InputError, IntArray, Segment
 
 REFERENCES_TRIED = 3
 MOST_SATURATED = 0.05
+LITTLE_BLANK = 0.01
 
 
 def region_views(
@@ -90,6 +92,12 @@ def _warn_of_limits(stack: Stack, edge_um: float, log: RunLog) -> None:
             f"holds one value only ({volume.data[flat[0]].flat[0]:g}): frames that were dropped, "
             "or cut off in registration. Lengths, strengths and volumes near it are wrong; crop "
             "such planes off the ends, and fill single ones from their neighbours."
+        )
+    blank = find_imaged(volume).blank_share
+    if blank > LITTLE_BLANK:
+        log.warn(
+            f"{name}: {100 * blank:.0f} % of it, at its borders, hold the lowest value only, as "
+            "registration leaves what it had to fill. Spines that lie there count as out of view."
         )
     if not len(stack.dendrites):
         log.warn(
@@ -188,4 +196,5 @@ def _view(
         probe,
         measure,
         portray,
+        find_imaged(volume).holds,
     )

@@ -125,6 +125,21 @@ def test_a_session_that_is_left_out_hides_no_spine_of_others():
         assert tracks["hidden"].any() == usable
 
 
+def test_where_registration_left_the_stack_blank_nothing_is_absent():
+    """The last session was imaged up to 1.2 um beside the shaft, and its heads lie 1.5 um beside."""
+    shaft = Dendrites((line((15, 5, 0), (15, 5, 40)),))
+    xs = (4.0, 7.5, 13.0, 16.5, 20.0, 27.0)
+    views = [session_of(t, shaft, *[(0, 15, 6.5, x) for x in xs]) for t in (0, 1)]
+    last = session_of(2, shaft)
+    for view, presence in (
+        (last, "absent"),
+        (replace(last, imaged=lambda p: p[:, 1] <= 6.2), "out_of_view"),
+        (replace(last, imaged=lambda p: p[:, 1] <= 6.7), "out_of_view"),  # at its very border
+    ):
+        tracks = link_region([*views, view], 0, MatchConfig(), 0.4).tracks.frame
+        assert set(tracks.loc[tracks["session"] == 2, "presence"]) == {presence}
+
+
 def test_what_a_person_saw_is_not_hidden():
     life = looked_back([1.0, 0.0], [1, 0], (7, 5.1), source="person", config={"least_power": 0.0})
     assert life.hidden == set()

@@ -9,6 +9,7 @@ from spinenet.config import MeasureConfig
 from spinenet.geometry import join_ends
 from spinenet.io.sessions import StackFile
 from spinenet.measure.attach import attach, measure_spines
+from spinenet.measure.imaged import find_imaged
 from spinenet.measure.quality import noise_of, saturated_share, shaft_snr
 from spinenet.measure.shape import NOWHERE, Stalk, _shaft_light, measure_shape
 from spinenet.measure.skeleton import _radius, find_dendrites
@@ -251,6 +252,46 @@ def test_what_registration_leaves_blank_is_no_background(border):
     background, noise = noise_of(volume)
     assert background == pytest.approx(100, abs=1)
     assert noise == pytest.approx(10, rel=0.05)
+
+
+def imaged(data):
+    return find_imaged(Volume(data, (1.0, 0.1, 0.1), Session("a", "r", 0)))
+
+
+@pytest.mark.parametrize("dark", [0.0, 0.8])
+def test_blank_borders_were_not_imaged(dark):
+    """Twenty lines above and a wedge on the right, as a turned field leaves it; also where the
+    detector cuts off four fifths of the background."""
+    rng = np.random.default_rng(0)
+    data = (rng.poisson(20, (6, 300, 300)) + 1) * (rng.random((6, 300, 300)) >= dark)
+    whole = imaged(data.astype(np.uint16))
+    everywhere = np.stack(np.meshgrid([0, 3], [1.0, 15.0, 29.0], [1.0, 15.0, 29.0]), -1)
+    assert whole.holds(everywhere.reshape(-1, 3)).all()
+    assert whole.blank_share < 0.002
+    _, y, x = np.indices(data.shape)
+    data[(y < 20) | (x > 250 + y / 10)] = 0
+    part = imaged(data.astype(np.uint16))
+    points = np.array([[3, 1.5, 15.0], [3, 3.0, 15.0], [3, 15.0, 25.5], [3, 15.0, 27.5]])
+    assert part.holds(points).tolist() == [False, True, True, False]
+    assert 0.10 < part.blank_share < 0.18  # of 18 %
+
+
+def test_a_dark_background_is_no_blank_border():
+    """A detector that cuts off all background: beside one shaft, or two, nothing but zeros."""
+    points = np.array([[3, 12.0, 10.0], [3, 1.0, 10.0], [3, 18.0, 10.0]])
+    for rows in ((98,), (60, 140), (20, 180)):
+        data = np.zeros((6, 200, 200), np.uint8)
+        for row in rows:
+            data[3, row : row + 5] = 100
+        assert imaged(data).holds(points).all(), rows
+
+
+def test_a_blank_plane_was_not_imaged():
+    data = np.random.default_rng(0).poisson(20, (6, 100, 100)).astype(np.uint16) + 1
+    data[2] = 0
+    seen = imaged(data)
+    assert seen.holds(np.array([[1, 5, 5], [2, 5, 5], [3, 5, 5.0]])).tolist() == [True, False, True]
+    assert seen.blank_share == 0
 
 
 def test_background_of_an_unevenly_lit_stack_is_not_its_darkest_part():
