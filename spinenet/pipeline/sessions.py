@@ -96,7 +96,7 @@ def _warn_of_limits(stack: Stack, edge_um: float, log: RunLog) -> None:
     blank = find_imaged(volume).blank_share
     if blank > LITTLE_BLANK:
         log.warn(
-            f"{name}: {100 * blank:.0f} % of it, at its borders, hold the lowest value only, as "
+            f"{name}: {100 * blank:.0f} % of it, at its borders, holds the lowest value only, as "
             "registration leaves what it had to fill. Spines that lie there count as out of view."
         )
     if not len(stack.dendrites):
