@@ -12,7 +12,7 @@ from spinenet.io.write import write_json
 from spinenet.types import InputError
 
 RUN = "run.json"
-UNFINISHED, LABELS = "unfinished", "labels"
+UNFINISHED, LABELS, FIGURES = "unfinished", "labels", "figures"
 
 
 def begin_writing(results: Path, sessions: Iterable[str] = ()) -> None:
@@ -31,6 +31,12 @@ def written_before(results: Path, *, whole: bool = False) -> dict[str, str]:
     """
     said = _said(results)
     return {} if whole and said.get(UNFINISHED) else said.get(LABELS, {})
+
+
+def figures_before(results: Path) -> dict[str, str]:
+    """The sha256 of the figures that an earlier analysis of tracks alone wrote, by their names."""
+    figures: dict[str, str] = _said(results).get(FIGURES, {})
+    return figures
 
 
 def is_of_stacks(results: Path) -> bool:

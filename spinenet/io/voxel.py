@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from typing import Any
 
 import tifffile
@@ -11,12 +12,21 @@ from spinenet.io.scanimage import settings_of, voxel_of_settings
 from spinenet.types import InputError, Um3
 
 UNIT_UM = {
-    **dict.fromkeys(["um", "µm", "μm", "micron", "microns", "micrometer", "\\u00b5m"], 1.0),
-    **dict.fromkeys(["nm", "nanometer"], 1e-3),
-    **dict.fromkeys(["mm", "millimeter"], 1e3),
-    **dict.fromkeys(["cm", "centimeter"], 1e4),
+    **dict.fromkeys(["um", "µm", "μm", "micron", "microns", "\\u00b5m"], 1.0),
     **dict.fromkeys(["inch", "in"], 25_400.0),
-    **dict.fromkeys(["m", "meter"], 1e6),
+    **{"nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6},
+    **{
+        f"{prefix}{metre}{s}": um
+        for prefix, um in (
+            ("nano", 1e-3),
+            ("micro", 1.0),
+            ("milli", 1e3),
+            ("centi", 1e4),
+            ("", 1e6),
+        )
+        for metre in ("meter", "metre")
+        for s in ("", "s")
+    },
 }
 PLAUSIBLE_Z_UM = (0.05, 10.0)
 PLAUSIBLE_XY_UM = (0.01, 2.0)
@@ -29,7 +39,7 @@ def voxel_of(tif: tifffile.TiffFile, series: Any, name: str) -> Um3:
     """Voxel size from the file's own metadata: OME, then ImageJ, then ScanImage."""
     size = None
     if tif.ome_metadata:
-        size = _ome_voxel(tif.ome_metadata)
+        size = _ome_voxel(tif.ome_metadata, name)
     elif tif.imagej_metadata:
         size = _imagej_voxel(tif)
     else:
@@ -37,26 +47,34 @@ def voxel_of(tif: tifffile.TiffFile, series: Any, name: str) -> Um3:
     if size is None:
         info = tif.imagej_metadata or {}
         one = (
-            " ImageJ leaves out a distance of slices that is exactly 1, as it does one that was "
-            "never set; if yours is 1, say so there."
+            " ImageJ leaves out a distance of slices that is exactly 1, and writes pixels of "
+            "exactly 1, where none was ever set; if yours is 1, say so there."
         )
-        only_z = "unit" in info and "spacing" not in info
         raise InputError(
-            f"{name} does not say how large its voxels are. {HOW_TO_GIVE}{one * only_z}"
+            f"{name} does not say how large its voxels are. {HOW_TO_GIVE}{one * ('unit' in info)}"
         )
     return size
 
 
-def _ome_voxel(xml: str) -> Um3 | None:
+def _ome_voxel(xml: str, name: str) -> Um3 | None:
     head = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", xml)
+    told = {
+        key: unescape(value)
+        for key, _, value in re.findall(r"(\w+)=([\"'])(.*?)\2", head.group() if head else "")
+    }
     values = []
     for axis in "ZYX":
-        size = re.search(rf'PhysicalSize{axis}="([^"]+)"', head.group() if head else "")
-        unit = re.search(rf'PhysicalSize{axis}Unit="([^"]+)"', head.group() if head else "")
-        factor = UNIT_UM.get(unit.group(1).lower() if unit else "um")
+        size = told.get(f"PhysicalSize{axis}", "")
+        factor = UNIT_UM.get(told.get(f"PhysicalSize{axis}Unit", "um").lower())
         if not size or factor is None:
             return None
-        values.append(float(size.group(1)) * factor)
+        try:
+            values.append(float(size) * factor)
+        except ValueError:
+            raise InputError(
+                f"{name}: its OME metadata give PhysicalSize{axis} as {size!r}; a number with a "
+                f"point was expected. {HOW_TO_GIVE}"
+            ) from None
     return values[0], values[1], values[2]
 
 
@@ -77,6 +95,8 @@ def _imagej_voxel(tif: tifffile.TiffFile) -> Um3 | None:
         if not pixels:
             return None
         xy.append(units / pixels * unit)
+    if xy == [unit, unit]:
+        return None
     return float(info["spacing"]) * unit, xy[0], xy[1]
 
 

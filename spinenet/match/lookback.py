@@ -12,7 +12,7 @@ from spinenet.config import MatchConfig
 from spinenet.geometry import from_line_frame, inside
 from spinenet.match.pins import NO_PINS, PERSON, Pins
 from spinenet.match.power import learn_sight
-from spinenet.match.scope import EDGE_UM, in_view
+from spinenet.match.scope import in_view
 from spinenet.match.score import PLACE_SD_UM
 from spinenet.match.view import Probe, SessionView, frames_of, track_by_spine
 from spinenet.match.warp import ArcWarp
@@ -260,7 +260,8 @@ def _in_rim(
     out = []
     for k, home in homes.items():
         _, point = _expected(home, warps[t, home.dendrite], segments[home.dendrite])
-        if inside(point, view.extent_um, EDGE_UM)[0] and not inside(point, view.extent_um, rim)[0]:
+        far_in = inside(point, view.extent_um, rim)[0] and view.imaged(point[None], rim[1:])[0]
+        if in_view(view, point[None])[0] and not far_in:
             out.append(k)
     return out
 

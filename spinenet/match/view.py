@@ -22,7 +22,7 @@ class Probe:
     rows: list[dict[str, object]]
 
 
-def everywhere(points_um: FloatArray) -> BoolArray:
+def everywhere(points_um: FloatArray, aside_um: FloatArray) -> BoolArray:
     """(N,) of a stack without blank borders."""
     return np.ones(len(points_um), bool)
 
@@ -45,8 +45,9 @@ class SessionView:
     """Rows of heads at places (K, 3) on the dendrites (K,)."""
     portray: Callable[[FloatArray, IntArray], npt.NDArray[np.float16]]
     """Pictures (K, 5, 17, 17) of heads at places (K, 3) on the dendrites (K,)."""
-    imaged: Callable[[FloatArray], BoolArray] = everywhere
-    """Which points (N, 3) lie where the microscope looked: registration leaves borders blank."""
+    imaged: Callable[[FloatArray, FloatArray], BoolArray] = everywhere
+    """Which points (N, 3) lie so far (y, x) within what was imaged: registration leaves borders
+    blank."""
 
 
 def track_by_spine(

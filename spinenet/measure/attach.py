@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from spinenet.config import MeasureConfig
 from spinenet.geometry import inside, point_at, project, side_frame, tangents
-from spinenet.measure.quality import noise_of
+from spinenet.measure.quality import Backdrop, backdrop_of
 from spinenet.measure.shape import Stalk, measure_shape
 from spinenet.tables import SPINES
 from spinenet.types import Dendrites, FloatArray, IntArray, Segmentation, SpineTable, Volume
@@ -87,6 +87,7 @@ def measure_spines(
     dendrites: Dendrites,
     config: MeasureConfig,
     chosen: set[int] | None = None,
+    backdrop: Backdrop | None = None,
 ) -> SpineTable:
     """The spines of one session: heads within `config.reach_um` of a shaft, measured.
 
@@ -101,7 +102,8 @@ def measure_spines(
         near &= np.isin(found.dendrite, list(chosen))
     keep = np.flatnonzero(near)
     centres, home = segmentation.centres_um[keep], found.dendrite[keep]
-    rows = spine_rows(volume, segmentation.centres_um, centres, dendrites, home, config)
+    every = segmentation.centres_um
+    rows = spine_rows(volume, every, centres, dendrites, home, config, backdrop)
     for row, k in zip(rows, keep, strict=True):
         row["probability"] = float(segmentation.probability[k])
         row["instance"] = int(k) + 1
@@ -132,11 +134,15 @@ def spine_rows(
     dendrites: Dendrites,
     home: IntArray,
     config: MeasureConfig,
+    backdrop: Backdrop | None = None,
 ) -> list[dict[str, object]]:
     """Rows of `tables.SPINES` for heads at places (K, 3) on the dendrites `home` (K,); without id,
     probability and label. Light of the other heads among `all_centres_um` (M, 3) is not theirs."""
     at = attach(centres_um, dendrites, home)
-    background, _ = noise_of(volume)
+    back = backdrop or backdrop_of(volume)
+    edge = np.full(2, config.edge_um)
+    within = inside(centres_um, volume.extent_um, config.edge_um)
+    within &= back.imaged.holds_around(centres_um, edge)
     near = cKDTree(all_centres_um) if len(all_centres_um) else None
     crowds = {s.id: _nodes_but_of(s.id, dendrites) for s in dendrites.segments}
     session = volume.session
@@ -149,7 +155,7 @@ def spine_rows(
         stalk = Stalk(at.base_um[k], at.tangent[k], float(at.radius_um[k]))
         crowd = crowds.get(int(at.dendrite[k]), centres_um[:0])
         crowd = crowd[np.linalg.norm(crowd - at.base_um[k], axis=1) <= CROWD_UM]
-        shape = measure_shape(volume, centre, stalk, others, background, crowd)
+        shape = measure_shape(volume, centre, stalk, others, back.background, crowd, back.imaged)
         width = shape.head_width_um if np.isfinite(shape.head_width_um) else 0.4
         length = float(at.reach_um[k] + width / 2)
         long_and_thin = length > FILOPODIUM_LENGTH_UM and width < FILOPODIUM_WIDTH_UM
@@ -169,7 +175,7 @@ def spine_rows(
                 "head_volume_um3": shape.head_volume_um3,
                 "strength": shape.strength,
                 "kind": "filopodium" if long_and_thin else "spine",
-                "touches_edge": not inside(centre, volume.extent_um, config.edge_um)[0],
+                "touches_edge": not within[k],
                 "source": "detected",
             }
         )

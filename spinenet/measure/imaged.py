@@ -38,6 +38,21 @@ class Imaged:
         held &= (self.y_from[z, x] <= y) & (y < self.y_to[z, x])
         return held
 
+    def holds_around(self, points_um: FloatArray, aside_um: FloatArray) -> BoolArray:
+        """(N,) which points lie so far (y, x) within it."""
+        (up, right), held = aside_um, self.holds(points_um)
+        for aside in ([0, -up, 0], [0, up, 0], [0, 0, -right], [0, 0, right]):
+            held &= self.holds(points_um + np.array(aside))
+        return held
+
+    def blank(self, window: tuple[slice, slice, slice]) -> BoolArray:
+        """(Z, Y, X) the voxels of a window that were not imaged."""
+        z, y, x = window
+        at_y, at_x = np.arange(y.start, y.stop)[:, None], np.arange(x.start, x.stop)
+        out: BoolArray = (at_x < self.x_from[z, y, None]) | (at_x >= self.x_to[z, y, None])
+        out |= (at_y < self.y_from[z, None, x]) | (at_y >= self.y_to[z, None, x])
+        return out
+
     @property
     def blank_share(self) -> float:
         """Share of its planes that is blank, those left aside that are so altogether; blank ends of

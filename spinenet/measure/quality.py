@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.stats import norm
 
 from spinenet.geometry import inside, nearest_voxels
+from spinenet.measure.imaged import Imaged, find_imaged
 from spinenet.types import BoolArray, FloatArray, Segment, Volume
 
 ROUNDING = 12**-0.5
@@ -13,10 +16,26 @@ ROUNDING = 12**-0.5
 LITTLE_CUT, MOST_CUT = 0.02, 0.95
 """Shares of dark voxels at the lowest value: less is no cut, and of more too little is left."""
 FEW_LEVELS = 4
+FULL_SHARE = 0.002
+"""Of the range of a stack: so close lie interpolated values of a full detector."""
 MOST_BLANK = 0.5
 ROUNDS, FAR_SD = 3, 6.0
 COLUMNS = 4
 """Every so many are enough."""
+
+
+@dataclass(frozen=True)
+class Backdrop:
+    """What a stack shows where there is nothing, and where it shows anything at all."""
+
+    background: float
+    noise: float
+    imaged: Imaged
+
+
+def backdrop_of(volume: Volume) -> Backdrop:
+    """Looked at once for a stack: it takes a pass through all of it."""
+    return Backdrop(*noise_of(volume), find_imaged(volume))
 
 
 def noise_of(volume: Volume) -> tuple[float, float]:
@@ -77,10 +96,24 @@ def _left_by_a_cut(share: float) -> float:
 
 
 def saturated_share(volume: Volume, shaft: BoolArray) -> float:
-    """Share of the shaft's voxels (Z, Y, X) that hold the highest value of the stack: a few where a
-    detector has room, many where it is full; 0 without a shaft."""
-    light = np.asarray(volume.data)[shaft]
-    return float((light == light.max()).mean()) if light.size else 0.0
+    """Share of the shaft's voxels (Z, Y, X) that hold one value at the top: a few where a detector
+    has room, many where it is full; 0 without a shaft.
+
+    The top is the highest value; in stacks of many values also the fullest of narrow bins in the
+    upper half, for interpolation (as registration does) spreads the one value, and overshoots it.
+    """
+    light = np.asarray(volume.data)[shaft].astype(np.float64)
+    if not light.size:
+        return 0.0
+    top, floor = light.max(), float(np.median(volume.data))
+    at_top = float((light == top).mean())
+    width = FULL_SHARE * (top - floor)
+    if width < 1 and np.issubdtype(volume.data.dtype, np.integer):
+        return at_top
+    bins = np.bincount(((light[light > (top + floor) / 2] - floor) / width).astype(int))
+    # one value may lie on the border of two bins
+    fullest = int((bins[1:] + bins[:-1]).max(initial=0))
+    return max(at_top, fullest / light.size)
 
 
 def shaft_snr(volume: Volume, segment: Segment, background: float, noise: float) -> FloatArray:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from spinenet.measure.imaged import Imaged
 from spinenet.types import FloatArray, Um3, Volume
 
 REACH_UM: Um3 = (1.8, 0.75, 0.75)
@@ -52,6 +53,7 @@ def measure_shape(
     others_um: FloatArray,
     background: float,
     crowd_um: FloatArray = NOWHERE,
+    imaged: Imaged | None = None,
 ) -> Shape:
     """Measure the spine with its head at `centre_um`; nan where it lies far outside the stack.
 
@@ -60,19 +62,22 @@ def measure_shape(
     others_um: (K, 3) centres of the other spines near it, whose light is not this one's
     crowd_um: (M, 3) nodes of the other dendrites near it, whose light is not this shaft's
     background: intensity of empty tissue
+    imaged: beyond which the stack is blank, and measured as if it ended there
     """
     window, grid = _window(volume, (centre_um + stalk.base_um) / 2, 3.5 + stalk.radius_um)
     light = volume.data[window].astype(np.float32) - background
     if not light.size:
         return Shape(float("nan"), float("nan"), float("nan"))
-    own = _scaled(grid, centre_um) <= 1
+    blank = np.zeros(light.shape, bool) if imaged is None else imaged.blank(window)
+    own = (_scaled(grid, centre_um) <= 1) & ~blank
     foreign = np.zeros(light.shape, bool)
     for other in others_um:
         foreign |= _scaled(grid, other) <= np.minimum(_scaled(grid, centre_um), 1)
     own &= ~foreign
-    total = float(light[own].sum()) - own.sum() * _beside(grid, light, centre_um, stalk, foreign)
+    beside = _beside(grid, light, centre_um, stalk, foreign, blank)
+    total = float(light[own].sum()) - own.sum() * beside
     light[_nearer_to(crowd_um, grid, stalk)] = 0.0
-    along = _shaft_light(light, grid, stalk)
+    along = _shaft_light(light, grid, stalk, blank)
     strength = total / along if along > 0 and total > 0 else float("nan")
     volume_um3 = strength * np.pi * stalk.radius_um**2
     return Shape(float(np.cbrt(6 * volume_um3 / np.pi)), volume_um3, strength)
@@ -102,12 +107,13 @@ def _beside(
     centre_um: FloatArray,
     stalk: Stalk,
     foreign: npt.NDArray[np.bool_],
+    blank: npt.NDArray[np.bool_],
 ) -> float:
     """Mean light of the same ellipsoid moved along the shaft: what the shaft and its haze throw on
     the spine's place. Places with another spine are left out; of the rest the darker quarter."""
     means = []
     for step in BESIDE_UM:
-        there = _scaled(grid, centre_um + step * stalk.tangent) <= 1
+        there = (_scaled(grid, centre_um + step * stalk.tangent) <= 1) & ~blank
         clear = there & ~foreign
         if clear.sum() > 0.7 * max(there.sum(), 1):
             means.append(float(light[clear].mean()))
@@ -125,7 +131,9 @@ def _nearer_to(crowd_um: FloatArray, grid: list[FloatArray], stalk: Stalk) -> np
     return nearer
 
 
-def _shaft_light(light: FloatArray, grid: list[FloatArray], stalk: Stalk) -> float:
+def _shaft_light(
+    light: FloatArray, grid: list[FloatArray], stalk: Stalk, blank: npt.NDArray[np.bool_]
+) -> float:
     """Integrated light of the shaft per um of its length: the median over thin slices across it,
     which a spine on one of them does not move.
 
@@ -138,7 +146,7 @@ def _shaft_light(light: FloatArray, grid: list[FloatArray], stalk: Stalk) -> flo
         away[1] ** 2 + away[2] ** 2 - np.minimum(along**2, away[1] ** 2 + away[2] ** 2)
     )
     depth, side = (stalk.radius_um + beyond for beyond in SHAFT_BEYOND_UM)
-    near = (np.abs(away[0]) <= depth) & (sideways <= side)
+    near = (np.abs(away[0]) <= depth) & (sideways <= side) & ~blank
     edges = np.linspace(-SHAFT_HALF_UM, SHAFT_HALF_UM, 9)
     slices = np.digitize(along[near], edges)
     sums = np.bincount(slices, weights=light[near], minlength=len(edges) + 1)[1:-1]

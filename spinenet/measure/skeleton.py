@@ -195,7 +195,9 @@ def _centred(segmentation: Segmentation, points_um: FloatArray, node_um: float) 
 
 def _depth_near(segmentation: Segmentation, place: IntArray, reach_um: float) -> float:
     """Largest in-plane distance from within the shaft to its edge, within four pixels of a place;
-    inf if no edge is within reach."""
+    inf if no edge is within reach. Where the stack's side is nearer than that, an edge may lie
+    beyond it, as where a shaft runs along the border; unless it does so all around, as where one
+    leaves the stack."""
     z, y, x = place
     half = round(reach_um / segmentation.voxel_size_um[1])
     y0, x0 = max(y - half, 0), max(x - half, 0)
@@ -204,7 +206,21 @@ def _depth_near(segmentation: Segmentation, place: IntArray, reach_um: float) ->
     if mask.all():
         return float("inf")
     depth = ndimage.distance_transform_edt(mask, sampling=segmentation.voxel_size_um[1:])
-    return float(depth[max(y - y0 - 4, 0) : y - y0 + 5, max(x - x0 - 4, 0) : x - x0 + 5].max())
+    near = slice(max(y - y0 - 4, 0), y - y0 + 5), slice(max(x - x0 - 4, 0), x - x0 + 5)
+    to_side = np.minimum.outer(
+        *(
+            np.minimum(np.arange(first, first + n) + 1, side - np.arange(first, first + n)) * v
+            for first, n, side, v in zip(
+                (y0, x0),
+                mask.shape,
+                segmentation.shaft.shape[1:],
+                segmentation.voxel_size_um[1:],
+                strict=True,
+            )
+        )
+    )
+    told = depth[near] <= to_side[near]
+    return float(depth[near][told].max() if told.any() else depth[near].max())
 
 
 def _radius(segmentation: Segmentation, points_um: FloatArray) -> FloatArray:

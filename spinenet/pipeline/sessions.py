@@ -14,7 +14,7 @@ from spinenet.match.warp import make_map, place_map
 from spinenet.measure.attach import measure_spines, spine_rows, sticks_out
 from spinenet.measure.imaged import find_imaged
 from spinenet.measure.portrait import portraits
-from spinenet.measure.quality import noise_of, saturated_share, shaft_snr
+from spinenet.measure.quality import backdrop_of, saturated_share, shaft_snr
 from spinenet.pipeline.stacks import RunLog, Stack
 from spinenet.segment.label import peak_near
 from spinenet.types import Dendrites, FloatArray, InputError, IntArray, Segment
@@ -163,14 +163,14 @@ def _view(
     own = stack.dendrites if alignment.same_field else Dendrites()
     everything = place_map(region, own, alignment.affine)
     dendrites = Dendrites(tuple(s for s in everything.segments if s.id in chosen))
-    background, noise = noise_of(volume)
+    back = backdrop_of(volume)
 
     def measure(points_um: FloatArray, home: IntArray) -> list[dict[str, object]]:
         all_um = segmentation.centres_um
-        return spine_rows(volume, all_um, points_um, everything, home, config.measure)
+        return spine_rows(volume, all_um, points_um, everything, home, config.measure, back)
 
     def portray(points_um: FloatArray, home: IntArray) -> npt.NDArray[np.float16]:
-        return portraits(volume, points_um, dendrites, home, background)
+        return portraits(volume, points_um, dendrites, home, back.background)
 
     def probe(points_um: FloatArray, home: IntArray) -> Probe:
         heights, centres = peak_near(
@@ -181,8 +181,8 @@ def _view(
         return Probe(np.where(is_spine, heights, 0.0), centres, rows)
 
     if alignment.same_field:
-        found = measure_spines(volume, segmentation, everything, config.measure, chosen)
-        snr = {s.id: shaft_snr(volume, s, background, noise) for s in dendrites.segments}
+        found = measure_spines(volume, segmentation, everything, config.measure, chosen, back)
+        snr = {s.id: shaft_snr(volume, s, back.background, back.noise) for s in dendrites.segments}
     else:
         found = measure_spines(volume, segmentation, Dendrites(), config.measure)
         snr = {s.id: np.full(len(s.points_um), np.nan) for s in dendrites.segments}
@@ -196,5 +196,5 @@ def _view(
         probe,
         measure,
         portray,
-        find_imaged(volume).holds,
+        back.imaged.holds_around,
     )

@@ -14,10 +14,15 @@ from spinenet import __version__
 from spinenet.analyze.summary import Evidence, analyze
 from spinenet.config import InferConfig
 from spinenet.io.digest import sha256_of
-from spinenet.io.finished import RUN, is_of_stacks
+from spinenet.io.finished import FIGURES, RUN, figures_before, is_of_stacks
 from spinenet.io.write import write_json, write_table, write_text
 from spinenet.pipeline.corridor import Outcome
-from spinenet.pipeline.results import analysis_figures, analysis_tables, write_figures
+from spinenet.pipeline.results import (
+    FIGURE_KINDS,
+    analysis_figures,
+    analysis_tables,
+    write_figures,
+)
 from spinenet.report.methods import analysis_methods
 from spinenet.report.page import DendriteMap, five_numbers, make_page
 from spinenet.report.study import straight_map
@@ -56,7 +61,8 @@ def analyze_tracks(
     for table, frame in tables.items():
         write_table(out, table, frame)
     maps = _straight_maps(tracks.frame, analysis)
-    # of a folder that a person chose nothing is removed: figures of the same name may be their own
+    # of a folder that a person chose nothing is removed but what an earlier run wrote there
+    earlier = _written_figures(out)
     drawn = {name: figure for name, figure in analysis_figures(analysis).items() if figure}
     page = make_page(
         "Dendritic spines over time",
@@ -67,9 +73,14 @@ def analyze_tracks(
         (_warned(tracks.frame), analysis_methods(config.analyze)),
     )
     report = write_text(out / "report.html", page)
+    names = [f"{name}.{kind}" for name in drawn for kind in FIGURE_KINDS]
+    names += ["dendrites.pdf"] * bool(maps)
+    for name in earlier - {*names}:
+        (out / "figures" / name).unlink()
     write_json(
         out / RUN,
         {
+            FIGURES: {name: sha256_of(out / "figures" / name) for name in names},
             "spinenet": __version__,
             "python": platform.python_version(),
             "analyze": asdict(config.analyze),
@@ -78,6 +89,15 @@ def analyze_tracks(
         },
     )
     return Outcome(report, five_numbers(analysis), {})
+
+
+def _written_figures(out: Path) -> set[str]:
+    """Files of figures that an earlier analysis wrote and nobody has touched since."""
+    return {
+        name
+        for name, digest in figures_before(out).items()
+        if (out / "figures" / name).is_file() and sha256_of(out / "figures" / name) == digest
+    }
 
 
 def _warned(tracks: pd.DataFrame) -> list[str]:

@@ -114,7 +114,7 @@ def dendrite_map(
             strip.picture,
             cmap="gray",
             vmin=low,
-            vmax=max(top, low + 1),
+            vmax=top if top > low else low + 1,
             extent=extent,
             aspect="auto",
         )

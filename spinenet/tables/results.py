@@ -27,7 +27,11 @@ SPINES = Table(
         col("strength", "float", "integrated brightness of the spine over 1 um of adjacent shaft"),
         col("kind", "str", "spine or filopodium"),
         col("probability", "float", "that this is a spine"),
-        col("touches_edge", "bool", "within 1 um of the border of the stack"),
+        col(
+            "touches_edge",
+            "bool",
+            "within 1 um of the border of the stack, or of what was imaged of it",
+        ),
         col("source", "str", "detected, lookback or person"),
         col("label", "int", "value in the label TIFF; 0 if it has no mask"),
     ),

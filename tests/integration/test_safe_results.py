@@ -1,5 +1,6 @@
 """What a person has is not lost, and what a run has done is not done again."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,9 @@ import torch
 
 from spinenet.cli import main
 from spinenet.commands import BAD_INPUT, DONE
-from tests.conftest import ROOT
+from spinenet.io.write import write_table
+from spinenet.tables import TRACKS
+from tests.conftest import ROOT, tracks_of
 from tests.integration.conftest import run
 
 
@@ -119,3 +122,23 @@ def test_the_run_from_python_that_the_readme_shows(out, small_experiment, tmp_pa
     ran = subprocess.run([sys.executable, "run.py"], cwd=tmp_path, capture_output=True, text=True)
     assert ran.returncode == 0
     assert "report.html" in ran.stdout
+
+
+def test_figures_of_an_earlier_analysis_do_not_stay_beside_other_tables(tmp_path):
+    """Five sessions, then the first alone: no figure of new spines is left, but for one that a
+    person has drawn over."""
+    lives = {1: "11111", 2: "01111", 3: "00111", 4: "11111", 5: "01110", 6: "11111"}
+    out, told = tmp_path / "out", ["--analyze.n_shuffles", "20", "--quiet"]
+    write_table(tmp_path, TRACKS, tracks_of(lives).frame)
+    table = str(tmp_path / TRACKS.file)
+    assert main(["analyze", table, "--out", str(out), *told]) == DONE
+    first = {p.name for p in (out / "figures").iterdir()}
+    assert {"turnover.pdf", "survival.svg"} <= first
+    (out / "figures" / "survival.svg").write_text("mine")
+    one = tracks_of({k: life[0] for k, life in lives.items()}).frame
+    write_table(tmp_path, TRACKS, one)
+    assert main(["analyze", table, "--out", str(out), *told]) == DONE
+    left = {p.name for p in (out / "figures").iterdir()}
+    assert "turnover.pdf" not in left
+    assert (out / "figures" / "survival.svg").read_text() == "mine"
+    assert left - {"survival.svg"} == {*json.loads((out / "run.json").read_text())["figures"]}

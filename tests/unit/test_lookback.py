@@ -133,8 +133,11 @@ def test_where_registration_left_the_stack_blank_nothing_is_absent():
     last = session_of(2, shaft)
     for view, presence in (
         (last, "absent"),
-        (replace(last, imaged=lambda p: p[:, 1] <= 6.2), "out_of_view"),
-        (replace(last, imaged=lambda p: p[:, 1] <= 6.7), "out_of_view"),  # at its very border
+        (replace(last, imaged=lambda p, aside: p[:, 1] + aside[0] <= 6.2), "out_of_view"),
+        (
+            replace(last, imaged=lambda p, aside: p[:, 1] + aside[0] <= 6.7),
+            "out_of_view",
+        ),  # at its very border
     ):
         tracks = link_region([*views, view], 0, MatchConfig(), 0.4).tracks.frame
         assert set(tracks.loc[tracks["session"] == 2, "presence"]) == {presence}

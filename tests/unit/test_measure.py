@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from spinenet.config import MeasureConfig
 from spinenet.geometry import join_ends
 from spinenet.io.sessions import StackFile
 from spinenet.measure.attach import attach, measure_spines
-from spinenet.measure.imaged import find_imaged
 from spinenet.measure.quality import noise_of, saturated_share, shaft_snr
 from spinenet.measure.shape import NOWHERE, Stalk, _shaft_light, measure_shape
 from spinenet.measure.skeleton import _radius, find_dendrites
@@ -168,7 +168,7 @@ def test_the_light_of_the_shaft_does_not_hang_on_the_pixels(xy_um):
         grid = list(np.meshgrid(*axes, indexing="ij"))
         tube = np.exp(-0.5 * ((grid[0] / 0.8) ** 2 + (grid[1] / 0.3) ** 2))
         stalk = Stalk(np.zeros(3), np.array([0.0, 0, 1]), 0.4)
-        return _shaft_light(tube, grid, stalk) * xy**2
+        return _shaft_light(tube, grid, stalk, np.zeros(tube.shape, bool)) * xy**2
 
     assert light_per_um(xy_um) == pytest.approx(light_per_um(0.02), rel=0.05)
     for edge in (-0.8, -0.3, 0.0):  # the stack ends there
@@ -242,6 +242,21 @@ def test_a_full_detector_is_noticed():
     assert saturated_share(Volume(full, (1.0, 0.1, 0.1), session), ~shaft & shaft) == 0
 
 
+def test_a_full_detector_is_told_after_interpolation_too():
+    """Clipped at 4095 of 16 bits, then shifted by parts of a pixel, which overshoots."""
+    rng = np.random.default_rng(0)
+    rows = np.arange(60)[None, :, None]
+    light = np.broadcast_to(300 + 9000 * np.exp(-(((rows - 30) / 6) ** 2)), (4, 60, 200))
+    noisy = light + rng.normal(0, 1, light.shape) * np.sqrt(30 * light)
+    shaft = np.broadcast_to(np.abs(rows - 30) < 6, light.shape)
+    for top, least, most in ((4095, 0.5, 1.0), (16_000, 0.0, 0.04)):
+        moved = ndimage.shift(np.clip(noisy, 0, top), (0, 0.4, 0.3), order=3, mode="nearest")
+        data = np.rint(moved).clip(0).astype(np.uint16)
+        assert data.max() > top or top == 16_000  # overshot
+        volume = Volume(data, (1.0, 0.1, 0.1), Session("a", "r", 0))
+        assert least <= saturated_share(volume, shaft) <= most, top
+
+
 @pytest.mark.parametrize("border", [0, 5, 20])
 def test_what_registration_leaves_blank_is_no_background(border):
     """Zeros on all four sides and two blank planes; the stack itself is 100 with a noise of 10."""
@@ -252,46 +267,6 @@ def test_what_registration_leaves_blank_is_no_background(border):
     background, noise = noise_of(volume)
     assert background == pytest.approx(100, abs=1)
     assert noise == pytest.approx(10, rel=0.05)
-
-
-def imaged(data):
-    return find_imaged(Volume(data, (1.0, 0.1, 0.1), Session("a", "r", 0)))
-
-
-@pytest.mark.parametrize("dark", [0.0, 0.8])
-def test_blank_borders_were_not_imaged(dark):
-    """Twenty lines above and a wedge on the right, as a turned field leaves it; also where the
-    detector cuts off four fifths of the background."""
-    rng = np.random.default_rng(0)
-    data = (rng.poisson(20, (6, 300, 300)) + 1) * (rng.random((6, 300, 300)) >= dark)
-    whole = imaged(data.astype(np.uint16))
-    everywhere = np.stack(np.meshgrid([0, 3], [1.0, 15.0, 29.0], [1.0, 15.0, 29.0]), -1)
-    assert whole.holds(everywhere.reshape(-1, 3)).all()
-    assert whole.blank_share < 0.002
-    _, y, x = np.indices(data.shape)
-    data[(y < 20) | (x > 250 + y / 10)] = 0
-    part = imaged(data.astype(np.uint16))
-    points = np.array([[3, 1.5, 15.0], [3, 3.0, 15.0], [3, 15.0, 25.5], [3, 15.0, 27.5]])
-    assert part.holds(points).tolist() == [False, True, True, False]
-    assert 0.10 < part.blank_share < 0.18  # of 18 %
-
-
-def test_a_dark_background_is_no_blank_border():
-    """A detector that cuts off all background: beside one shaft, or two, nothing but zeros."""
-    points = np.array([[3, 12.0, 10.0], [3, 1.0, 10.0], [3, 18.0, 10.0]])
-    for rows in ((98,), (60, 140), (20, 180)):
-        data = np.zeros((6, 200, 200), np.uint8)
-        for row in rows:
-            data[3, row : row + 5] = 100
-        assert imaged(data).holds(points).all(), rows
-
-
-def test_a_blank_plane_was_not_imaged():
-    data = np.random.default_rng(0).poisson(20, (6, 100, 100)).astype(np.uint16) + 1
-    data[2] = 0
-    seen = imaged(data)
-    assert seen.holds(np.array([[1, 5, 5], [2, 5, 5], [3, 5, 5.0]])).tolist() == [True, False, True]
-    assert seen.blank_share == 0
 
 
 def test_background_of_an_unevenly_lit_stack_is_not_its_darkest_part():
@@ -314,6 +289,20 @@ def test_the_radius_of_a_thick_trunk_is_its_own(radius_um):
     )
     found = _radius(seen, np.array([[4.0, 7.0, 3.0]] * 12))
     assert found == pytest.approx(radius_um, abs=0.1)
+
+
+@pytest.mark.parametrize("row_um", [3.0, 1.0, 0.8])
+def test_the_radius_of_a_shaft_along_the_border_is_its_own(row_um):
+    """0.8 um thick to either side; at 0.8 um its near edge is the stack's."""
+    shape, voxel = (9, 140, 60), (1.0, 0.1, 0.1)
+    y = np.arange(shape[1])[None, :, None] * 0.1
+    shaft = np.broadcast_to(np.abs(y - row_um) <= 0.8, shape)
+    blank, none = np.zeros(shape, np.uint8), np.zeros((0, 3))
+    seen = Segmentation(
+        shaft, blank.astype(np.uint16), none, np.zeros(0), blank, blank, blank, voxel
+    )
+    found = _radius(seen, np.array([[4.0, row_um, 3.0]] * 12))
+    assert found == pytest.approx(0.8, abs=0.11)
 
 
 def test_dropped_planes_and_empty_stacks_are_named(scene, dendrites):

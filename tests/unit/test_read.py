@@ -311,21 +311,6 @@ def test_positions_that_have_a_file_each_are_read_one_by_one(tmp_path):
         assert np.array_equal(read(tmp_path / f"pos{k}.ome.tif").data, stack)
 
 
-def test_imagej_does_not_say_that_slices_are_one_apart(write_tif):
-    """It leaves out a distance of exactly 1, and one that nobody set."""
-    said = {"axes": "ZYX", "unit": "um"}
-    path = write_tif(imagej=True, resolution=(10, 10), metadata=said)
-    with pytest.raises(InputError, match="leaves out a distance of slices that is exactly 1"):
-        read(path)
-    assert read(path, (1.0, 0.1, 0.1)).voxel_size_um[0] == 1
-
-
-def test_imagej_may_count_slices_in_another_unit(write_tif):
-    said = {"axes": "ZYX", "unit": "um", "zunit": "nm", "spacing": 1}
-    with pytest.raises(InputError, match="does not say how large its voxels are"):
-        read(write_tif(imagej=True, resolution=(10, 10), metadata=said))
-
-
 def test_a_size_that_is_not_the_files_own_is_used_with_a_word(write_tif, caplog):
     path = write_tif("a.ome.tif", ome=True, metadata=OME)
     caplog.set_level("WARNING")
