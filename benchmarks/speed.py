@@ -2,6 +2,7 @@
 
     python benchmarks/speed.py [--repeats 5] [--device cpu] [--side 1024] [--in_bf16]
     python benchmarks/speed.py --grow
+    python benchmarks/speed.py --agree
 
 - *MONAI's window*: `monai.inferers.sliding_window_inference` at its defaults (overlap 0.25, flat
   blending, float32), windows of the training patch's size.
@@ -15,7 +16,7 @@ of the whole volume, the net's share of the time, and how time grows with the vo
 besides: peak memory, and the share of the card's measured rate and bandwidth. `--side` is
 that of the stack in the plane; `--in_bf16` times the other ways in bf16 too, where their own
 defaults are float32. `--grow` times ours alone, once each, on one, two, four and eight such stacks
-side by side.
+side by side; `--agree` measures the agreement alone.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from spinenet.models.unet3d import CENTRE, OFFSET, SHAFT, SPINE, SpineUNet
 from spinenet.segment.label import label
 from spinenet.segment.predict import Prediction, pick_device, predict
 from spinenet.synthetic.patches import draw_example
-from spinenet.types import Session, Volume
+from spinenet.types import Segmentation, Session, Volume
 
 ROOT = Path(__file__).parents[1]
 VOXEL_UM = (1.0, 0.1, 0.1)
@@ -118,6 +119,17 @@ def net_share(run: Callable[[], object], net: SpineUNet, clock: Callable[[], flo
     for hook in hooks:
         hook.remove()
     return sum(marks) / whole
+
+
+def agreement(a: Segmentation, b: Segmentation) -> dict[str, float]:
+    """Of a run in tiles, in bf16 where the machine has it, with one float32 run of the whole."""
+    fore_a, fore_b = (s.shaft | (s.spines > 0) for s in (a, b))
+    dice = 2 * (fore_a & fore_b).sum() / (fore_a.sum() + fore_b.sum())
+    return {
+        "Dice against one float32 run": float(dice),
+        "spines": len(a.centres_um),
+        "spines of the float32 run": len(b.centres_um),
+    }
 
 
 def card_limits(device: torch.device) -> tuple[float, float]:
@@ -198,6 +210,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=1024)
     parser.add_argument("--in_bf16", action="store_true")
     parser.add_argument("--grow", action="store_true")
+    parser.add_argument("--agree", action="store_true")
     args = parser.parse_args()
     keep_freed_memory()
     device = pick_device(args.device)
@@ -205,12 +218,18 @@ def main() -> None:
     torch.set_num_threads(1)
     weights = load_segment_weights("default")
     net, t = weights.net, weights.thresholds
-    big = stack((64, args.side, args.side))
     small = stack((32, args.side // 2, args.side // 2))
 
     def ours(volume: Volume) -> Prediction:
         return predict(volume, net, tile_mvox=SegmentConfig().tile_mvox, device=device)
 
+    if args.agree:
+        agreed = agreement(label(ours(small), **t), label(whole_run(net, small, device), **t))
+        path = ROOT / "benchmarks" / f"speed_{device.type}_agreement.json"
+        path.write_text(json.dumps({"weights": weights.sha256} | agreed, indent=1) + "\n")
+        print(agreed)
+        return
+    big = stack((64, args.side, args.side))
     if args.grow:
         grown = growth(lambda v: label(ours(v), **t), big, clock)
         path = ROOT / "benchmarks" / f"speed_{device.type}_growth.json"
@@ -238,8 +257,7 @@ def main() -> None:
         for name, s in seconds.items()
     }
     shares = [net_share(lambda: label(ours(big), **t), net, clock) for _ in range(args.repeats)]
-    a, b = label(ours(small), **t), label(whole_run(net, small, device), **t)
-    fore_a, fore_b = (s.shaft | (s.spines > 0) for s in (a, b))
+    agreed = agreement(label(ours(small), **t), label(whole_run(net, small, device), **t))
     sizes, times = [], []
     for n in (1, 2, 4, 8):
         part = Volume(big.data[:, : big.data.shape[1] * n // 8], VOXEL_UM, big.session)
@@ -247,9 +265,7 @@ def main() -> None:
         sizes.append(part.data.size)
         times.append(np.median(runs))
     figures = {
-        "Dice against one float32 run": 2 * (fore_a & fore_b).sum() / (fore_a.sum() + fore_b.sum()),
-        "spines": len(a.centres_um),
-        "spines of the float32 run": len(b.centres_um),
+        **agreed,
         "the net's share of the time": float(np.median(shares)),
         "slope of log time": float(np.polyfit(np.log(sizes), np.log(times), 1)[0]),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from spinenet.models.inputs import (
     normalise,
     resample_xy,
 )
+from spinenet.training.annotated_scene import AnnotatedScene, Grid
 from spinenet.training.held_out import check_held_out, check_hidden
 from spinenet.training.implant import Line, radius_seen
 from spinenet.training.targets import (
@@ -41,8 +42,6 @@ from spinenet.types import BoolArray, FloatArray, InputError, Segment, Um3, Volu
 
 logger = logging.getLogger(__name__)
 
-Z_SQUEEZE = 2.5
-"""Distances in z count less by this: the depth of focus, and how far clicks stray in z."""
 SURE_SHAFT_UM, NO_SHAFT_UM = 0.2, 1.5
 NO_SHAFT_SHARE = 0.5
 NO_SPINE_UM = 1.0
@@ -57,53 +56,6 @@ SNAP_UM = (1.5, 0.25, 0.25)
 """A click is moved to the brightest place within this."""
 SLACK_UM = (1.0, 0.24, 0.24)
 """How far a marked head may be from the true one after that."""
-
-
-@dataclass(frozen=True)
-class AnnotatedScene:
-    """A whole stack with its labels, and places along its dendrites from which crops are taken."""
-
-    labelled: Labelled
-    anchors_vox: FloatArray
-    """(N, 3) places with something to learn."""
-    lines: tuple[Line, ...] = ()
-    """Traced dendrites on which simulated spines may grow; none where a label TIFF tells all."""
-    hidden: BoolArray | None = None
-    """(Z, Y, X) around the dendrites that are held out, and what a label TIFF calls unknown."""
-
-
-@dataclass(frozen=True)
-class _Grid:
-    """A stack as the net sees it, and where um of the stack lie on it."""
-
-    image: npt.NDArray[np.float32]
-    voxel_um: Um3
-    shift_um: FloatArray
-
-    def vox(self, points_um: FloatArray) -> FloatArray:
-        """(N, 3) um of the stack -> fractional voxels of the grid."""
-        out: FloatArray = (np.asarray(points_um, float) - self.shift_um) / np.array(self.voxel_um)
-        return out
-
-    def holds(self, points_vox: FloatArray) -> BoolArray:
-        """(N,) which points lie within the stack; of marks beyond it nobody knows what is seen."""
-        p = np.atleast_2d(points_vox)
-        held: BoolArray = np.all((p >= -0.5) & (p <= np.array(self.image.shape) - 0.5), axis=1)
-        return held
-
-    def distance(self, points_vox: FloatArray) -> npt.NDArray[np.float32]:
-        """(Z, Y, X) um from each voxel to the nearest of the points, z squeezed."""
-        empty = np.ones(self.image.shape, bool)
-        at = np.rint(points_vox).astype(int).reshape(-1, 3)
-        at = at[np.all((at >= 0) & (at < empty.shape), axis=1)]
-        if not len(at):
-            return np.full(empty.shape, np.inf, np.float32)
-        empty[tuple(at.T)] = False
-        z, y, x = self.voxel_um
-        near: npt.NDArray[np.float64] = ndimage.distance_transform_edt(
-            empty, sampling=(z / Z_SQUEEZE, y, x)
-        )
-        return near.astype(np.float32)
 
 
 def read_scenes(stacks: Sequence[AnnotatedStack], config: AnnotatedConfig) -> list[AnnotatedScene]:
@@ -136,7 +88,7 @@ def _read_scene(stack: AnnotatedStack, config: AnnotatedConfig) -> AnnotatedScen
     voxel = canonical_voxel_um(volume.voxel_size_um)
     brightness = measure_brightness(volume.data, volume.voxel_size_um)
     image = resample_xy(normalise(volume.data, brightness), shape)
-    grid = _Grid(image, voxel, canonical_shift_um(volume.voxel_size_um))
+    grid = Grid(image, voxel, canonical_shift_um(volume.voxel_size_um))
     if stack.labels is not None:
         native = read_labels(stack.labels, volume.data.shape, stack.file.path.name)
         check_singles(native, volume.voxel_size_um, stack.labels.name)
@@ -207,7 +159,7 @@ def _warn_of_little(labels: npt.NDArray[np.uint16], name: str) -> None:
 
 
 def _from_labels(
-    stack: AnnotatedStack, grid: _Grid, native: npt.NDArray[np.uint16], hold_out: Sequence[int]
+    stack: AnnotatedStack, grid: Grid, native: npt.NDArray[np.uint16], hold_out: Sequence[int]
 ) -> AnnotatedScene:
     rows = [
         np.minimum(((np.arange(n) + 0.5) * o / n).astype(int), o - 1)
@@ -265,7 +217,7 @@ def _from_labels(
     return AnnotatedScene(forget(scene), few, hidden=unknown if unknown.any() else None)
 
 
-def _from_points(stack: AnnotatedStack, grid: _Grid, config: AnnotatedConfig) -> AnnotatedScene:
+def _from_points(stack: AnnotatedStack, grid: Grid, config: AnnotatedConfig) -> AnnotatedScene:
     nodes = [_nodes_vox(d, grid) for d in stack.dendrites if d.id not in config.hold_out]
     anchors = np.concatenate(nodes)
     reach = grid.distance(anchors)
@@ -306,7 +258,7 @@ def _from_points(stack: AnnotatedStack, grid: _Grid, config: AnnotatedConfig) ->
     return AnnotatedScene(forget(scene), anchors[::4], tuple(lines))
 
 
-def _nodes_vox(segment: Segment, grid: _Grid) -> FloatArray:
+def _nodes_vox(segment: Segment, grid: Grid) -> FloatArray:
     s = np.arange(0, segment.length_um, 0.1)
     return grid.vox(point_at(segment.points_um, segment.arc_length_um, s))
 
@@ -337,27 +289,3 @@ def head_of_tip(
         calm[(share > OUTER_SHARE) & np.any(grid != at, axis=-1)] = -np.inf
     best: FloatArray = np.array(np.unravel_index(calm.argmax(), calm.shape)) + low.astype(float)
     return best
-
-
-def cut(
-    scene: AnnotatedScene, shape: tuple[int, int, int], rng: np.random.Generator
-) -> tuple[Labelled, FloatArray]:
-    """A crop around a random anchor, jittered, and its corner (3,) in voxels of the scene.
-
-    What lies outside the stack is unknown.
-    """
-    labelled = scene.labelled
-    anchor = scene.anchors_vox[rng.integers(len(scene.anchors_vox))]
-    jitter = rng.uniform(-0.3, 0.3, 3) * shape
-    low = np.rint(anchor + jitter - np.array(shape) / 2).astype(int)
-    low = np.clip(low, 0, np.maximum(np.array(labelled.image.shape) - shape, 0))
-    window = tuple(slice(a, a + n) for a, n in zip(low, shape, strict=True))
-    pad = [(0, n - s) for n, s in zip(shape, labelled.image[window].shape, strict=True)]
-    crop = replace(
-        labelled,
-        image=np.pad(labelled.image[window], pad),
-        labels=np.pad(labelled.labels[window], pad),
-        known=np.pad(labelled.known[window], pad),
-        centres_vox=labelled.centres_vox - low,
-    )
-    return crop, low.astype(float)

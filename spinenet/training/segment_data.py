@@ -12,7 +12,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from spinenet.config import TrainSegmentConfig
 from spinenet.models.inputs import measure_brightness, normalise
 from spinenet.synthetic.patches import Example, draw_example
-from spinenet.training.annotated_data import AnnotatedScene, cut
+from spinenet.training.annotated_scene import AnnotatedScene, cut
 from spinenet.training.augment import Augment
 from spinenet.training.implant import dendrite_of, implant
 from spinenet.training.perturb import COARSEST_Z_UM, decimate_z

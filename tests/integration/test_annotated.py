@@ -13,7 +13,8 @@ from spinenet.cli import main
 from spinenet.commands import BAD_INPUT, DONE
 from spinenet.config import AnnotatedConfig, MorphologyConfig, OpticsConfig, TrainSegmentConfig
 from spinenet.io.annotated import read_annotated
-from spinenet.training.annotated_data import cut, head_of_tip, read_scenes
+from spinenet.training.annotated_data import head_of_tip, read_scenes
+from spinenet.training.annotated_scene import cut
 from spinenet.training.implant import dendrite_of, implant
 from spinenet.training.segment_data import TrainingPatches
 from spinenet.training.targets import KNOWN_CENTRE, KNOWN_SHAFT, KNOWN_SPINE
