@@ -44,6 +44,9 @@ PER_INTERVAL = (
 LIKE_STEPS, LIKE_MEANS = 1.1, 1.25
 """Groups whose sessions lie further apart than this many times the other's, by the median or on
 average, are not compared so: one long interval of few is a long one, a session left out is not."""
+BY_SIGHTINGS = ("transient_share", "persistent_share", "succedent_share")
+"""Ratios that change with it: a spine is seen once, or formed in another session than its
+neighbour, the more easily the closer sessions lie."""
 OVER_STUDY = ("survival_fraction", "transient_share")
 """Ratios that change with the days of the whole study."""
 
@@ -241,9 +244,10 @@ def totals(parts: list[list[FloatArray]]) -> tuple[float, float]:
 
 
 def _survival(cohort: Cohort, animals: list[str], horizon_days: float) -> dict[str, FloatArray]:
-    """Kaplan-Meier at each animal's own look on that whole day after the landmark. A spine that was
-    last seen before that look and first missed after it is followed to its last sighting only:
-    nobody knows whether it was still there."""
+    """Kaplan-Meier at each animal's own look on that whole day after the landmark. A spine that
+    nobody looked at on it, and that was looked at later, is followed to the look before only:
+    nobody knows whether it was still there, and those of which it turned out later that they were
+    are no fair sample of them."""
     out = {f"survival_{kind}": np.full(len(animals), np.nan) for kind in NEW}
     lives = cohort.lives[cohort.lives["class"].isin(NEW) & cohort.lives["animal"].isin(animals)]
     for (animal, kind), mine in lives.groupby(["animal", "class"]):
@@ -251,10 +255,12 @@ def _survival(cohort: Cohort, animals: list[str], horizon_days: float) -> dict[s
         on_it = days[np.round(days) == horizon_days]
         if len(on_it):
             day = float(on_it[-1])
-            unknown = mine["lost"] & (mine["last_seen_days"] < day) & (mine["days"] > day)
+            looks = [np.array(of) for of in mine["looks_days"]]
+            before = np.array([of[of < day].max() for of in looks])
+            on_day = np.array([bool((np.round(of) == horizon_days).any()) for of in looks])
+            unknown = ~on_day & (mine["days"].to_numpy(float) > day)
             followed = mine.assign(
-                days=mine["days"].where(~unknown, mine["last_seen_days"]),
-                lost=mine["lost"] & ~unknown,
+                days=np.where(unknown, before, mine["days"]), lost=mine["lost"] & ~unknown
             )
             survival = kaplan_meier(followed, np.array([day]))[0]
             out[f"survival_{kind}"][animals.index(animal)] = survival

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -19,8 +20,8 @@ from spinenet.analyze.nulls import (
     uniform_counts,
 )
 from spinenet.analyze.rows import Row, beside_chance, mean_row, p_value, row
-from spinenet.analyze.states import NEVER, SEEN, Histories
-from spinenet.analyze.turnover import common, tellable
+from spinenet.analyze.states import NEVER, SEEN, UNKNOWN, Histories
+from spinenet.analyze.turnover import common, spans_of, tellable
 from spinenet.config import AnalyzeConfig
 from spinenet.types import FloatArray
 
@@ -213,9 +214,8 @@ def uniform_row(
         a = animals.index(h.animal)
         n_new[a] += (h.is_new(config.window) & candidates(h, "within_d", config)).sum()
         rng = np.random.default_rng(stream)
-        if coverage is not None:
-            spans = common(spans, tellable(h, coverage, h.window(config.window)))
-        shuffled[a] += uniform_counts(h, spans, config, rng)
+        room = partial(_room, h, spans, coverage)
+        shuffled[a] += uniform_counts(h, room, config, rng)
     scored = within_d.scored
     null = (shuffled[scored] / n_new[scored, None]).mean(axis=0)
     how = (
@@ -223,6 +223,17 @@ def uniform_row(
         f"spine{ground.told}"
     )
     return beside_chance(name, group, mean, within_d.judged, null, how, n_spines=within_d.n_new)
+
+
+def _room(
+    h: Histories, spans_um: FloatArray, coverage: pd.DataFrame | None, born: int, last: int
+) -> FloatArray:
+    """(N, 2) where a spine born in one session would be known to be new, and still be looked at in
+    the last session that tells of it."""
+    if coverage is None:
+        return spans_um
+    seen_new = common(spans_um, tellable(h, coverage, [born]))
+    return common(seen_new, spans_of(h, coverage)[last])
 
 
 def lost_row(group: str, ground: Ground, config: AnalyzeConfig, seed: list[int]) -> Row:
@@ -247,25 +258,38 @@ def _could_be_new(h: Histories) -> int:
     return int((seen & ((h.first_told == 0) | (h.birth != NEVER))).sum())
 
 
+def _scored(h: Histories) -> tuple[int, ...]:
+    """The sessions in which anything is known of a dendrite's spines."""
+    return tuple(h.sessions[(h.seen != UNKNOWN).any(axis=0)].tolist())
+
+
 def segment_row(group: str, ground: Ground, config: AnalyzeConfig, rng: np.random.Generator) -> Row:
     """Do new spines gather on some of an animal's dendrites?"""
     name = "new_per_dendrite_dispersion"
     found, nulls, hs = [], [], ground.histories
     for animal in sorted({h.animal for h in hs}):
-        mine = [h for h in hs if h.animal == animal]
-        new = np.array([int(h.is_new(config.window).sum()) for h in mine])
-        spines = np.array([_could_be_new(h) for h in mine])
-        new, spines = new[spines > 0], spines[spines > 0]
-        if len(new) > 1 and new.sum():
-            value, null = segment_dispersion(new, spines, config.n_shuffles, rng)
-            found.append(value)
-            nulls.append(null)
+        alike: dict[tuple[int, ...], list[Histories]] = {}
+        for h in hs:
+            if h.animal == animal and _could_be_new(h):
+                alike.setdefault(_scored(h), []).append(h)
+        parts, weights = [], []
+        for mine in alike.values():
+            new = np.array([int(h.is_new(config.window).sum()) for h in mine])
+            spines = np.array([_could_be_new(h) for h in mine])
+            if len(new) > 1 and new.sum():
+                value, null = segment_dispersion(new, spines, config.n_shuffles, rng)
+                parts.append(np.r_[value, null])
+                weights.append(len(new) - 1)
+        if parts:
+            whole = np.average(parts, axis=0, weights=weights)
+            found.append(float(whole[0]))
+            nulls.append(whole[1:])
     if not found:
-        why = f"no animal has new spines and two dendrites{ground.told}"
+        why = f"no animal has new spines and two dendrites scored in the same sessions{ground.told}"
         return row(name, group, np.nan, test=why)
     mean, null = mean_of_animals(np.array(found), 0.0, np.inf), np.mean(nulls, axis=0)
     how = (
-        "variance over mean of new spines per dendrite; which of the animal's spines are new "
-        f"dealt out{ground.told}"
+        "variance over mean of new spines per dendrite; which of the animal's spines are new dealt "
+        f"out among dendrites scored in the same sessions{ground.told}"
     )
     return beside_chance(name, group, mean, mean.value, null, how)

@@ -200,7 +200,7 @@ def _both(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return out.astype(np.int8)
 
 
-def combine(means: FloatArray, variances: FloatArray, n_animals: int) -> Interval:
+def combine(means: FloatArray, variances: FloatArray, n_animals: float) -> Interval:
     """95 % intervals from D draws: (D,) means over animals and (D,) the variances of those means.
 
     Total variance W + (1 + 1 / D) B of the mean within (W) and the variance between draws (B). W is

@@ -39,7 +39,7 @@ def following_row(
         a, new = animals.index(h.animal), _new(h, config)
         n_new[a] += len(new)
         count = partial(following, h, config=config)
-        found, null = over_deals(count, h.first_told[new], config.n_shuffles, rng)
+        found, null = over_deals(count, h.in_view[new], config.n_shuffles, rng)
         hits[a] += found
         dealt[a] += null
     mean = mean_of_animals(hits / n_new, 0.0, 1.0)

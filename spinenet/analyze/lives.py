@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from spinenet.analyze.days import slack_days
 from spinenet.analyze.states import GONE, NEVER, SEEN, UNKNOWN, Histories, returned
 from spinenet.config import AnalyzeConfig
 from spinenet.tables import STATES
@@ -27,7 +28,7 @@ def states(h: Histories, config: AnalyzeConfig) -> list[str]:
     """
     life = _lives(h)
     new = h.birth != NEVER
-    long = (life.n_seen > 1) & (life.span_days >= config.persist_days)
+    long = (life.n_seen > 1) & (life.span_days >= _persists(config))
     cases = [
         (life.n_seen == 0, ""),
         (returned(h.seen).any(axis=1), RECURRENT),
@@ -39,6 +40,11 @@ def states(h: Histories, config: AnalyzeConfig) -> list[str]:
     which, names = zip(*cases, strict=True)
     out: list[str] = np.select(which, names, NEW).tolist()
     return out
+
+
+def _persists(config: AnalyzeConfig) -> float:
+    """Days over which a persistent spine is seen, give or take some hours."""
+    return config.persist_days - slack_days(config.persist_days)
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ def shares(h: Histories, config: AnalyzeConfig) -> dict[str, tuple[int, int]]:
     over_days = h.days[looked] - h.days[life.first]
     followed = new & (over_days > 0)
     # lost or not: of late ones only the lost would otherwise count
-    long = new & (over_days >= config.persist_days)
+    long = new & (over_days >= _persists(config))
     first = (h.seen[:, 0] == SEEN) & (h.seen[:, -1] != UNKNOWN) & h.whole_study
     return {
         "transient_share": (int((followed & (state == TRANSIENT)).sum()), int(followed.sum())),

@@ -132,15 +132,20 @@ def _variance(bounds: FloatArray, n: int) -> float:
     return float((np.ptp(bounds) / 2 / stats.t.ppf(1 - LEVEL / 2, n - 1)) ** 2)
 
 
-def difference_with_machine(row: Row, a: Redrawn, b: Redrawn) -> Row:
-    """The same for one group's mean minus another's."""
+def difference_with_machine(row: Row, a: Redrawn, b: Redrawn, n_animals: tuple[int, int]) -> Row:
+    """The same for one group's mean minus another's, of so many animals each (Welch's degrees of
+    freedom)."""
     name = str(row["name"])
-    if name not in a.variances or name not in b.variances:
+    if name not in a.variances or name not in b.variances or min(n_animals) < 2:
         return row
-    found = combine(
-        a.means[name] - b.means[name],
-        a.variances[name] + b.variances[name],
-        int(row["n_animals"]) - 1,
+    of = a.variances[name], b.variances[name]
+    parts = np.array([np.nanmean(v) if np.isfinite(v).any() else np.nan for v in of])
+    freedom = (
+        parts.sum() ** 2 / (parts**2 / (np.array(n_animals) - 1)).sum() if parts.any() else 0.0
     )
-    total = {"ci_low": found.low, "ci_high": found.high} if np.isfinite(found.low) else {}
+    found = combine(a.means[name] - b.means[name], of[0] + of[1], freedom + 1)
+    furthest = np.inf if name in UNBOUNDED else 1.0
+    low, high = np.clip([found.low, found.high], -furthest, furthest)
+    settled = np.isfinite(low) and not np.isnan(row["sampling_low"])
+    total = {"ci_low": low, "ci_high": high} if settled else {}
     return row | {"machine_low": found.machine_low, "machine_high": found.machine_high} | total

@@ -35,7 +35,7 @@ class _Spines:
     arc_um: FloatArray
     new: BoolArray
     stratum: IntArray
-    """In which session their place was first looked at, by dendrite."""
+    """From and until which session their place was looked at, by dendrite."""
 
 
 def _spines(hs: list[Histories], config: AnalyzeConfig) -> _Spines:
@@ -45,7 +45,7 @@ def _spines(hs: list[Histories], config: AnalyzeConfig) -> _Spines:
         np.concatenate([np.full(int(p.sum()), h.dendrite_id) for h, p in parts]),
         np.concatenate([h.arc_um[p] for h, p in parts]),
         np.concatenate([h.is_new(config.window)[p] for h, p in parts]),
-        np.concatenate([most * k + h.first_told[p] for k, (h, p) in enumerate(parts)]),
+        np.concatenate([most**2 * k + h.in_view[p] for k, (h, p) in enumerate(parts)]),
     )
 
 

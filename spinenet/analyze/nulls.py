@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -106,7 +107,7 @@ def _lives(h: Histories, config: AnalyzeConfig) -> _Lives:
         born[order],
         np.array([takes_part(h, rule, config)[pool][order] for rule in RULES]),
         h.arc_um[pool],
-        h.first_told[pool],
+        h.in_view[pool],
         order,
         np.arange(len(order)),
         config.existing_rule == "ever",
@@ -221,28 +222,38 @@ def _joined(links: _Links, shape: tuple[int, ...], crowded: bool) -> BoolArray:
 
 
 def uniform_counts(
-    h: Histories, spans_um: FloatArray, config: AnalyzeConfig, rng: np.random.Generator
+    h: Histories,
+    room: Callable[[int, int], FloatArray],
+    config: AnalyzeConfig,
+    rng: np.random.Generator,
 ) -> FloatArray:
     """(B,) new spines within `d_um` of another that coexists with it, places dealt out anew.
 
     Parameters
     ----------
-    spans_um: (N, 2) stretches on which spines could be scored
+    room: by positions of the sessions in which a spine is born and last told of, (N, 2) stretches
+        on which it could be
     """
     new = np.flatnonzero(h.is_new(config.window) & candidates(h, "within_d", config))
     counts = np.zeros(config.n_shuffles)
     others = np.setdiff1d(np.flatnonzero((h.seen == SEEN).any(axis=1)), new)
-    starts, widths = free_stretches(h.arc_um[others], spans_um, config.exclusion_um)
-    if len(new) < 2 or not widths.sum() > 0:
+    times = np.c_[h.birth, h.last_told][new]
+    rooms = {
+        (born, last): free_stretches(h.arc_um[others], room(born, last), config.exclusion_um)
+        for born, last in np.unique(times, axis=0).tolist()
+    }
+    if len(new) < 2 or not all(widths.sum() > 0 for _, widths in rooms.values()):
         return counts
     there = alive(h, config)[new][:, h.window(config.window)]
     together = (there[:, None] & there[None]).any(axis=2) | (not config.require_coexistence)
-    ends = np.cumsum(widths)
     for first in range(0, config.n_shuffles, BATCH):
         n = min(BATCH, config.n_shuffles - first)
-        along = rng.random((n, len(new))) * ends[-1]
-        part = np.minimum(np.searchsorted(ends, along, side="right"), len(ends) - 1)
-        place = starts[part] + along - (ends - widths)[part]
+        place = rng.random((n, len(new)))
+        for time, (starts, widths) in rooms.items():
+            mine, ends = (times == time).all(axis=1), np.cumsum(widths)
+            along = place[:, mine] * ends[-1]
+            part = np.minimum(np.searchsorted(ends, along, side="right"), len(ends) - 1)
+            place[:, mine] = starts[part] + along - (ends - widths)[part]
         gap = np.abs(place[:, :, None] - place[:, None])
         near = together & near_another(gap, config.d_um, config)
         counts[first : first + n] = near.any(axis=2).sum(axis=1)

@@ -54,7 +54,7 @@ def replacement_row(
         a = animals.index(h.animal)
         n_new[a] += h.is_new(config.window).sum()
         count = partial(replacing, h, config=config)
-        found, null = over_deals(count, h.first_told, config.n_shuffles, rng)
+        found, null = over_deals(count, h.in_view, config.n_shuffles, rng)
         hits[a] += found
         dealt[a] += null
     scored = n_new > 0

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from spinenet.analyze.checks import KINDS, check_tracks
+from spinenet.analyze.days import slack_days
 from spinenet.types import BoolArray, FloatArray, InputError, IntArray, Presence, Tracks
 
 SEEN, GONE, UNKNOWN = 1, 0, -1
@@ -58,6 +59,20 @@ class Histories:
         return first
 
     @property
+    def last_told(self) -> IntArray:
+        """(S,) position of the last session that tells anything of a spine."""
+        back: IntArray = (self.seen[:, ::-1] != UNKNOWN).argmax(axis=1)
+        return self.seen.shape[1] - 1 - back
+
+    @property
+    def in_view(self) -> IntArray:
+        """(S,) one number for the first and the last session that tell anything of a spine: lives
+        are dealt out among places that were looked at from and until the same sessions, for where
+        nobody looked any more no spine could be found new."""
+        out: IntArray = self.first_told * self.seen.shape[1] + self.last_told
+        return out
+
+    @property
     def first_life(self) -> BoolArray:
         """(S, T) seen; of a new spine only until it is lost: back again it is neither new nor
         stable."""
@@ -75,8 +90,11 @@ class Histories:
 
     def window(self, days: tuple[float, float] | None) -> list[int]:
         """Positions of the sessions in which a spine can be new: all but the first, or in days."""
-        after = range(1, len(self.days))
-        return [t for t in after if days is None or days[0] <= self.days[t] <= days[1]]
+        after = list(range(1, len(self.days)))
+        if days is None:
+            return after
+        first, last = days[0] - slack_days(days[0]), days[1] + slack_days(days[1])
+        return [t for t in after if first <= self.days[t] <= last]
 
     def is_new(self, days: tuple[float, float] | None) -> BoolArray:
         """(S,) spines born in the window."""

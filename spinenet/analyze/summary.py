@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from spinenet.analyze.animals import (
+    BY_SIGHTINGS,
     OVER_STUDY,
     PAIRS,
     PER_INTERVAL,
@@ -186,7 +187,9 @@ def analyze(
         nulls |= {f"clustered_fraction_{rule}|{group}": c.null for rule, c in by_rule.items()}
     days = {g: _horizon(cohort, {h.animal for h in hs if h.group == g}) for g in values}
     unlike = unlike_intervals(hs)
-    whys = dict.fromkeys(PER_INTERVAL, unlike) | dict.fromkeys(OVER_STUDY, unlike_spans(hs))
+    whys = {name: dict(unlike) for name in PER_INTERVAL + BY_SIGHTINGS}
+    for name in OVER_STUDY:
+        whys[name] = unlike_spans(hs) | whys.get(name, {})
     rows += _comparisons(values, days, whys, machine, np.random.default_rng([seed, 7]))
     rows += mixed_rows(parts, unlike)
     rows += [hazard_difference(a, b, hazards) for a, b in combinations(sorted(hazards), 2)]
@@ -340,5 +343,6 @@ def _comparisons(
                 continue
             difference = compare(values[a][name], values[b][name], rng)
             found = difference_row(name, a, b, difference)
-            rows.append(difference_with_machine(found, machine[a], machine[b]))
+            n = int(np.isfinite(values[a][name]).sum()), int(np.isfinite(values[b][name]).sum())
+            rows.append(difference_with_machine(found, machine[a], machine[b], n))
     return rows

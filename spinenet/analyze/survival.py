@@ -16,6 +16,7 @@ import pandas as pd
 from lifelines import KaplanMeierFitter
 
 from spinenet.analyze.clusters import find_clusters, takes_part
+from spinenet.analyze.days import slack_days
 from spinenet.analyze.groups import mean_of_animals
 from spinenet.analyze.states import GONE, NEVER, SEEN, UNKNOWN, Histories
 from spinenet.config import AnalyzeConfig
@@ -24,7 +25,7 @@ from spinenet.types import FloatArray
 
 HAIR = 1e-6
 NEW = ("clustered", "non_clustered")
-LIFE = ("animal", "group", "class", "days", "last_seen_days", "lost", "seen_at_end")
+LIFE = ("animal", "group", "class", "days", "last_seen_days", "looks_days", "lost", "seen_at_end")
 PERIOD = ("animal", "group", "class", "spine", "from_days", "to_days", "lost")
 
 
@@ -34,8 +35,8 @@ class Cohort:
 
     lives: pd.DataFrame
     """A row per spine: animal, group, class, days (from the landmark to the first absence, or to
-    the last look), last_seen_days, lost, seen_at_end (at its dendrite's last session; nan if it
-    could not be scored there)."""
+    the last look), last_seen_days, looks_days (of all its looks until then), lost, seen_at_end (at
+    its dendrite's last session; nan if it could not be scored there)."""
     periods: pd.DataFrame
     """A row per spine and interval at risk: animal, group, class, spine, from_days, to_days,
     lost."""
@@ -84,6 +85,7 @@ def follow(all_histories: list[Histories], config: AnalyzeConfig) -> Cohort:
                     *who,
                     float(days[end]),
                     float(days[at[-2] if len(gone) else end]),
+                    tuple(days[at].tolist()),
                     bool(len(gone)),
                     np.nan if last == UNKNOWN else float(last == SEEN),
                 )
@@ -105,7 +107,7 @@ def _landmarks(all_histories: list[Histories], config: AnalyzeConfig) -> dict[tu
     be scored in it is not followed: from an earlier one it would be followed on other days."""
     out: dict[tuple[str, str], int] = {}
     for h in all_histories:
-        early = h.sessions[h.days <= config.landmark_day]
+        early = h.sessions[h.days <= config.landmark_day + slack_days(config.landmark_day)]
         if len(early):
             where = h.animal, h.region
             out[where] = max(out.get(where, NEVER), int(early[-1]))

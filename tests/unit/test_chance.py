@@ -53,7 +53,7 @@ def test_uniform_null_of_two_new_spines_by_geometry():
     arcs = {1: 3.0, 2: 12.0}
     config = AnalyzeConfig(n_shuffles=20_000)
     h = one({1: "01", 2: "01"}, arcs=arcs)
-    counts = uniform_counts(h, np.array([[0.0, 20.0]]), config, np.random.default_rng(0))
+    counts = uniform_counts(h, lambda *_: np.array([[0.0, 20.0]]), config, np.random.default_rng(0))
     near = 1 - (15 / 20) ** 2 - (1 - (19.5 / 20) ** 2)
     assert (counts > 0).mean() == pytest.approx(near, abs=0.012)
 
