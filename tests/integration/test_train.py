@@ -11,7 +11,13 @@ import torch
 
 from spinenet.cli import main
 from spinenet.commands import BAD_INPUT, DONE, STOPPED
-from spinenet.config import MorphologyConfig, NetConfig, OpticsConfig, TrainSegmentConfig
+from spinenet.config import (
+    MorphologyConfig,
+    NetConfig,
+    OpticsConfig,
+    TrainMatchConfig,
+    TrainSegmentConfig,
+)
 from spinenet.io.digest import sha256_of
 from spinenet.io.manifest import register_weights
 from spinenet.io.weights import (
@@ -21,6 +27,7 @@ from spinenet.io.weights import (
     save_segment_weights,
 )
 from spinenet.synthetic.patches import draw_example
+from spinenet.training import match_fit
 from spinenet.training.augment import Augment
 from spinenet.training.segment_data import TrainingPatches, as_labelled
 from spinenet.training.segment_task import SegmentTask
@@ -355,3 +362,11 @@ def test_a_head_needs_links_to_learn_from(head, small_experiment, tmp_path, caps
 def test_a_head_of_too_little_is_refused(tmp_path, capsys, setting, message):
     assert train_head(tmp_path, 2, *setting) == BAD_INPUT
     assert message in capsys.readouterr().err
+
+
+def test_another_seed_draws_other_regions(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(match_fit, "draw_families", lambda c, *_: asked.append(c.seed) or [])
+    for seed in (0, 3):
+        match_fit._Draw(TrainMatchConfig(seed=seed), tmp_path / str(seed), None)[5]
+    assert asked == [0, 3]

@@ -135,6 +135,18 @@ class Leaning(torch.nn.Module):
         return torch.cat([x.expand(-1, 3, -1, -1, -1), to_left], dim=1)
 
 
+def test_a_brightness_that_is_known_is_not_measured_anew(stack):
+    """Of a stack that was normalised and brought back, background 0 and scale 1, it reads another."""
+    own = measure_brightness(stack, VOXEL)
+    plain = ((stack - own.background) / own.scale).astype(np.float32)
+    args = {"net": Leaning(), "tile_mvox": 100, "device": torch.device("cpu")}
+    here = predict(Volume(stack, VOXEL, S), **args)
+    same = predict(Volume(plain, VOXEL, S), brightness=Brightness(0.0, 1.0), **args)
+    other = predict(Volume(plain, VOXEL, S), brightness=Brightness(0.0, 0.5), **args)
+    assert np.abs(here.spine.astype(int) - same.spine).max() <= 2
+    assert np.abs(here.spine.astype(int) - other.spine).max() > 2
+
+
 @pytest.mark.parametrize("views", [1, 2, 4])
 def test_views_are_turned_back_before_they_are_averaged(stack, views):
     """Brightness stays where it is in every mirror image; a net that always votes to the left votes

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from spinenet.analyze.states import histories
 from spinenet.analyze.summary import Evidence, analyze
 from spinenet.config import AnalyzeConfig, CohortConfig
-from spinenet.report.figures import as_bytes, as_pages
+from spinenet.report.figures import Strip, as_bytes, as_pages, dendrite_map
 from spinenet.report.study import cluster_sizes, clustering, rates
 from spinenet.synthetic.cohort import simulate_cohort
 from spinenet.tables import COVERAGE, SPINES
@@ -133,6 +133,18 @@ def test_new_spines_that_keep_away_and_succedent_ones_that_do_not():
     row = near.loc["spacing_near_um_succedent"]
     assert row["estimate"] < row["null_mean"]
     assert row["p_value"] < 0.05
+
+
+@pytest.mark.parametrize("scale", [500.0, 1.0, 0.01])
+def test_pictures_of_dendrites_are_bright_whatever_the_units(scale):
+    picture = (scale * np.random.default_rng(0).random((10, 40))).astype(np.float32)
+    strip = Strip(0, 0.0, picture, np.linspace(0, 20, 40), 2.0)
+    tracks = tracks_of({1: "1"})
+    spines = SPINES.frame([{"session": 0, "track_id": 1, "side_um": 1.0}])
+    figure = dendrite_map([strip], tracks.frame, spines, {1: "stable"})
+    low, high = figure.axes[0].images[0].get_clim()
+    assert high == pytest.approx(0.99 * scale, rel=0.05)
+    assert low < 0.3 * scale
 
 
 def test_a_first_spine_grows_as_the_second_arrives():
