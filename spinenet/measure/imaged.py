@@ -48,7 +48,7 @@ class Imaged:
     def blank(self, window: tuple[slice, slice, slice]) -> BoolArray:
         """(Z, Y, X) the voxels of a window that were not imaged."""
         z, y, x = window
-        at_y, at_x = np.arange(y.start, y.stop)[:, None], np.arange(x.start, x.stop)
+        at_y, at_x = np.r_[y][:, None], np.r_[x]
         out: BoolArray = (at_x < self.x_from[z, y, None]) | (at_x >= self.x_to[z, y, None])
         out |= (at_y < self.y_from[z, None, x]) | (at_y >= self.y_to[z, None, x])
         return out
@@ -80,14 +80,13 @@ def find_imaged(volume: Volume) -> Imaged:
     between = np.concatenate(shares)
     lit_share = float(np.quantile(between, DARK_QUANTILE)) if len(between) else 0.0
     least = SURELY / lit_share if lit_share else np.inf
-    found = Imaged(
-        *_spans(by_line, least, n_x), *_spans(by_column, least, n_y), volume.voxel_size_um
-    )
-    if found.blank_share <= MOST_BLANK:
-        return found
-    return Imaged(
-        *_spans(by_line, np.inf, n_x), *_spans(by_column, np.inf, n_y), volume.voxel_size_um
-    )
+
+    def without_ends(least: float) -> Imaged:
+        spans = *_spans(by_line, least, n_x), *_spans(by_column, least, n_y)
+        return Imaged(*spans, volume.voxel_size_um)
+
+    found = without_ends(least)
+    return found if found.blank_share <= MOST_BLANK else without_ends(np.inf)
 
 
 def _dark_ends(lit: BoolArray) -> tuple[IntArray, FloatArray]:

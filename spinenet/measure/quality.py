@@ -18,7 +18,6 @@ LITTLE_CUT, MOST_CUT = 0.02, 0.95
 FEW_LEVELS = 4
 FULL_SHARE = 0.002
 """Of the range of a stack: so close lie interpolated values of a full detector."""
-MOST_BLANK = 0.5
 ROUNDS, FAR_SD = 3, 6.0
 COLUMNS = 4
 """Every so many are enough."""
@@ -35,10 +34,11 @@ class Backdrop:
 
 def backdrop_of(volume: Volume) -> Backdrop:
     """Looked at once for a stack: it takes a pass through all of it."""
-    return Backdrop(*noise_of(volume), find_imaged(volume))
+    imaged = find_imaged(volume)
+    return Backdrop(*noise_of(volume, imaged), imaged)
 
 
-def noise_of(volume: Volume) -> tuple[float, float]:
+def noise_of(volume: Volume, imaged: Imaged | None = None) -> tuple[float, float]:
     """Mean and standard deviation of the background, from neighbouring lines in places that are
     dark two lines before and after: a choice by the lines themselves would narrow their noise, and
     the median of what a detector cuts off lies below the mean that sums of light hold.
@@ -48,10 +48,12 @@ def noise_of(volume: Volume) -> tuple[float, float]:
     lost. Whole numbers hide noise below that of rounding, so a detector that reads one value only
     is not taken for one without noise.
     """
-    thin = volume.data[:: max(len(volume.data) // 16, 1), :, ::COLUMNS].astype(np.float32)
+    n_z, n_y, n_x = volume.data.shape
+    few = slice(0, n_z, max(n_z // 16, 1)), slice(0, n_y), slice(0, n_x, COLUMNS)
+    thin = volume.data[few].astype(np.float32)
     rounding = ROUNDING if np.issubdtype(volume.data.dtype, np.integer) else 1e-6
     lowest = thin.min()
-    blank = _blank(thin, lowest)
+    blank = (imaged or find_imaged(volume)).blank(few)
     middle = float(np.median(thin[~blank]))
     around = thin[:, :-5] + thin[:, 5:]
     free = ~(blank[:, :-5] | blank[:, 2:-3] | blank[:, 3:-2] | blank[:, 5:])
@@ -69,15 +71,6 @@ def noise_of(volume: Volume) -> tuple[float, float]:
     if cut > LITTLE_CUT and not _counts_photons(pairs):
         noise /= _left_by_a_cut(min(cut, MOST_CUT))
     return background, max(noise, rounding)
-
-
-def _blank(thin: FloatArray, lowest: float) -> BoolArray:
-    """Lines and columns of a plane, and whole planes, that hold nothing but the lowest value:
-    registration leaves them at the borders. Where most are so, it is the background."""
-    seen: BoolArray = thin > lowest
-    lines, columns = np.any(seen, axis=2, keepdims=True), np.any(seen, axis=1, keepdims=True)
-    blank: BoolArray = ~(lines & columns)
-    return blank if blank.mean() < MOST_BLANK else np.zeros_like(blank)
 
 
 def _counts_photons(values: FloatArray) -> bool:

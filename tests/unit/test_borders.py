@@ -10,6 +10,7 @@ from spinenet.match.lookback import Home, _in_rim
 from spinenet.match.warp import ArcWarp
 from spinenet.measure.attach import spine_rows
 from spinenet.measure.imaged import find_imaged
+from spinenet.measure.quality import noise_of
 from spinenet.types import Dendrites, Session, Volume
 from tests.unit.drawn_shafts import line, session_of
 
@@ -52,6 +53,16 @@ def test_a_blank_plane_was_not_imaged():
     seen = imaged(data)
     assert seen.holds(np.array([[1, 5, 5], [2, 5, 5], [3, 5, 5.0]])).tolist() == [True, False, True]
     assert seen.blank_share == 0
+
+
+def test_a_wedge_that_was_not_imaged_is_no_background():
+    """As a turned field leaves it: the background is 100 with a noise of 10 all the same."""
+    data = np.random.default_rng(0).normal(100, 10, (16, 200, 200))
+    _, y, x = np.indices(data.shape)
+    turned = np.where(x > 140 + y / 8, 0, np.rint(data)).astype(np.uint16)
+    background, noise = noise_of(Volume(turned, (1.0, 0.1, 0.1), Session("a", "r", 0)))
+    assert background == pytest.approx(100, abs=1)
+    assert noise == pytest.approx(10, rel=0.05)
 
 
 @pytest.mark.parametrize("cut_um", [0.0, 4.0, 5.0, 5.5, 6.0, 6.2])
