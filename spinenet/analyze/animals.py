@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, groupby
 
@@ -53,36 +53,43 @@ OVER_STUDY = ("survival_fraction", "transient_share")
 
 def unlike_intervals(hs: list[Histories]) -> dict[tuple[str, str], str]:
     """Pairs of groups (in order) whose sessions lie apart by unlike times, and the words for it."""
-    groups = sorted({h.group for h in hs})
-    steps = {g: steps_days([h for h in hs if h.group == g]) for g in groups}
+    steps = {g: steps_days(mine) for g, mine in _by_group(hs).items()}
     out: dict[tuple[str, str], str] = {}
-    for a, b in combinations(groups, 2):
-        for middle, most, how in (
-            (np.median, LIKE_STEPS, ""),
-            (np.mean, LIKE_MEANS, "on average "),
-        ):
-            one, other = float(middle(steps[a])), float(middle(steps[b]))
-            if max(one, other) > most * min(one, other):
-                why = (
-                    f"sessions lie {how}{one:.3g} days apart in {a or 'one group'} and {other:.3g} "
-                    f"in {b}: what happens per interval cannot be compared"
-                )
-                out.setdefault((a, b), why)
+    for middle, most, how in ((np.median, LIKE_STEPS, ""), (np.mean, LIKE_MEANS, "on average ")):
+        days = {g: float(middle(of)) for g, of in steps.items()}
+        for a, b in _unlike(days, most):
+            why = (
+                f"sessions lie {how}{days[a]:.3g} days apart in {a or 'one group'} and "
+                f"{days[b]:.3g} in {b}: what happens per interval cannot be compared"
+            )
+            out.setdefault((a, b), why)
     return out
 
 
 def unlike_spans(hs: list[Histories]) -> dict[tuple[str, str], str]:
     """Pairs of groups (in order) that were followed for unlike times, and the words for it."""
-    groups = sorted({h.group for h in hs})
     span = {
-        g: float(np.median([h.days[-1] - h.days[0] for h in hs if h.group == g])) for g in groups
+        g: float(np.median([h.days[-1] - h.days[0] for h in mine]))
+        for g, mine in _by_group(hs).items()
     }
     return {
         (a, b): f"the study lasted {span[a]:.3g} days in {a or 'one group'} and {span[b]:.3g} in "
         f"{b}: what became of spines by its end cannot be compared"
-        for a, b in combinations(groups, 2)
-        if max(span[a], span[b]) > LIKE_STEPS * min(span[a], span[b])
+        for a, b in _unlike(span, LIKE_STEPS)
     }
+
+
+def _by_group(hs: list[Histories]) -> dict[str, list[Histories]]:
+    return {g: [h for h in hs if h.group == g] for g in sorted({h.group for h in hs})}
+
+
+def _unlike(days: Mapping[str, float], most: float) -> list[tuple[str, str]]:
+    """Pairs of groups (in order) of which one has more than so many times the other's days."""
+    return [
+        (a, b)
+        for a, b in combinations(days, 2)
+        if max(days[a], days[b]) > most * min(days[a], days[b])
+    ]
 
 
 @dataclass(frozen=True)

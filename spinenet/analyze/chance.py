@@ -214,7 +214,8 @@ def uniform_row(
         a = animals.index(h.animal)
         n_new[a] += (h.is_new(config.window) & candidates(h, "within_d", config)).sum()
         rng = np.random.default_rng(stream)
-        room = partial(_room, h, spans, coverage)
+        scored_on = None if coverage is None else spans_of(h, coverage)
+        room = partial(_room, spans, scored_on)
         shuffled[a] += uniform_counts(h, room, config, rng)
     scored = within_d.scored
     null = (shuffled[scored] / n_new[scored, None]).mean(axis=0)
@@ -226,14 +227,13 @@ def uniform_row(
 
 
 def _room(
-    h: Histories, spans_um: FloatArray, coverage: pd.DataFrame | None, born: int, last: int
+    spans_um: FloatArray, scored_on: list[FloatArray] | None, born: int, last: int
 ) -> FloatArray:
     """(N, 2) where a spine born in one session would be known to be new, and still be looked at in
-    the last session that tells of it."""
-    if coverage is None:
+    the last session that tells of it; anywhere if nobody knows what was scored in which session."""
+    if scored_on is None:
         return spans_um
-    seen_new = common(spans_um, tellable(h, coverage, [born]))
-    return common(seen_new, spans_of(h, coverage)[last])
+    return common(common(spans_um, tellable(scored_on, born)), scored_on[last])
 
 
 def lost_row(group: str, ground: Ground, config: AnalyzeConfig, seed: list[int]) -> Row:
@@ -258,9 +258,13 @@ def _could_be_new(h: Histories) -> int:
     return int((seen & ((h.first_told == 0) | (h.birth != NEVER))).sum())
 
 
-def _scored(h: Histories) -> tuple[int, ...]:
-    """The sessions in which anything is known of a dendrite's spines."""
-    return tuple(h.sessions[(h.seen != UNKNOWN).any(axis=0)].tolist())
+def _scored_alike(hs: list[Histories]) -> list[list[Histories]]:
+    """Dendrites of whose spines anything is known in the same sessions, together."""
+    alike: dict[tuple[int, ...], list[Histories]] = {}
+    for h in hs:
+        scored = tuple(h.sessions[(h.seen != UNKNOWN).any(axis=0)].tolist())
+        alike.setdefault(scored, []).append(h)
+    return list(alike.values())
 
 
 def segment_row(group: str, ground: Ground, config: AnalyzeConfig, rng: np.random.Generator) -> Row:
@@ -268,12 +272,8 @@ def segment_row(group: str, ground: Ground, config: AnalyzeConfig, rng: np.rando
     name = "new_per_dendrite_dispersion"
     found, nulls, hs = [], [], ground.histories
     for animal in sorted({h.animal for h in hs}):
-        alike: dict[tuple[int, ...], list[Histories]] = {}
-        for h in hs:
-            if h.animal == animal and _could_be_new(h):
-                alike.setdefault(_scored(h), []).append(h)
         parts, weights = [], []
-        for mine in alike.values():
+        for mine in _scored_alike([h for h in hs if h.animal == animal and _could_be_new(h)]):
             new = np.array([int(h.is_new(config.window).sum()) for h in mine])
             spines = np.array([_could_be_new(h) for h in mine])
             if len(new) > 1 and new.sum():

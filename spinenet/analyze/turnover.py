@@ -198,12 +198,10 @@ def common(a: FloatArray, b: FloatArray) -> FloatArray:
     return np.array([p for p in parts if p[0] < p[1]]).reshape(-1, 2)
 
 
-def tellable(h: Histories, coverage: pd.DataFrame, window: list[int]) -> FloatArray:
-    """(N, 2) stretches on which a spine first seen in a session of the window would be known to be
-    new: scorable then and in some session before."""
-    spans = spans_of(h, coverage)
-    parts = [common(spans[t], _merged(np.concatenate(spans[:t]))) for t in window]
-    return _merged(np.concatenate([np.zeros((0, 2)), *parts]))
+def tellable(spans: list[FloatArray], t: int) -> FloatArray:
+    """(N, 2) stretches, of those of each session (`spans_of`), on which a spine first seen in one
+    session would be known to be new: scorable then and in some session before."""
+    return common(spans[t], _merged(np.concatenate(spans[:t])))
 
 
 def _length(spans: FloatArray) -> float:

@@ -196,6 +196,12 @@ def _warn_of_strays(truth: Truth) -> None:
         )
 
 
+def told_dendrites(marks: pd.DataFrame) -> FloatArray:
+    """(K,) the dendrite of every mark as the person said it, nan where not."""
+    told: FloatArray = marks["dendrite_id"].astype("Float64").to_numpy(float, na_value=np.nan)
+    return told
+
+
 def heads_of(marks: pd.DataFrame) -> FloatArray:
     """(K, 3) middles of the heads of marked tips or heads, um."""
     points, bases = marks[list(XYZ)].to_numpy(float), marks[list(BASE)].to_numpy(float)

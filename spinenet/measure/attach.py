@@ -15,7 +15,15 @@ from spinenet.geometry import inside, point_at, project, side_frame, tangents
 from spinenet.measure.quality import Backdrop, backdrop_of
 from spinenet.measure.shape import Stalk, measure_shape
 from spinenet.tables import SPINES
-from spinenet.types import Dendrites, FloatArray, IntArray, Segmentation, SpineTable, Volume
+from spinenet.types import (
+    BoolArray,
+    Dendrites,
+    FloatArray,
+    IntArray,
+    Segmentation,
+    SpineTable,
+    Volume,
+)
 
 INSIDE_SHAFT_UM = 0.1
 NEIGHBOUR_UM = 2.5
@@ -79,6 +87,16 @@ def attach(
         ):
             target[near] = value[near]
     return out
+
+
+def attach_told(
+    heads_um: FloatArray, told: FloatArray, dendrites: Dendrites, reach_um: float
+) -> tuple[IntArray, BoolArray]:
+    """The dendrite (K,) of each head, as a person said (`told` (K,), nan where not) or else the
+    nearest; and which lie within reach of it, and it is one of the dendrites."""
+    nearest = attach(heads_um, dendrites).dendrite
+    home = np.where(np.isfinite(told), told, nearest).astype(np.int64)
+    return home, attach(heads_um, dendrites, home).reach_um <= reach_um
 
 
 def measure_spines(

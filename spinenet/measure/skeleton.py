@@ -207,17 +207,11 @@ def _depth_near(segmentation: Segmentation, place: IntArray, reach_um: float) ->
         return float("inf")
     depth = ndimage.distance_transform_edt(mask, sampling=segmentation.voxel_size_um[1:])
     near = slice(max(y - y0 - 4, 0), y - y0 + 5), slice(max(x - x0 - 4, 0), x - x0 + 5)
+    _, n_y, n_x = segmentation.shaft.shape
+    _, y_um, x_um = segmentation.voxel_size_um
+    at_y, at_x = (first + np.arange(n) for first, n in zip((y0, x0), mask.shape, strict=True))
     to_side = np.minimum.outer(
-        *(
-            np.minimum(np.arange(first, first + n) + 1, side - np.arange(first, first + n)) * v
-            for first, n, side, v in zip(
-                (y0, x0),
-                mask.shape,
-                segmentation.shaft.shape[1:],
-                segmentation.voxel_size_um[1:],
-                strict=True,
-            )
-        )
+        np.minimum(at_y + 1, n_y - at_y) * y_um, np.minimum(at_x + 1, n_x - at_x) * x_um
     )
     told = depth[near] <= to_side[near]
     return float(depth[near][told].max() if told.any() else depth[near].max())

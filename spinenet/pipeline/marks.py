@@ -9,14 +9,14 @@ import pandas as pd
 
 from spinenet.config import MatchConfig
 from spinenet.evaluate.judge import sure
-from spinenet.io.annotated import MARK_REACH_UM, heads_of, of_session
+from spinenet.io.annotated import MARK_REACH_UM, heads_of, of_session, told_dendrites
 from spinenet.io.traces import Traces
 from spinenet.match.head import MatchingHead
 from spinenet.match.pins import PERSON, Pins
 from spinenet.match.record import LinkedRegion
 from spinenet.match.region import link_region
 from spinenet.match.view import SessionView
-from spinenet.measure.attach import EXTRA_COLUMNS, attach
+from spinenet.measure.attach import EXTRA_COLUMNS, attach_told
 from spinenet.pipeline.stacks import RunLog
 from spinenet.tables import SPINES
 from spinenet.types import BoolArray, FloatArray, SpineTable, Tracks
@@ -106,14 +106,8 @@ def _with_marks(
 ) -> tuple[SessionView, set[int]]:
     """The session with its (certain) marked spines, and the dendrites that have marks at all."""
     heads = heads_of(marks)
-    attached = attach(heads, view.dendrites)
-    home, near = attached.dendrite, attached.reach_um <= MARK_REACH_UM
-    if dendrites_told:
-        told = marks["dendrite_id"].astype("Float64").to_numpy(float, na_value=np.nan)
-        known = np.isin(told, list(view.dendrites.by_id()))
-        home = np.where(known, told, home).astype(np.int64)
-        near = attach(heads, view.dendrites, home).reach_um <= MARK_REACH_UM
-        near &= known | np.isnan(told)  # of a dendrite that nobody traced
+    told = told_dendrites(marks) if dendrites_told else np.full(len(marks), np.nan)
+    home, near = attach_told(heads, told, view.dendrites, MARK_REACH_UM)
     if not view.usable:  # not scored, or another field: that was said already
         near[:] = False
     elif not near.all():

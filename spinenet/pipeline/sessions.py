@@ -12,9 +12,8 @@ from spinenet.match.align import IDENTITY, Alignment, align
 from spinenet.match.view import Probe, SessionView
 from spinenet.match.warp import make_map, place_map
 from spinenet.measure.attach import measure_spines, spine_rows, sticks_out
-from spinenet.measure.imaged import find_imaged
 from spinenet.measure.portrait import portraits
-from spinenet.measure.quality import backdrop_of, saturated_share, shaft_snr
+from spinenet.measure.quality import saturated_share, shaft_snr
 from spinenet.pipeline.stacks import RunLog, Stack
 from spinenet.segment.label import peak_near
 from spinenet.types import Dendrites, FloatArray, InputError, IntArray, Segment
@@ -93,7 +92,7 @@ def _warn_of_limits(stack: Stack, edge_um: float, log: RunLog) -> None:
             "or cut off in registration. Lengths, strengths and volumes near it are wrong; crop "
             "such planes off the ends, and fill single ones from their neighbours."
         )
-    blank = find_imaged(volume).blank_share
+    blank = stack.backdrop.imaged.blank_share
     if blank > LITTLE_BLANK:
         log.warn(
             f"{name}: {100 * blank:.0f} % of it, at its borders, holds the lowest value only, as "
@@ -163,7 +162,7 @@ def _view(
     own = stack.dendrites if alignment.same_field else Dendrites()
     everything = place_map(region, own, alignment.affine)
     dendrites = Dendrites(tuple(s for s in everything.segments if s.id in chosen))
-    back = backdrop_of(volume)
+    back = stack.backdrop
 
     def measure(points_um: FloatArray, home: IntArray) -> list[dict[str, object]]:
         all_um = segmentation.centres_um
@@ -184,7 +183,7 @@ def _view(
         found = measure_spines(volume, segmentation, everything, config.measure, chosen, back)
         snr = {s.id: shaft_snr(volume, s, back.background, back.noise) for s in dendrites.segments}
     else:
-        found = measure_spines(volume, segmentation, Dendrites(), config.measure)
+        found = measure_spines(volume, segmentation, Dendrites(), config.measure, None, back)
         snr = {s.id: np.full(len(s.points_um), np.nan) for s in dendrites.segments}
     return SessionView(
         volume.session,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from spinenet.io.sessions import StackFile
 from spinenet.io.store import load_prediction, load_stack, save_stack
 from spinenet.io.weights import SegmentWeights
 from spinenet.match.align import Thumb, make_thumb
+from spinenet.measure.quality import Backdrop, backdrop_of
 from spinenet.measure.skeleton import find_dendrites
 from spinenet.models.allocator import give_back_memory
 from spinenet.progress import Stages
@@ -54,6 +56,11 @@ class Stack:
     sha256: str
     kept_in: Path
     """Where the next run finds all this."""
+
+    @cached_property
+    def backdrop(self) -> Backdrop:
+        """Of the volume, which is looked through once."""
+        return backdrop_of(self.volume)
 
 
 logger = logging.getLogger(__name__)

@@ -12,12 +12,12 @@ import torch
 
 from spinenet.config import MeasureConfig
 from spinenet.evaluate.judge import pair_marks, sure
-from spinenet.io.annotated import MARK_REACH_UM, AnnotatedStack, heads_of
+from spinenet.io.annotated import MARK_REACH_UM, AnnotatedStack, heads_of, told_dendrites
 from spinenet.io.read import read_volume
 from spinenet.io.weights import SegmentWeights
 from spinenet.match.tokens import BESIDE_UM
 from spinenet.match.warp import fit_warp, unwarped
-from spinenet.measure.attach import attach, measure_spines, spine_rows
+from spinenet.measure.attach import attach_told, measure_spines, spine_rows
 from spinenet.segment.label import label
 from spinenet.segment.predict import predict
 from spinenet.tables import SPINES
@@ -92,7 +92,7 @@ Named = tuple[pd.DataFrame, IntArray]
 def _marked(volume: Volume, lines: tuple[Segment, ...], marks: pd.DataFrame) -> Named:
     """The marked spines of a stack, each on its dendrite."""
     heads = heads_of(marks)
-    home, near = _homes(heads, marks, lines)
+    home, near = attach_told(heads, told_dendrites(marks), Dendrites(lines), MARK_REACH_UM)
     sure_of = np.ones(len(heads))
     return _measured(volume, heads, lines, home, near, sure_of), _named(marks)[near]
 
@@ -109,21 +109,10 @@ def _found(
     track = np.full(len(heads), NOBODY)
     i, j = pair_marks(heads, marks)
     track[i] = _named(marks)[j]
-    said = pd.DataFrame({"dendrite_id": pd.array([pd.NA] * len(heads), "Int64")})
-    said.loc[i, "dendrite_id"] = marks["dendrite_id"].iloc[j].to_numpy()
-    home, near = _homes(heads, said, lines)
+    told = np.full(len(heads), np.nan)
+    told[i] = told_dendrites(marks)[j]
+    home, near = attach_told(heads, told, Dendrites(lines), MARK_REACH_UM)
     return _measured(volume, heads, lines, home, near, probability), track[near]
-
-
-def _homes(
-    heads: FloatArray, said: pd.DataFrame, lines: tuple[Segment, ...]
-) -> tuple[IntArray, BoolArray]:
-    """The dendrite of each spine, as the person said (`dendrite_id`) or else the nearest
-    traced one; and which are near enough, and of one that is traced."""
-    told = said["dendrite_id"].astype("Float64").to_numpy(float, na_value=np.nan)
-    nearest = attach(heads, Dendrites(lines)).dendrite
-    home = np.where(np.isfinite(told), told, nearest).astype(np.int64)
-    return home, attach(heads, Dendrites(lines), home).reach_um <= MARK_REACH_UM
 
 
 def _measured(

@@ -143,17 +143,19 @@ def test_doctor_names_the_weights(capsys):
     assert "sha256" in capsys.readouterr().out
 
 
-def test_a_shipped_config_is_found_from_anywhere(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def print_config(tmp_path, monkeypatch):
+    """The settings that a training would have, asked for from anywhere else."""
     monkeypatch.chdir(tmp_path)
-    command = ["train", "segment", "--config", "configs/finetune.yaml", "--print_config"]
-    assert main(command) == DONE
-    assert "freeze_norm: true" in capsys.readouterr().out
-    assert main([*command[:2], "--config=configs/finetune.yaml", "--print_config"]) == DONE
-    assert "freeze_norm: true" in capsys.readouterr().out
+    return lambda *words: main(["train", "segment", *words, "--print_config"])
 
 
-def test_a_config_that_is_not_there_is_not_taken_for_a_shipped_one(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    command = ["train", "segment", "--config", "lab/finetune.yaml", "--print_config"]
-    assert main(command) == BAD_INPUT
+def test_a_shipped_config_is_found_from_anywhere(print_config, capsys):
+    for words in (["--config", "configs/finetune.yaml"], ["--config=configs/finetune.yaml"]):
+        assert print_config(*words) == DONE
+        assert "freeze_norm: true" in capsys.readouterr().out
+
+
+def test_a_config_that_is_not_there_is_not_taken_for_a_shipped_one(print_config, capsys):
+    assert print_config("--config", "lab/finetune.yaml") == BAD_INPUT
     assert "lab/finetune.yaml" in capsys.readouterr().err
