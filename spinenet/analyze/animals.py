@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from itertools import combinations, groupby
 
 import numpy as np
-import pandas as pd
 
 from spinenet.analyze.branches import NO_BRANCHES, Branching, Junction, grow
 from spinenet.analyze.clusters import RULES, find_clusters
@@ -16,8 +15,9 @@ from spinenet.analyze.network import network_k
 from spinenet.analyze.nulls import candidates, clustered
 from spinenet.analyze.spacing import flanked
 from spinenet.analyze.states import GONE, SEEN, UNKNOWN, Histories, miss_counts, told_between
+from spinenet.analyze.stretches import Stretches, scorable
 from spinenet.analyze.survival import NEW, Cohort, kaplan_meier
-from spinenet.analyze.turnover import bare, density, flow, lengths, scorable, steps_days
+from spinenet.analyze.turnover import bare, density, flow, lengths, steps_days
 from spinenet.config import AnalyzeConfig
 from spinenet.types import BoolArray, FloatArray
 
@@ -94,24 +94,25 @@ def _unlike(days: Mapping[str, float], most: float) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Around:
-    """What is known around the spines of some animals: `coverage.csv`, which dendrites branch off
-    others, and, by animal, numerators and denominators of the dendrites without spines."""
+    """What is known around the spines of some animals: where they could be scored, which dendrites
+    branch off others, and, by animal, numerators and denominators of the dendrites without
+    spines."""
 
-    coverage: pd.DataFrame | None
+    scored_on: Stretches | None
     branches: Branching = field(default_factory=lambda: NO_BRANCHES)
     bare: tuple[tuple[str, dict[str, tuple[float, float]]], ...] = ()
 
 
 def around(
-    hs: list[Histories], coverage: pd.DataFrame | None, branches: Branching = NO_BRANCHES
+    hs: list[Histories], scored_on: Stretches | None, branches: Branching = NO_BRANCHES
 ) -> Around:
     """Of these histories and all drawn anew from them."""
-    empty = tuple((h.animal, _per_um(h, coverage)) for h in bare(hs, coverage))
-    return Around(coverage, branches, empty)
+    empty = tuple((h.animal, _per_um(h, scored_on)) for h in bare(hs, scored_on))
+    return Around(scored_on, branches, empty)
 
 
 def counted(
-    h: Histories, config: AnalyzeConfig, coverage: pd.DataFrame | None
+    h: Histories, config: AnalyzeConfig, scored_on: Stretches | None
 ) -> dict[str, tuple[float, float]]:
     """Numerator and denominator of each ratio on one dendrite, its intervals added up."""
     new, lost, before, after = _flow_sums(h)
@@ -121,7 +122,7 @@ def counted(
         "turnover_ratio": (new + lost, before + after),
         "turnover_ratio_first": (new + lost, 2 * before),
     }
-    out |= _per_um(h, coverage) | shares(h, config)
+    out |= _per_um(h, scored_on) | shares(h, config)
     hits = clustered(h, config)
     for rule in RULES:
         mine = h.is_new(config.window) & candidates(h, rule, config)
@@ -140,13 +141,13 @@ def _flow_sums(h: Histories) -> tuple[int, int, int, int]:
     return int(f.n_new.sum()), int(f.n_lost.sum()), int(f.n_before.sum()), int(f.n_after.sum())
 
 
-def _per_um(h: Histories, coverage: pd.DataFrame | None) -> dict[str, tuple[float, float]]:
-    if coverage is None:
+def _per_um(h: Histories, scored_on: Stretches | None) -> dict[str, tuple[float, float]]:
+    if scored_on is None:
         return {}
-    um = float(lengths(h, coverage)[0].sum())
+    um = float(lengths(h, scored_on)[0].sum())
     new, lost, *_ = _flow_sums(h)
     return {
-        "density_per_um": density(h, coverage),
+        "density_per_um": density(h, scored_on),
         "formation_per_um": (new, um),
         "elimination_per_um": (lost, um),
     }
@@ -176,7 +177,7 @@ def rests_on(h: Histories, config: AnalyzeConfig) -> dict[str, BoolArray]:
 def _k_of_new(
     hs: list[Histories],
     config: AnalyzeConfig,
-    coverage: pd.DataFrame | None,
+    scored_on: Stretches | None,
     junctions: Sequence[Junction],
 ) -> list[FloatArray]:
     """K within `d_um` over its value by chance, of the new spines of one region: numerator and
@@ -185,7 +186,7 @@ def _k_of_new(
     whose = np.repeat([h.dendrite_id for h in hs], [len(arc) for arc in new])
     radius = np.array([config.d_um])
     out = []
-    for grown in grow({h.dendrite_id: scorable(h, coverage) for h in hs}, junctions):
+    for grown in grow({h.dendrite_id: scorable(h, scored_on) for h in hs}, junctions):
         k = network_k(grown.tree, *grown.place(whose, np.concatenate(new)), radius)[0]
         out.append(k * [1.0, config.d_um])
     return out
@@ -213,7 +214,7 @@ def ratios_of_animals(
     animals = sorted({h.animal for h in hs})
     parts: dict[str, list[list[FloatArray]]] = {}
     for h in hs:
-        for name, pair in counted(h, config, known.coverage).items():
+        for name, pair in counted(h, config, known.scored_on).items():
             of = parts.setdefault(name, [[] for _ in animals])
             of[animals.index(h.animal)].append(np.array(pair, float))
     for animal, pairs_of in known.bare:
@@ -223,7 +224,7 @@ def ratios_of_animals(
         parts["network_k_new"] = [[] for _ in animals]
     for (animal, region), mine in groupby(hs, key=lambda h: (h.animal, h.region)):
         pairs = _k_of_new(
-            list(mine), config, known.coverage, known.branches.get((animal, region), ())
+            list(mine), config, known.scored_on, known.branches.get((animal, region), ())
         )
         parts["network_k_new"][animals.index(animal)] += pairs or [np.zeros(2)]
     values = {}

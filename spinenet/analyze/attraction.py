@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import pandas as pd
 
 from spinenet.analyze.ground import Ground
 from spinenet.analyze.groups import mean_of_animals
@@ -18,7 +17,7 @@ from spinenet.analyze.near import beyond
 from spinenet.analyze.rows import Row, mean_row, p_two_sided, row
 from spinenet.analyze.spacing import stable_at
 from spinenet.analyze.states import NEVER, Histories
-from spinenet.analyze.turnover import common, spans_of
+from spinenet.analyze.stretches import Stretches, common
 from spinenet.config import AnalyzeConfig
 from spinenet.types import FloatArray
 
@@ -28,7 +27,7 @@ BATCH = 2000
 def attraction_row(
     group: str,
     ground: Ground,
-    coverage: pd.DataFrame | None,
+    scored_on: Stretches | None,
     config: AnalyzeConfig,
     rng: np.random.Generator,
 ) -> Row:
@@ -40,7 +39,7 @@ def attraction_row(
     slid = np.zeros((len(animals), config.n_shuffles))
     for h, spans in ground.stretches:
         a = animals.index(h.animal)
-        for new, stable, here in _patterns(h, spans, coverage, config):
+        for new, stable, here in _patterns(h, spans, scored_on, config):
             null = _slides(new, stable, here, config, rng)
             if len(null):
                 seen[a] += _nearest(new, stable).sum()
@@ -83,18 +82,18 @@ def _slides(
 
 
 def _patterns(
-    h: Histories, spans_um: FloatArray, coverage: pd.DataFrame | None, config: AnalyzeConfig
+    h: Histories, spans_um: FloatArray, scored_on: Stretches | None, config: AnalyzeConfig
 ) -> Iterator[tuple[FloatArray, FloatArray, FloatArray]]:
     """For each session of the window: arc lengths of the new spines and of those stable until then,
     and the stretches (N, 2) scored then and at the start, on which all of them lie; without
     coverage.csv from the first to the last spine that was not new."""
-    if coverage is not None:
-        spans = spans_of(h, coverage)
+    if scored_on is not None:
+        spans = scored_on.of(h)
     else:
         old = h.arc_um[h.birth == NEVER]
         here = np.array([[old.min(), old.max()]]) if len(old) else np.zeros((0, 2))
     for t in h.window(config.window):
-        if coverage is not None:
+        if scored_on is not None:
             here = common(common(spans[0], spans[t]), spans_um)
         inside = ((h.arc_um[:, None] >= here[:, 0]) & (h.arc_um[:, None] <= here[:, 1])).any(axis=1)
         new = h.arc_um[inside & (h.birth == t) & ~h.filopodium]

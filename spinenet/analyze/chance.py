@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-import pandas as pd
 
 from spinenet.analyze.clusters import RULES
 from spinenet.analyze.ground import Ground
@@ -21,7 +20,7 @@ from spinenet.analyze.nulls import (
 )
 from spinenet.analyze.rows import Row, beside_chance, mean_row, p_value, row
 from spinenet.analyze.states import NEVER, SEEN, UNKNOWN, Histories
-from spinenet.analyze.turnover import common, spans_of, tellable
+from spinenet.analyze.stretches import Stretches, common, tellable
 from spinenet.config import AnalyzeConfig
 from spinenet.types import FloatArray
 
@@ -190,7 +189,7 @@ def uniform_row(
     ground: Ground,
     within_d: Chance,
     of_animals: FloatArray,
-    coverage: pd.DataFrame | None,
+    scored_on: Stretches | None,
     config: AnalyzeConfig,
     seed: list[int],
 ) -> Row:
@@ -214,8 +213,7 @@ def uniform_row(
         a = animals.index(h.animal)
         n_new[a] += (h.is_new(config.window) & candidates(h, "within_d", config)).sum()
         rng = np.random.default_rng(stream)
-        scored_on = None if coverage is None else spans_of(h, coverage)
-        room = partial(_room, spans, scored_on)
+        room = partial(_room, spans, None if scored_on is None else scored_on.of(h))
         shuffled[a] += uniform_counts(h, room, config, rng)
     scored = within_d.scored
     null = (shuffled[scored] / n_new[scored, None]).mean(axis=0)

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from spinenet.analyze.states import SEEN, Histories
-from spinenet.analyze.turnover import scorable, spans_of
+from spinenet.analyze.stretches import NOWHERE, Stretches, scorable
 from spinenet.config import AnalyzeConfig
 from spinenet.types import FloatArray
 
@@ -55,7 +54,7 @@ class Ground:
         return f"; on {len(left)} of {len(self.whole)} dendrites: {self.bounds}"
 
 
-def ground_of(hs: list[Histories], coverage: pd.DataFrame | None, config: AnalyzeConfig) -> Ground:
+def ground_of(hs: list[Histories], scored_on: Stretches | None, config: AnalyzeConfig) -> Ground:
     """`config.min_spines_per_segment` spines on `config.min_seg_um`, those within `config.edge_um`
     of either end of what could be scored left out; without coverage.csv nobody knows those ends.
 
@@ -65,20 +64,19 @@ def ground_of(hs: list[Histories], coverage: pd.DataFrame | None, config: Analyz
         f"{config.min_spines_per_segment} spines or more on {config.min_seg_um:g} um or more, none "
         f"within {config.edge_um:g} um of the end of what could be scored"
     )
-    return Ground(hs, [_stretches(h, coverage, config) for h in hs], bounds)
+    return Ground(hs, [_stretches(h, scored_on, config) for h in hs], bounds)
 
 
-def _stretches(h: Histories, coverage: pd.DataFrame | None, config: AnalyzeConfig) -> FloatArray:
-    nowhere = np.zeros((0, 2))
-    if coverage is not None and not any(len(s) for s in spans_of(h, coverage)):
-        return nowhere
-    spans = scorable(h, coverage)
+def _stretches(h: Histories, scored_on: Stretches | None, config: AnalyzeConfig) -> FloatArray:
+    if scored_on is not None and not any(len(s) for s in scored_on.of(h)):
+        return NOWHERE
+    spans = scorable(h, scored_on)
     long = float(np.diff(spans, axis=1).sum()) >= config.min_seg_um
-    if coverage is not None:
+    if scored_on is not None:
         spans = np.clip(spans, spans.min() + config.edge_um, spans.max() - config.edge_um)
         spans = spans[spans[:, 1] > spans[:, 0]]
     if not long or not len(spans):
-        return nowhere
+        return NOWHERE
     here = (h.arc_um >= spans.min()) & (h.arc_um <= spans.max())
     n = int((here & (h.seen == SEEN).any(axis=1)).sum())
-    return spans if n >= max(config.min_spines_per_segment, 1) else nowhere
+    return spans if n >= max(config.min_spines_per_segment, 1) else NOWHERE

@@ -60,6 +60,7 @@ from spinenet.analyze.rows import Row, difference_row, mean_row, row
 from spinenet.analyze.spacing import flanked, spacing_rows
 from spinenet.analyze.states import Histories, histories
 from spinenet.analyze.strength import FIRST, changes, first_changes, strength_rows
+from spinenet.analyze.stretches import stretches_of
 from spinenet.analyze.sureness import sureness_rows
 from spinenet.analyze.survival import NEW, Cohort, corrected_share, follow, survival
 from spinenet.analyze.turnover import bare, intervals
@@ -119,6 +120,7 @@ def analyze(
         tracks = linked(tracks, known.links)
     hs = histories(tracks, config.max_gap) if len(tracks.frame) else []
     branches = branching(known.dendrites)
+    scored_on = None if known.coverage is None else stretches_of(known.coverage)
     cohort = follow(hs, config)
     clusters = cluster_table(hs, config)
     quality = judge_quality(hs, known.coverage, seed)
@@ -135,8 +137,8 @@ def analyze(
         at = [i for i, h in enumerate(hs) if h.group == group]
         mine = [hs[i] for i in at]
         streams = [np.random.default_rng([seed, number, k]) for k in range(8)]
-        ground = ground_of(mine, known.coverage, config)
-        nearby = around(mine, known.coverage, branches)
+        ground = ground_of(mine, scored_on, config)
+        nearby = around(mine, scored_on, branches)
         animals = sorted({h.animal for h in mine})
         by_window = chances_by_window(ground.histories, animals, config, [seed, number, 10])
         by_rule = by_window[0]
@@ -150,7 +152,7 @@ def analyze(
                 ground,
                 by_rule["within_d"],
                 values[group]["clustered_fraction_within_d"],
-                known.coverage,
+                scored_on,
                 config,
                 [seed, number, 11],
             )
@@ -161,7 +163,7 @@ def analyze(
         found += curve_rows(group, ground, branches, config, streams[6])
         found.append(replacement_row(group, ground, config, streams[7]))
         more = [np.random.default_rng([seed, number, 12 + k]) for k in range(3)]
-        found.append(attraction_row(group, ground, known.coverage, config, more[0]))
+        found.append(attraction_row(group, ground, scored_on, config, more[0]))
         found.append(following_row(group, ground, config, more[1]))
         found.append(hotspot_row(group, ground, config, more[2]))
         found += kinetics_rows(group, cohort)
@@ -196,9 +198,7 @@ def analyze(
     if hs:
         rows.append(row("quality_reasons", "", len(quality.reasons), test=quality.verdict))
     return Analysis(
-        intervals(
-            hs + bare(hs, known.coverage), known.coverage, branch_orders(branches, known.dendrites)
-        ),
+        intervals(hs + bare(hs, scored_on), scored_on, branch_orders(branches, known.dendrites)),
         clusters,
         survival(cohort),
         STATISTICS.frame(rows),
@@ -238,7 +238,7 @@ def _ratio_rows(
             if name in SURVIVALS:
                 found |= {"test": _survival_test(found, last, config)}
             rows.append(found)
-    if known.coverage is None:
+    if known.scored_on is None:
         rows.append(row("density_per_um", group, np.nan, test="needs coverage.csv"))
     return rows, values, parts
 

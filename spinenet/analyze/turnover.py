@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from spinenet.analyze.states import GONE, SEEN, Histories, returned
+from spinenet.analyze.stretches import Stretches, common, length_um
 from spinenet.tables import INTERVALS
 from spinenet.types import FloatArray, IntArray
 
@@ -52,7 +53,7 @@ def flow(h: Histories) -> Flow:
 
 def intervals(
     all_histories: list[Histories],
-    coverage: pd.DataFrame | None,
+    known: Stretches | None,
     orders: Mapping[tuple[str, str, int], int] = NOT_KNOWN,
 ) -> pd.DataFrame:
     """`intervals.csv`: consecutive sessions per dendrite, and summed per animal and group.
@@ -60,10 +61,10 @@ def intervals(
     A group's animals share an interval if its sessions have the same numbers and, to a day, the
     same times; the mean times are told.
 
-    Density needs `coverage`; it is nan without. `orders` are the dendrites' branch orders by
+    Density needs `known`; it is nan without. `orders` are the dendrites' branch orders by
     animal, region and dendrite, blank where they are not known.
     """
-    frame = pd.DataFrame([row for h in all_histories for row in _of_dendrite(h, coverage)])
+    frame = pd.DataFrame([row for h in all_histories for row in _of_dendrite(h, known)])
     if frame.empty:
         return INTERVALS.frame()
     parts = [frame]
@@ -99,9 +100,9 @@ def _ratio(a: pd.Series, b: pd.Series) -> pd.Series:
         return (a.astype(float) / b.astype(float)).where(b > 0)
 
 
-def _of_dendrite(h: Histories, coverage: pd.DataFrame | None) -> list[dict[str, object]]:
+def _of_dendrite(h: Histories, known: Stretches | None) -> list[dict[str, object]]:
     counts = flow(h)
-    both, second = lengths(h, coverage)
+    both, second = lengths(h, known)
     return [
         {
             "level": "dendrite",
@@ -127,34 +128,34 @@ def steps_days(hs: list[Histories]) -> FloatArray:
     return np.concatenate(steps) if steps else np.array([np.nan])
 
 
-def lengths(h: Histories, coverage: pd.DataFrame | None) -> tuple[FloatArray, FloatArray]:
+def lengths(h: Histories, known: Stretches | None) -> tuple[FloatArray, FloatArray]:
     """(T - 1,) length scorable in both sessions of an interval, and in the second one, um."""
     n = max(len(h.sessions) - 1, 0)
-    if coverage is None:
+    if known is None:
         return np.full(n, np.nan), np.full(n, np.nan)
-    spans = spans_of(h, coverage)
-    both = [_length(common(a, b)) for a, b in pairwise(spans)]
-    return np.array(both), np.array([_length(then) for then in spans[1:]])
+    spans = known.of(h)
+    both = [length_um(common(a, b)) for a, b in pairwise(spans)]
+    return np.array(both), np.array([length_um(then) for then in spans[1:]])
 
 
-def density(h: Histories, coverage: pd.DataFrame) -> tuple[int, float]:
+def density(h: Histories, known: Stretches) -> tuple[int, float]:
     """Spines seen, and um on which they could be scored, over all sessions that have such a
     stretch."""
-    um = np.array([_length(span) for span in spans_of(h, coverage)])
+    um = np.array([length_um(span) for span in known.of(h)])
     seen = (h.seen == SEEN).sum(axis=0)
     return int(seen[um > 0].sum()), float(um.sum())
 
 
-def bare(all_histories: list[Histories], coverage: pd.DataFrame | None) -> list[Histories]:
+def bare(all_histories: list[Histories], known: Stretches | None) -> list[Histories]:
     """Histories without spines of the dendrites on which none was ever seen, as coverage.csv lists
     them: their length counts too. Of regions with other histories, which tell animal and days."""
-    if coverage is None:
+    if known is None:
         return []
-    keys = ["animal", "region", "dendrite_id"]
-    listed = coverage[coverage["usable"]].groupby(keys)["session"].unique()
-    known = {(h.animal, h.region, h.dendrite_id) for h in all_histories}
+    listed = known.by_session
     out = []
-    for animal, region, dendrite in sorted(set(listed.index) - known):
+    for animal, region, dendrite in sorted(
+        set(listed) - {(h.animal, h.region, h.dendrite_id) for h in all_histories}
+    ):
         beside = [h for h in all_histories if (h.animal, h.region) == (animal, region)]
         day = {s: d for h in beside for s, d in zip(h.sessions, h.days, strict=True)}
         sessions = sorted(set(listed[animal, region, dendrite]) & set(day))
@@ -165,51 +166,3 @@ def bare(all_histories: list[Histories], coverage: pd.DataFrame | None) -> list[
         days = np.array([day[s] for s in sessions])
         out.append(own.over(np.array(sessions), days))
     return out
-
-
-def spans_of(h: Histories, coverage: pd.DataFrame) -> list[FloatArray]:
-    """For each session the stretches (N, 2) of the dendrite on which spines could be scored, um."""
-    mine = coverage[
-        (coverage["animal"] == h.animal)
-        & (coverage["region"] == h.region)
-        & (coverage["dendrite_id"] == h.dendrite_id)
-        & coverage["usable"]
-    ]
-    return [
-        _merged(mine.loc[mine["session"] == s, ["start_um", "end_um"]].to_numpy(float))
-        for s in h.sessions
-    ]
-
-
-def _merged(spans: FloatArray) -> FloatArray:
-    """(M, 2) the stretches of (N, 2), those that overlap made one."""
-    out: list[list[float]] = []
-    for low, high in spans[np.argsort(spans[:, 0])]:
-        if out and low <= out[-1][1]:
-            out[-1][1] = max(out[-1][1], high)
-        else:
-            out.append([low, high])
-    return np.array(out).reshape(-1, 2)
-
-
-def common(a: FloatArray, b: FloatArray) -> FloatArray:
-    """(N, 2) what lies in stretches of both, each in order."""
-    parts = [(max(x[0], y[0]), min(x[1], y[1])) for x in a for y in b]
-    return np.array([p for p in parts if p[0] < p[1]]).reshape(-1, 2)
-
-
-def tellable(spans: list[FloatArray], t: int) -> FloatArray:
-    """(N, 2) stretches, of those of each session (`spans_of`), on which a spine first seen in one
-    session would be known to be new: scorable then and in some session before."""
-    return common(spans[t], _merged(np.concatenate(spans[:t])))
-
-
-def _length(spans: FloatArray) -> float:
-    return float(np.diff(spans, axis=1).sum()) if len(spans) else 0.0
-
-
-def scorable(h: Histories, coverage: pd.DataFrame | None) -> FloatArray:
-    """(N, 2) stretches on which spines could be scored in any session; without coverage.csv from
-    the first spine to the last."""
-    spans = np.concatenate(spans_of(h, coverage)) if coverage is not None else np.zeros((0, 2))
-    return _merged(spans) if len(spans) else np.array([[h.arc_um.min(), h.arc_um.max()]])

@@ -13,6 +13,7 @@ from spinenet.analyze.lives import shares, states
 from spinenet.analyze.nulls import clustered, expected_contiguous, shuffled_counts
 from spinenet.analyze.rows import p_value
 from spinenet.analyze.states import births, fill_gaps, histories, miss_counts
+from spinenet.analyze.stretches import stretches_of
 from spinenet.analyze.summary import analyze
 from spinenet.analyze.survival import follow, survival
 from spinenet.analyze.turnover import intervals
@@ -86,7 +87,7 @@ def test_rates_and_density_by_hand():
             for t, e in ((0, 10.0), (1, 8.0))
         ]
     )
-    row = intervals([one({1: "11", 2: "11", 3: "10", 4: "01"})], cover).iloc[0]
+    row = intervals([one({1: "11", 2: "11", 3: "10", 4: "01"})], stretches_of(cover)).iloc[0]
     assert (row["formation"], row["elimination"]) == (1 / 3, 1 / 3)
     assert row["turnover_ratio"] == 2 / 6
     assert (row["scorable_um"], row["density_per_um"]) == (8, 3 / 8)

@@ -8,6 +8,7 @@ from spinenet.analyze.animals import around, ratios_of_animals
 from spinenet.analyze.branches import branch_orders, branching, grow
 from spinenet.analyze.network import network_k
 from spinenet.analyze.states import histories
+from spinenet.analyze.stretches import stretches_of
 from spinenet.analyze.summary import Evidence, analyze
 from spinenet.analyze.survival import follow
 from spinenet.config import AnalyzeConfig
@@ -133,8 +134,8 @@ def test_new_spines_across_a_branch_point_are_near_each_other():
     drawn = nodes(MOTHER, DAUGHTER)
     hs = histories(tracks, 1)
     known = hs, follow(hs, FAST), 4.0, FAST
-    apart = ratios_of_animals(*known, around(hs, cover))[0]["network_k_new"]
-    branched = around(hs, cover, branching(drawn))
+    apart = ratios_of_animals(*known, around(hs, stretches_of(cover)))[0]["network_k_new"]
+    branched = around(hs, stretches_of(cover), branching(drawn))
     together = ratios_of_animals(*known, branched)[0]["network_k_new"]
     assert together != apart
     # every ordered pair counts, weighed by one over the places as far away: over 2 or 3

@@ -19,8 +19,8 @@ from spinenet.analyze.nulls import (
 )
 from spinenet.analyze.spacing import flanked
 from spinenet.analyze.strength import COLUMNS, changes, strength_rows
+from spinenet.analyze.stretches import scorable, stretches_of
 from spinenet.analyze.summary import Evidence, analyze
-from spinenet.analyze.turnover import scorable
 from spinenet.config import AnalyzeConfig, CohortConfig
 from spinenet.synthetic.cohort import simulate_cohort
 from spinenet.tables import COVERAGE, SPINES
@@ -199,7 +199,7 @@ def test_holes_in_the_coverage_are_no_room_for_spines():
         {"animal": "m1", "region": "r1", "session": 0, "start_um": a, "end_um": b, "usable": True}
         for a, b in spans
     ]
-    assert scorable(h, COVERAGE.frame(rows)).tolist() == [[0.0, 20.0], [40.0, 60.0]]
+    assert scorable(h, stretches_of(COVERAGE.frame(rows))).tolist() == [[0.0, 20.0], [40.0, 60.0]]
 
 
 def test_a_stable_spine_at_the_same_place_is_near():

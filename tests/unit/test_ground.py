@@ -16,6 +16,7 @@ from spinenet.analyze.groups import Mean, jackknife, welch
 from spinenet.analyze.hazard import hazard_difference
 from spinenet.analyze.mixed import mixed_rows
 from spinenet.analyze.nulls import members
+from spinenet.analyze.stretches import stretches_of
 from spinenet.analyze.summary import Evidence, analyze
 from spinenet.config import AnalyzeConfig
 from spinenet.tables import COVERAGE
@@ -68,11 +69,13 @@ def test_what_is_asked_of_a_dendrite_can_be_lowered():
 def test_spines_at_the_end_of_what_could_be_scored_are_not_tested():
     h = one(dict.fromkeys(range(12), "11"), arcs={i: 0.5 + 2.0 * i for i in range(12)})
     who = {"animal": h.animal, "region": h.region, "dendrite_id": h.dendrite_id}
-    (left,) = ground_of([h], ends_at(0.0, 24.0).assign(**who), FAST).histories
+    (left,) = ground_of([h], stretches_of(ends_at(0.0, 24.0).assign(**who)), FAST).histories
     assert left.track_ids.tolist() == list(range(1, 12))
     (left,) = ground_of([h], None, FAST).histories
     assert left.track_ids.tolist() == list(range(12))
-    assert ground_of([h], ends_at(0.0, 24.0), FAST).histories == []  # of another dendrite
+    assert (
+        ground_of([h], stretches_of(ends_at(0.0, 24.0)), FAST).histories == []
+    )  # of another dendrite
 
 
 def test_spines_beside_a_gap_still_part_those_on_its_sides():
