@@ -56,8 +56,8 @@ def case_of(region: PlantedRegion) -> Case:
     config = MatchConfig()
     views = region.views
     frames = [frames_of(v) for v in views]
-    laid = lay(views, frames, region.reference, config)
-    told = lay(views, frames, region.reference, config, true_pairs(region.tracks))
+    laid = lay(views, frames, region.reference, config, True)
+    told = lay(views, frames, region.reference, config, True, true_pairs(region.tracks))
     tokens, told_tokens = (
         [sized(t, v.spines.frame) for t, v in zip(of.tokens, views, strict=True)]
         for of in (laid, told)

@@ -1,12 +1,16 @@
-"""Polylines and coordinates in micrometres; numpy and scipy's spatial search only.
+"""Polylines and coordinates in micrometres; numpy and scipy only.
 
 Symbols: N points of a polyline, M query points. Points are (N, 3) in z, y, x.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import count
+
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from spinenet.types import FloatArray, IntArray, Um3
@@ -92,33 +96,58 @@ def join_ends(
     Rows are z, y, x in um; further columns go along with them. The first `n_settled` lines are made
     longer by others and never joined to one another; the result holds them first.
     """
-    lines = list(lines)
-    while True:
-        best: tuple[float, int, int, int, int] | None = None
-        ends = [(i, e, *line_end(line, e)) for i, line in enumerate(lines) for e in (0, 1)]
-        for a, (i, e, p, u) in enumerate(ends):
-            for j, f, q, v in ends[a + 1 :]:
-                gap = float(np.linalg.norm(q - p))
-                if i == j or gap > gap_um or max(i, j) < n_settled:
-                    continue
-                straight = -float(u @ v)
-                if gap > 1.0:
-                    ahead = (q - p) / gap
-                    straight = min(straight, float(u @ ahead), -float(v @ ahead))
-                score = straight - 0.1 * gap
-                if straight >= cosine and (best is None or score > best[0]):
-                    best = (score, i, e, j, f)
-        if best is None:
-            return lines
-        _, i, e, j, f = best
-        first = lines[i] if e == 1 else lines[i][::-1]
-        second = lines[j] if f == 0 else lines[j][::-1]
-        whole = np.concatenate([first, second])
-        if min(i, j) < n_settled:
-            lines[min(i, j)] = whole
-            del lines[max(i, j)]
-        else:
-            lines = [*(line for k, line in enumerate(lines) if k not in (i, j)), whole]
+    joined, numbers = dict(enumerate(lines)), count(len(lines))
+    ends = dict(enumerate((k, e) for k in joined for e in (0, 1)))
+    places = np.reshape([line_end(joined[k], e)[0] for k, e in ends.values()], (-1, 3))
+
+    def fit(pair: tuple[int, int]) -> float:
+        (i, e), (j, f) = (ends[end] for end in pair)
+        if i == j or max(i, j) < n_settled:
+            return -np.inf
+        (p, u), (q, v) = line_end(joined[i], e), line_end(joined[j], f)
+        gap, straight = float(np.linalg.norm(q - p)), -float(u @ v)
+        if gap > 1.0:
+            ahead = (q - p) / gap
+            straight = min(straight, float(u @ ahead), -float(v @ ahead))
+        return straight - 0.1 * gap if straight >= cosine else -np.inf
+
+    fits = {pair: fit(pair) for pair in sorted(cKDTree(places).query_pairs(gap_um))}
+    while fits and max(fits.values()) > -np.inf:
+        best = max(fits, key=lambda pair: fits[pair])
+        (i, e), (j, f) = sorted(ends.pop(end) for end in best)
+        first = joined[i] if e == 1 else joined[i][::-1]
+        second = joined[j] if f == 0 else joined[j][::-1]
+        whole = i if i < n_settled else next(numbers)
+        del joined[j]
+        if whole != i:
+            del joined[i]
+        joined[whole] = np.concatenate([first, second])
+        # the ends that are left stay where they are, but may now point another way
+        moved = {(i, 1 - e): (whole, 0), (j, 1 - f): (whole, 1)}
+        free = {end for end, at in ends.items() if at in moved}
+        ends |= {end: moved[ends[end]] for end in free}
+        fits = {pair: old for pair, old in fits.items() if not {*pair} & {*best}}
+        fits |= {pair: fit(pair) for pair in fits if free & {*pair}}
+    return list(joined.values())
+
+
+def label_sizes(labels: npt.NDArray[np.integer]) -> IntArray:
+    """(L + 1,) how many voxels of a label image (Z, Y, X) bear each number, 0 to the highest; plane
+    by plane, as counting turns what it counts into 64 bits."""
+    sizes = np.zeros(int(labels.max(initial=0)) + 1, np.int64)
+    for plane in labels:
+        sizes += np.bincount(plane.ravel(), minlength=len(sizes))
+    return sizes
+
+
+def label_middles(labels: npt.NDArray[np.integer], numbers: Iterable[int]) -> FloatArray:
+    """(N, 3) middles of the masks with these numbers, voxels; each must be in the image."""
+    boxes = ndimage.find_objects(labels)
+    middles = []
+    for n in numbers:
+        low = [side.start for side in boxes[n - 1]]
+        middles.append(np.argwhere(labels[boxes[n - 1]] == n).mean(axis=0) + low)
+    return np.reshape(middles, (-1, 3))
 
 
 def line_end(line: FloatArray, end: int) -> tuple[FloatArray, FloatArray]:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spinenet.evaluate.spines import ratio
+from spinenet.geometry import label_sizes
 from spinenet.types import FloatArray
 
 IGNORE = 65535
@@ -72,13 +73,19 @@ def count_masks(
     truth: 65535 where nothing is known
     not_scorable: labels of true spines that nobody could score; their voxels count neither way
     """
-    out = np.isin(truth, [IGNORE, *not_scorable])
+    drawn, every = label_sizes(truth), label_sizes(found)
+    uncounted = np.isin(np.arange(len(drawn)), [IGNORE, *not_scorable])
     # a label that lies mostly there counts neither way, its rim included (Kirillov 2019, 4.2)
-    every = np.bincount(found.ravel())
-    gone = np.bincount(found[out], minlength=len(every))
-    hidden = np.flatnonzero((gone > HALF * every) & (np.arange(len(every)) > 1))
-    truth, found = np.where(out, 0, truth), np.where(out | np.isin(found, hidden), 0, found)
-    table = _overlaps(truth, found)
+    gone = np.zeros_like(every)
+    for true, seen in zip(truth, found, strict=True):
+        gone += np.bincount(seen[uncounted[true]], minlength=len(every))
+    hidden = (gone > HALF * every) & (np.arange(len(every)) > 1)
+    highest = int(np.flatnonzero(~uncounted & (drawn > 0)).max(initial=1))
+    shape = highest + 1, max(len(every), 2)
+    table = np.zeros(shape, np.int64)
+    for true, seen in zip(truth, found, strict=True):
+        out = uncounted[true]
+        table += _overlaps(np.where(out, 0, true), np.where(out | hidden[seen], 0, seen), shape)
     size_true, size_found = table.sum(axis=1), table.sum(axis=0)
     spines = table[2:, 2:]
     union = size_true[2:, None] + size_found[None, 2:] - spines
@@ -101,9 +108,8 @@ def count_masks(
 
 
 def _overlaps(
-    truth: npt.NDArray[np.integer], found: npt.NDArray[np.integer]
+    truth: npt.NDArray[np.integer], found: npt.NDArray[np.integer], shape: tuple[int, int]
 ) -> npt.NDArray[np.int64]:
-    """(T, F) voxels with true label t and found label f, T and F at least 2."""
-    shape = max(int(truth.max()), 1) + 1, max(int(found.max()), 1) + 1
+    """(T, F) voxels with true label t and found label f, of one plane."""
     flat = truth.astype(np.int64).ravel() * shape[1] + found.ravel()
     return np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)

@@ -66,15 +66,21 @@ def known_labels(
     if not traced:
         return np.where(labels < 2, np.uint16(IGNORE), labels)
     thick = max(float(s.radius_um.max()) for s in traced)
-    line = np.ones(labels.shape, bool)
-    for segment in traced:
-        nodes = resample(segment.points_um, min(voxel_um))
-        line[tuple(nearest_voxels(nodes, voxel_um, labels.shape).T)] = False
+    nodes = [resample(segment.points_um, min(voxel_um)) for segment in traced]
+    at = nearest_voxels(np.concatenate(nodes), voxel_um, labels.shape)
+    # no shaft is nearer to what was looked at than twice as far from the traces as that
+    reach = np.ceil(2 * (thick + LOOKED_AT_UM) / np.array(voxel_um)).astype(int)
+    low, high = np.maximum(at.min(axis=0) - reach, 0), at.max(axis=0) + reach + 1
+    around = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    here = labels[around]
+    line = np.ones(here.shape, bool)
+    line[tuple((at - low).T)] = False
     own = ndimage.distance_transform_edt(line, sampling=voxel_um)
-    other = (labels == 1) & (own > thick + OTHER_SHAFT_UM)
-    unknown = own > thick + LOOKED_AT_UM
+    other = (here == 1) & (own > thick + OTHER_SHAFT_UM)
+    unknown = np.ones(labels.shape, bool)
+    unknown[around] = own > thick + LOOKED_AT_UM
     if other.any():
-        unknown |= ndimage.distance_transform_edt(~other, sampling=voxel_um) < own
+        unknown[around] |= ndimage.distance_transform_edt(~other, sampling=voxel_um) < own
     return np.where(unknown & (labels < 2), np.uint16(IGNORE), labels)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import numpy as np
+import numpy.typing as npt
 
 from spinenet.config import MatchConfig
 from spinenet.geometry import axes_at, from_line_frame
@@ -90,18 +91,26 @@ def _sure_on(view: SessionView, dendrite: int, sure: BoolArray) -> IntArray:
 
 
 def shared_tokens(
-    views: list[SessionView], frames: list[FloatArray], warps: Warps, reference: int
+    views: list[SessionView],
+    frames: list[FloatArray],
+    warps: Warps,
+    reference: int,
+    portrayed: bool,
 ) -> list[Tokens]:
-    """Every session's spines as they are compared."""
+    """Every session's spines as they are compared; portrayed for a judge that looks at pictures."""
     places = shared_places(views, frames, warps, reference)
     return [
         Tokens(
             place,
             about_spines(view.spines.frame, frame),
-            view.portray(view.spines.centres_um, view.spines.frame["dendrite_id"].to_numpy(int)),
+            _portraits(view) if portrayed else np.zeros((len(frame), 0), np.float16),
         )
         for view, frame, place in zip(views, frames, places, strict=True)
     ]
+
+
+def _portraits(view: SessionView) -> npt.NDArray[np.float16]:
+    return view.portray(view.spines.centres_um, view.spines.frame["dendrite_id"].to_numpy(int))
 
 
 def shared_places(

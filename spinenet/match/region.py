@@ -67,7 +67,8 @@ def link_region(
     """
     frames = [frames_of(v) for v in views]
     same, different = pinned_pairs(views, pins)
-    laid = lay(views, frames, reference, config, same, different)
+    portrayed = head is not None
+    laid = lay(views, frames, reference, config, portrayed, same, different)
     judge: Judge = laid.by_places
     if head is not None:
         judge = replace(head, scatter_um=laid.by_places.scatter_um)
@@ -76,7 +77,7 @@ def link_region(
     views = _one_dendrite_per_track(views, track_of, pins.home)
     frames = [frames_of(v) for v in views]
     life = look_back(views, frames, track_of, laid.warps, config, centre_p, pins)
-    tokens = shared_tokens(life.views, life.frames, laid.warps, reference)
+    tokens = shared_tokens(life.views, life.frames, laid.warps, reference, portrayed)
     return record(life, tokens, judge, laid.warps, config, pins)
 
 
@@ -85,6 +86,7 @@ def lay(
     frames: list[FloatArray],
     reference: int,
     config: MatchConfig,
+    portrayed: bool,
     same: Collection[Pair] = (),
     different: Collection[Pair] = (),
 ) -> Laid:
@@ -94,10 +96,11 @@ def lay(
     Parameters
     ----------
     frames: (K, 3) arc length, sideways and upward offset of the spines of every session
+    portrayed: whether a judge will look at pictures of the spines
     same, different: as `path_cover` takes them
     """
     warps = warp_region(views, frames, reference, config, same)
-    tokens = shared_tokens(views, frames, warps, reference)
+    tokens = shared_tokens(views, frames, warps, reference, portrayed)
     looked = looked_at(views, frames, warps, config.min_snr)
     judge, track_of = link_by_places(tokens, config, same, different, looked)
     sure = sure_of_track(all_candidates(judge, tokens), track_of)

@@ -22,8 +22,8 @@ LEAST_LOG_ODDS = -12.0
 @dataclass(frozen=True)
 class Tokens:
     """K spines of one session: their places in a frame that it shares with the others, what was
-    measured of each (K, 4), and what it looks like: its portrait (K, 5, 17, 17), or what the head
-    made of it (K, 48)."""
+    measured of each (K, 4), and what it looks like: its portrait (K, 5, 17, 17), what the head made
+    of it (K, 48), or nothing (K, 0) where nobody looks."""
 
     places: Places
     about: npt.NDArray[np.float32]

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.spatial import cKDTree
 
 from spinenet.config import MeasureConfig
-from spinenet.geometry import inside, point_at, project, side_frame, tangents
+from spinenet.geometry import inside, label_sizes, point_at, project, side_frame, tangents
 from spinenet.measure.quality import Backdrop, backdrop_of
 from spinenet.measure.shape import Stalk, measure_shape
 from spinenet.tables import SPINES
@@ -126,7 +126,7 @@ def measure_spines(
         row["probability"] = float(segmentation.probability[k])
         row["instance"] = int(k) + 1
     rows = [r for r in rows if sticks_out(r, config)]
-    masked = set(np.flatnonzero(np.bincount(segmentation.spines.ravel())).tolist())
+    masked = set(np.flatnonzero(label_sizes(segmentation.spines)).tolist())
     for i, row in enumerate(rows, start=1):
         row["spine_id"] = i
         row["label"] = i + 1 if row["instance"] in masked else 0

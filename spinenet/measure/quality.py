@@ -88,17 +88,18 @@ def _left_by_a_cut(share: float) -> float:
     return float(np.sqrt((1 + k**2) * above + k * density - mean**2))
 
 
-def saturated_share(volume: Volume, shaft: BoolArray) -> float:
+def saturated_share(volume: Volume, shaft: BoolArray, floor: float) -> float:
     """Share of the shaft's voxels (Z, Y, X) that hold one value at the top: a few where a detector
     has room, many where it is full; 0 without a shaft.
 
     The top is the highest value; in stacks of many values also the fullest of narrow bins in the
-    upper half, for interpolation (as registration does) spreads the one value, and overshoots it.
+    upper half above the background (`floor`), for interpolation (as registration does) spreads the
+    one value, and overshoots it.
     """
     light = np.asarray(volume.data)[shaft].astype(np.float64)
     if not light.size:
         return 0.0
-    top, floor = light.max(), float(np.median(volume.data))
+    top = light.max()
     at_top = float((light == top).mean())
     width = FULL_SHARE * (top - floor)
     if width < 1 and np.issubdtype(volume.data.dtype, np.integer):

@@ -14,6 +14,7 @@ from skimage.morphology import skeletonize
 from spinenet.config import MeasureConfig
 from spinenet.geometry import (
     arc_length,
+    label_sizes,
     line_end,
     nearest_voxels,
     resample,
@@ -76,15 +77,15 @@ def _coarse_mask(segmentation: Segmentation) -> _Coarse:
         fold = np.ones(3, int)
         z, y, x = p.shape
     small = np.add.reduceat(p[:z, :y, :x], np.arange(0, z, fold[0]), axis=0, dtype=np.uint16)
-    small = small.reshape(len(small), y // fold[1], fold[1], x // fold[2], fold[2]).sum(axis=(2, 4))
-    share = small / float(np.prod(fold))
+    small = small.reshape(len(small), y // fold[1], fold[1], x // fold[2], fold[2])
+    lit = small.sum(axis=(2, 4), dtype=np.uint32)
     step = voxel * fold
     origin = (fold - 1) / 2 * voxel
-    solid = share >= HALF_SHARE
+    solid = lit >= HALF_SHARE * float(np.prod(fold))
     mask = ndimage.binary_closing(solid, ndimage.generate_binary_structure(3, 1)) | solid
     cube = int(4.0 / float(np.prod(step)))  # 4 um3: a stretch of thin shaft
     parts, _ = ndimage.label(mask, ndimage.generate_binary_structure(3, 3))
-    large = np.bincount(parts.ravel()) >= cube
+    large = label_sizes(parts) >= cube
     large[0] = False
     return _Coarse(_odd_in_z(large[parts]), step * [0.5, 1, 1], origin)
 
@@ -112,23 +113,18 @@ def _branches(coarse: _Coarse, spur_um: float) -> list[FloatArray]:
         spurs = table.index[(table["branch_type"] == _SPUR) & (table["branch_distance"] < spur_um)]
         if not len(spurs):
             break
+        framed = np.pad(skeleton, 1)  # so that every voxel has 26 neighbours
         for i in spurs:
             path = graph.path_coordinates(i).astype(int)
-            crowded = _neighbours(skeleton, path) > 2
-            skeleton[tuple(path[~crowded].T)] = False
-        skeleton = skeletonize(skeleton).astype(bool)
+            around = [framed[z : z + 3, y : y + 3, x : x + 3].sum() - 1 for z, y, x in path]
+            framed[tuple(path[np.array(around) <= 2].T + 1)] = False
+        skeleton = skeletonize(framed[1:-1, 1:-1, 1:-1]).astype(bool)
     graph = _graph(skeleton, coarse)
     if graph is None:
         return []
     return [
         graph.path_coordinates(i) * coarse.step_um + coarse.origin_um for i in range(graph.n_paths)
     ]
-
-
-def _neighbours(skeleton: npt.NDArray[np.bool_], path: npt.NDArray[np.integer]) -> FloatArray:
-    """(N,) how many of the 26 voxels around each of a path's voxels are skeleton."""
-    padded = np.pad(skeleton, 1)
-    return np.array([padded[z : z + 3, y : y + 3, x : x + 3].sum() - 1.0 for z, y, x in path])
 
 
 def _graph(skeleton: npt.NDArray[np.bool_], coarse: _Coarse) -> skan.Skeleton | None:

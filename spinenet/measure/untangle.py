@@ -3,6 +3,8 @@ cut."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from spinenet.geometry import arc_length, join_ends, point_at, resample
@@ -40,37 +42,35 @@ def untangled(stretches: list[Line]) -> list[Line]:
 def _across(lines: list[Line]) -> list[Line]:
     """The arms of crossings joined, each pair by a straight line: of what they share each has its
     own depth."""
-    k = 0
-    while k < len(lines):
-        pairs = _crossing(lines, k)
-        if pairs is None:
-            k += 1
-            continue
-        gone = {k, *(n for pair in pairs for n, _ in pair)}
+    while crossing := next(_crossings(lines), None):
+        shared, pairs = crossing
+        gone = {shared, *(n for pair in pairs for n, _ in pair)}
         joined = [np.concatenate([_towards(lines, a), _towards(lines, b)[::-1]]) for a, b in pairs]
         lines = [line for n, line in enumerate(lines) if n not in gone] + joined
-        k = 0
     return lines
 
 
-def _crossing(lines: list[Line], shared: int) -> list[tuple[End, End]] | None:
-    """The arms that go together, if this line joins four: what two crossing shafts share, or a
-    bridge of blur from one that passes over the other."""
-    ends = lines[shared][0], lines[shared][-1]
-    if arc_length(lines[shared])[-1] > CROSSING_UM:
-        return None
-    arms: tuple[list[End], list[End]] = ([], [])
-    for n, line in enumerate(lines):
-        for e in (0, 1) if n != shared and arc_length(line)[-1] >= 2 * ARM_UM else ():
-            far = [float(np.linalg.norm(line[-e] - end)) for end in ends]
-            if min(far) <= SAME_PLACE_UM:
-                arms[int(np.argmin(far))].append((n, e))
-    if [len(a) for a in arms] != [2, 2] or len({n for a in arms for n, _ in a}) != 4:
-        return None
-    (a, b), (c, d) = arms
-    ways = [[(a, c), (b, d)], [(a, d), (b, c)], [(a, b), (c, d)]]
-    straight = [min(_straightness(lines, *pair) for pair in way) for way in ways]
-    return ways[int(np.argmax(straight))] if max(straight) >= JOIN_COSINE else None
+def _crossings(lines: list[Line]) -> Iterator[tuple[int, list[tuple[End, End]]]]:
+    """Lines that each join four arms, with the arms that go together: what two crossing shafts
+    share, or a bridge of blur from one that passes over the other."""
+    if not lines:
+        return
+    ends = np.array([[line[0], line[-1]] for line in lines])
+    length_um = np.array([arc_length(line)[-1] for line in lines])
+    for shared in np.flatnonzero(length_um <= CROSSING_UM):
+        far = np.linalg.norm(ends[:, :, None] - ends[shared], axis=-1)
+        near = far.min(axis=-1) <= SAME_PLACE_UM
+        near[length_um < 2 * ARM_UM] = near[shared] = False
+        arms: tuple[list[End], list[End]] = ([], [])
+        for n, e in np.argwhere(near).tolist():
+            arms[int(far[n, e].argmin())].append((n, e))
+        if [len(a) for a in arms] != [2, 2] or len({n for a in arms for n, _ in a}) != 4:
+            continue
+        (a, b), (c, d) = arms
+        ways = [[(a, c), (b, d)], [(a, d), (b, c)], [(a, b), (c, d)]]
+        straight = [min(_straightness(lines, *pair) for pair in way) for way in ways]
+        if max(straight) >= JOIN_COSINE:
+            yield int(shared), ways[int(np.argmax(straight))]
 
 
 def _straightness(lines: list[Line], a: End, b: End) -> float:

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import ndimage
 
 from spinenet.analyze.nulls import candidates, clustered
 from spinenet.analyze.states import histories
@@ -27,7 +26,7 @@ from spinenet.evaluate.tracks import (
     error_runs,
     link_table,
 )
-from spinenet.geometry import nearest_voxels
+from spinenet.geometry import label_middles, label_sizes, nearest_voxels
 from spinenet.io.annotated import (
     Truth,
     heads_of,
@@ -297,7 +296,7 @@ def _masks(truth: Truth, results: Path) -> list[_Mask]:
         hidden = number[~sure(here)].to_numpy(np.int64)
         counts = count_masks(true, seen, hidden[hidden > 1])
         heads = _heads(true, set(number), session, voxel)
-        gone = here.index[(number > 1) & ~number.isin(np.unique(true))]
+        gone = here.index[(number > 1) & ~number.isin(np.flatnonzero(label_sizes(true)))]
         out.append(_Mask(session, counts, heads, gone, true == IGNORE, voxel))
     return out
 
@@ -318,13 +317,14 @@ def _heads(
     """True heads that only the label image knows; cut off by the border, they count neither way."""
     faces = [np.take(labels, side, axis=axis) for axis in range(3) for side in (0, -1)]
     cut_off = {int(n) for face in faces for n in np.unique(face)}
-    numbers = [n for n in np.unique(labels) if 1 < n < IGNORE and n not in named]
-    middles = np.array(ndimage.center_of_mass(labels > 1, labels, numbers)).reshape(-1, 3)
+    drawn = np.flatnonzero(label_sizes(labels)).tolist()
+    numbers = [n for n in drawn if 1 < n < IGNORE and n not in named]
+    middles = label_middles(labels, numbers)
     who = {"animal": session.animal, "region": session.region, "session": session.index}
     rows: list[dict[str, object]] = [
         {
             **who,
-            "label": int(n),
+            "label": n,
             "point": "head",
             "scorable": "0" if n in cut_off else "1",
             **dict(zip(XYZ, m * np.array(voxel_um), strict=True)),

@@ -77,7 +77,7 @@ def region_views(
 def _warn_of_limits(stack: Stack, edge_um: float, log: RunLog) -> None:
     """Where light or depth is too little to measure by."""
     name, volume = stack.file.path.name, stack.volume
-    full = saturated_share(volume, stack.segmentation.shaft)
+    full = saturated_share(volume, stack.segmentation.shaft, stack.backdrop.background)
     if full > MOST_SATURATED:
         log.warn(
             f"{name}: {100 * full:.0f} % of the voxels of its shafts hold the highest value, "

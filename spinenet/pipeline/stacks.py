@@ -32,16 +32,25 @@ from spinenet.types import Dendrites, InputError, Segmentation, Volume
 
 PIXELS = "pixels.npy"
 """Of a kept stack: its voxels, where its own file packs them."""
-KEPT_BY = (
+ANSWERED_BY = (
     "types.py",
-    "geometry.py",
-    "io/*.py",
+    "io/read.py",
+    "io/scanimage.py",
+    "io/voxel.py",
     "models/*.py",
-    "segment/*.py",
-    "measure/*.py",
-    "match/align.py",
+    "segment/predict.py",
 )
-"""Modules that a kept stack hangs on: after an update that touches one it is made anew."""
+"""Modules that the net's answer hangs on: after an update that touches one it is asked anew."""
+KEPT_BY = (
+    "geometry.py",
+    "io/store.py",
+    "segment/label.py",
+    "measure/skeleton.py",
+    "measure/untangle.py",
+    "match/align.py",
+    "pipeline/stacks.py",
+)
+"""Modules that all else which is kept of a stack hangs on besides."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +120,10 @@ class RunLog:
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         start = time.perf_counter()
-        yield
-        self.seconds[stage] = round(self.seconds.get(stage, 0) + time.perf_counter() - start, 2)
+        try:
+            yield
+        finally:
+            self.seconds[stage] = round(self.seconds.get(stage, 0) + time.perf_counter() - start, 2)
 
 
 def segment_stack(
@@ -129,7 +140,7 @@ def segment_stack(
     digest = sha256_of(file.path)
     chosen = config.segment
     of_net = fingerprint(
-        digest_of_code(KEPT_BY),
+        digest_of_code(ANSWERED_BY),
         VOTER_PROBABILITY,
         digest,
         weights.sha256,
@@ -138,7 +149,7 @@ def segment_stack(
         volume.voxel_size_um,
         file.channel,
     )
-    of_all = fingerprint(of_net, chosen, config.measure)
+    of_all = fingerprint(of_net, digest_of_code(KEPT_BY), chosen, config.measure)
     name = file.session.name
     folder = store / of_net[:16]
     kept = load_stack(folder, of_all)

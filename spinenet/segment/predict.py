@@ -295,11 +295,17 @@ def _spread(
     at: IntArray, says: FloatArray, canonical: tuple[int, ...], shape: tuple[int, ...]
 ) -> tuple[IntArray, FloatArray]:
     """Votes of the net's voxels given to the voxels of the stack that each of them covers."""
-    index = np.full(canonical, -1, np.int32)
-    index[tuple(at.T)] = np.arange(len(at))
-    rows = index[np.ix_(*_nearest(canonical, shape))]
-    where = np.argwhere(rows >= 0)
-    return where, says[rows[tuple(where.T)]]
+    of_z, *of_yx = _nearest(canonical, shape)
+    where, who = [np.zeros((0, 3), np.int64)], [np.zeros(0, np.int64)]
+    for z, of_net in enumerate(of_z):
+        here = np.flatnonzero(at[:, 0] == of_net)
+        plane = np.full(canonical[1:], -1, np.int64)
+        plane[tuple(at[here, 1:].T)] = here
+        covering = plane[np.ix_(*of_yx)]
+        y, x = np.nonzero(covering >= 0)
+        where.append(np.stack([np.full(len(y), z), y, x], axis=1))
+        who.append(covering[y, x])
+    return np.concatenate(where), says[np.concatenate(who)]
 
 
 def _round_up(n: int, multiple: int) -> int:

@@ -14,7 +14,7 @@ from scipy import ndimage
 from spinenet.config import AnnotatedConfig
 from spinenet.evaluate.judge import sure
 from spinenet.evaluate.masks import IGNORE
-from spinenet.geometry import inside, nearest_voxels, point_at, resample
+from spinenet.geometry import inside, label_middles, nearest_voxels, point_at, resample
 from spinenet.io.annotated import AnnotatedStack, heads_of
 from spinenet.io.labels import check_shaft, check_singles, known_labels, read_labels
 from spinenet.io.read import read_volume
@@ -173,7 +173,7 @@ def _from_labels(
     if labels.any() and not shaft.any():
         known &= KNOWN_SPINE | KNOWN_CENTRE
     numbers = np.unique(labels[labels > 1])
-    centres = np.array(ndimage.center_of_mass(labels > 1, labels, numbers)).reshape(-1, 3)
+    centres = label_middles(labels, numbers)
     wanted = np.ones(len(numbers), bool)
     place = {int(number): k for k, number in enumerate(numbers)}
     bare: list[tuple[FloatArray, bool]] = []

@@ -77,7 +77,10 @@ def find_ground(
 def _counts(flags: BoolArray, shape: tuple[int, int, int]) -> IntArray:
     """How many voxels are set in the boxes of `shape` that begin every `STEP_VOX` voxels, from the
     running sum of the whole stack."""
-    total = np.pad(flags.astype(np.int64), [(1, 0)] * 3).cumsum(0).cumsum(1).cumsum(2)
+    total = np.zeros(np.array(flags.shape) + 1, np.int32)
+    total[1:, 1:, 1:] = flags
+    for axis in range(3):
+        np.cumsum(total, axis=axis, out=total)
     for axis, n in enumerate(shape):
         high, low = (
             np.take(total, np.arange(start, total.shape[axis] - n + start), axis=axis)

@@ -90,7 +90,10 @@ def test_what_other_code_kept_is_made_anew(
     said = capsys.readouterr().err
     assert "kept from an earlier run" in said
     assert "the net looks at it" not in said
-    monkeypatch.setattr("spinenet.pipeline.stacks.KEPT_BY", ("segment/*.py",))
+    monkeypatch.setattr("spinenet.pipeline.stacks.KEPT_BY", ("measure/*.py",))
+    assert main(command) == DONE
+    assert "the net's answer is kept" in capsys.readouterr().err
+    monkeypatch.setattr("spinenet.pipeline.stacks.ANSWERED_BY", ("segment/*.py",))
     assert main(command) == DONE
     assert "the net looks at it" in capsys.readouterr().err
 

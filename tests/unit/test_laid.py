@@ -129,7 +129,7 @@ def test_sessions_agree_better_after_the_second_laying():
         views = crowded(seed)
         frames = [frames_of(v) for v in views]
         before = warp_region(views, frames, 2, MatchConfig())
-        after = lay(views, frames, 2, MatchConfig())
+        after = lay(views, frames, 2, MatchConfig(), False)
         for warps, spreads in ((before, first), (after.warps, second)):
             off = [warps[t, 0](along + 0.7 * (t - 2)) - along for t in range(5)]
             spreads.append(np.std(off, axis=0).mean())
@@ -145,7 +145,9 @@ def test_one_word_about_a_spine_that_moved_far_leaves_the_others():
     views = [session(t, moved=3.0 * (t == 1)) for t in range(4)]
     first = np.arange(4) * len(PLACES_UM)
     same = [(5, int(first[1]) + 5)]
-    there = lay(views, [frames_of(v) for v in views], 0, MatchConfig(), same)
+    there = lay(views, [frames_of(v) for v in views], 0, MatchConfig(), False, same)
     assert there.warps[1, 0](PLACES_UM[NOT_5]) == pytest.approx(PLACES_UM[NOT_5], abs=0.25)
-    unsaid = lay([replace(v) for v in views], [frames_of(v) for v in views], 0, MatchConfig())
+    unsaid = lay(
+        [replace(v) for v in views], [frames_of(v) for v in views], 0, MatchConfig(), False
+    )
     assert unsaid.warps[1, 0](PLACES_UM[NOT_5]) == pytest.approx(PLACES_UM[NOT_5], abs=0.1)

@@ -237,9 +237,9 @@ def test_a_full_detector_is_noticed():
     light = np.random.default_rng(0).normal(50, 10, shaft.shape) + 150 * shaft
     room, full = (np.rint(light.clip(0, top)).astype(np.uint8) for top in (255, 180))
     session = Session("a", "r", 0)
-    assert saturated_share(Volume(room, (1.0, 0.1, 0.1), session), shaft) < 0.05
-    assert saturated_share(Volume(full, (1.0, 0.1, 0.1), session), shaft) > 0.9
-    assert saturated_share(Volume(full, (1.0, 0.1, 0.1), session), ~shaft & shaft) == 0
+    assert saturated_share(Volume(room, (1.0, 0.1, 0.1), session), shaft, 50.0) < 0.05
+    assert saturated_share(Volume(full, (1.0, 0.1, 0.1), session), shaft, 50.0) > 0.9
+    assert saturated_share(Volume(full, (1.0, 0.1, 0.1), session), ~shaft & shaft, 50.0) == 0
 
 
 def test_a_full_detector_is_told_after_interpolation_too():
@@ -254,7 +254,7 @@ def test_a_full_detector_is_told_after_interpolation_too():
         data = np.rint(moved).clip(0).astype(np.uint16)
         assert data.max() > top or top == 16_000  # overshot
         volume = Volume(data, (1.0, 0.1, 0.1), Session("a", "r", 0))
-        assert least <= saturated_share(volume, shaft) <= most, top
+        assert least <= saturated_share(volume, shaft, 300.0) <= most, top
 
 
 @pytest.mark.parametrize("border", [0, 5, 20])

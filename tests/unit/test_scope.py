@@ -66,7 +66,7 @@ def test_where_one_could_look_by_session():
     looked = looked_at(views, frames, warps, CONFIG.min_snr)
     assert looked.shape == (4 * len(PLACES_UM), 5)
     assert (looked == [True, True, False, True, True]).all()
-    assert len(shared_tokens(views, frames, warps, 0)) == 5
+    assert len(shared_tokens(views, frames, warps, 0, False)) == 5
 
 
 def test_only_sessions_in_which_one_could_look_are_left_out():
