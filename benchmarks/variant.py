@@ -27,7 +27,13 @@ from scipy.signal import fftconvolve
 from spinenet.config import MorphologyConfig
 from spinenet.io.write import write_stack, write_table, write_volume
 from spinenet.pipeline.evaluation import evaluate
-from spinenet.synthetic.morphology import Dendrite, PlacedSpine, SpineShape, place
+from spinenet.synthetic.morphology import (
+    Dendrite,
+    PlacedSpine,
+    SpineShape,
+    beyond_shaft_um,
+    place,
+)
 from spinenet.synthetic.morphology import Scene as DrawnScene
 from spinenet.synthetic.scenes import draw_scene
 from spinenet.synthetic.seen import HALF
@@ -157,8 +163,6 @@ def draw(rng: np.random.Generator, morphology: MorphologyConfig) -> Scene:
                 paint.ball(centre, neck, spine.brightness, label)
             else:
                 centre, volume, width = paint_head(paint, rng, at, spine, label)
-            radius = float(np.interp(spine.arc_um, dendrite.frame_um, dendrite.radius_um))
-            beyond = float(np.hypot(*(at.tip - at.base)[1:])) - radius
             inside = bool(np.all((centre > 1) & (centre < extent - 1)))
             beside = np.array([2.0, 0.6, 0.6])  # found at the border, they are no false alarms
             if np.all((centre >= -beside) & (centre <= extent + beside)):
@@ -171,7 +175,7 @@ def draw(rng: np.random.Generator, morphology: MorphologyConfig) -> Scene:
                         "head_width_um": width,
                         "head_volume_um3": volume,
                         "kind": spine.kind,
-                        "scorable": inside and beyond >= 0.5,
+                        "scorable": inside and beyond_shaft_um(dendrite, at) >= 0.5,
                         "point": "head",
                         "planted": -1,
                     }

@@ -210,7 +210,7 @@ def _spine_rows(
         if not inside(at.centre, extent, 0.0)[0]:
             continue
         radius = float(np.interp(spine.arc_um, dendrite.frame_um, dendrite.radius_um))
-        beyond = beyond_shaft_um(dendrite, spine, at)
+        beyond = beyond_shaft_um(dendrite, at)
         per_um = float(np.pi * radius**2)
         thread = spine.kind == "filopodium"
         rows.append(

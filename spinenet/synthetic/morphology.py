@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spinenet.config import MorphologyConfig
-from spinenet.geometry import arc_length, point_at, side_frame, tangents
+from spinenet.geometry import arc_length, point_at, project, side_frame, tangents
 from spinenet.types import FloatArray, Um3
 
 THIN_RADIUS_UM = 0.15
@@ -108,10 +108,13 @@ def place(dendrite: Dendrite, spine: SpineShape) -> PlacedSpine:
     return PlacedSpine(base, surface, bend, neck_end, centre, tip, axis)
 
 
-def beyond_shaft_um(dendrite: Dendrite, spine: SpineShape, at: PlacedSpine) -> float:
-    """How far a placed spine reaches beyond its shaft's edge in the plane of the image."""
-    radius = float(np.interp(spine.arc_um, dendrite.frame_um, dendrite.radius_um))
-    return float(np.hypot(*(at.tip - at.base)[1:])) - radius
+def beyond_shaft_um(dendrite: Dendrite, at: PlacedSpine) -> float:
+    """How far the tip of a placed spine lies beyond its shaft's edge in the plane of the image;
+    negative over or under the shaft."""
+    from_above = np.array([0.0, 1.0, 1.0])
+    s = dendrite.frame_um
+    distance, arc, _ = project(at.tip * from_above, dendrite.points_um * from_above, s)
+    return float(distance[0] - np.interp(arc[0], s, dendrite.radius_um))
 
 
 def draw_shaft(

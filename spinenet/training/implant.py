@@ -86,7 +86,7 @@ def implant(
         mine = (seen == k + 2) & (patch.labels == 0)
         labels[mine], known[mine] = number, KNOWN_ALL
         centres.append(at.centre[None] / voxel)
-        beyond = beyond_shaft_um(dendrite, spine, at)
+        beyond = beyond_shaft_um(dendrite, at)
         wanted.append(np.array([beyond >= SCORABLE_REACH_UM]))
     grown_patch = replace(
         patch,
