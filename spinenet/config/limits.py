@@ -13,6 +13,11 @@ NOT_NEGATIVE: Rule = (lambda v: v >= 0 and math.isfinite(v), "a finite number, 0
 SHARE: Rule = (lambda v: 0 <= v <= 1, "a share, from 0 to 1,")
 
 
+def between(lowest: float, highest: float) -> Rule:
+    """A number from `lowest` to `highest`."""
+    return (lambda v: lowest <= v <= highest), f"{lowest:g} to {highest:g}"
+
+
 def at_least(lowest: float) -> Rule:
     """A number from `lowest` on."""
     return (lambda v: v >= lowest and math.isfinite(v)), f"{lowest:g} or more"

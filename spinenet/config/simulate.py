@@ -10,6 +10,7 @@ from spinenet.config.limits import (
     POSITIVE,
     SHARE,
     at_least,
+    between,
     check,
     check_days,
     check_ranges,
@@ -18,6 +19,9 @@ from spinenet.types import InputError
 
 SMALLEST = (3, 32, 32)
 """Voxels of a simulated stack."""
+MOST_PHOTONS = 1e6
+BY_SNR = ("photons", "shadow_chance")
+"""Settings of the optics that good, fair and poor SNR stand for."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class OpticsConfig:
     halo_share
         share of light in the wide tail (haze of out-of-focus neurites)
     photons
-        expected photons at the brightest shaft voxel
+        expected photons at the brightest shaft voxel; `snr` of a simulated experiment sets it
     background_photons
         photons from tissue everywhere
     read_noise
@@ -51,7 +55,7 @@ class OpticsConfig:
     shading
         relative standard deviation of slow brightness changes (depth, vessels)
     shadow_chance
-        chance of one vessel shadow in a stack
+        chance of one vessel shadow in a stack; none where `snr` is good, fair or poor
     jitter_um
         standard deviation of the shift of a slice by motion
     clip_8bit_chance
@@ -72,9 +76,11 @@ class OpticsConfig:
     clip_8bit_chance: float = 0.5
 
     def __post_init__(self) -> None:
-        check(self, POSITIVE, "lateral_fwhm_um", "axial_fwhm_um", "photons")
-        check(self, NOT_NEGATIVE, "background_photons", "read_noise", "smoothing_px", "jitter_um")
-        check(self, NOT_NEGATIVE, "shading")
+        check(self, between(0.05, 20.0), "lateral_fwhm_um", "axial_fwhm_um")
+        check(self, between(1e-3, MOST_PHOTONS), "photons")
+        check(self, between(0.0, MOST_PHOTONS), "background_photons", "read_noise")
+        check(self, between(0.0, 20.0), "smoothing_px", "jitter_um")
+        check(self, between(0.0, 2.0), "shading")
         check(self, SHARE, "halo_share", "shadow_chance", "clip_8bit_chance")
         check_ranges(self, "lateral_fwhm_um", "axial_fwhm_um", "halo_share", "photons")
         check_ranges(self, "background_photons", "read_noise", "smoothing_px", "jitter_um")
@@ -128,9 +134,11 @@ class MorphologyConfig:
     blobs: tuple[float, float] = (0.0, 0.6)
 
     def __post_init__(self) -> None:
-        check(self, POSITIVE, "shaft_radius_um", "head_volume_um3")
-        check(self, NOT_NEGATIVE, "spines_per_um", "axons", "puncta", "clouds", "blobs")
-        check(self, NOT_NEGATIVE, "head_volume_log_sd", "brightness_log_sd")
+        check(self, between(0.15, 1.5), "shaft_radius_um")
+        check(self, between(0.01, 1.2), "head_volume_um3")
+        check(self, between(0.0, 10.0), "spines_per_um")
+        check(self, between(0.0, 1000.0), "axons", "puncta", "clouds", "blobs")
+        check(self, between(0.0, 3.0), "head_volume_log_sd", "brightness_log_sd")
         check(self, SHARE, "filopodia_share", "stubby_share")
         check_ranges(self, "spines_per_um", "shaft_radius_um", "axons", "puncta", "clouds", "blobs")
 
@@ -144,9 +152,10 @@ class TurnoverConfig:
     days
         day of each session
     formation_per_day
-        new spines, as a share of those present at the start
+        new spines, as a share of those present at the start; those gone before the next session are
+        never seen
     elimination_per_day
-        spines lost, as a share of those present at the start
+        hazard of loss of spines that were there at the start
     clustered_share
         chance that a new spine is planted next to an earlier new one, where there is one; where
         there is no room beside it none forms
@@ -171,8 +180,9 @@ class TurnoverConfig:
 
     def __post_init__(self) -> None:
         check_days("days", self.days, 1)
-        check(self, NOT_NEGATIVE, "formation_per_day", "elimination_per_day", "new_loss_per_day")
-        check(self, NOT_NEGATIVE, "size_log_sd")
+        check(self, between(0.0, 1.0), "formation_per_day")
+        check(self, between(0.0, 10.0), "elimination_per_day", "new_loss_per_day")
+        check(self, between(0.0, 3.0), "size_log_sd")
         check(self, SHARE, "clustered_share", "recurrent_share")
         check(self, POSITIVE, "protection")
 
@@ -194,7 +204,8 @@ class SimulateConfig:
     voxel_um
         voxel size, z, y, x
     snr
-        good, fair or poor (60, 25, 10 photons at the shaft), or any for the whole range
+        good, fair or poor (60, 25, 10 photons at the shaft, no shadows), or any for what the optics
+        say
     shift_um
         standard deviation of the shift between sessions; half of it in z
     rotation_deg
@@ -233,9 +244,19 @@ class SimulateConfig:
 
     def __post_init__(self) -> None:
         check(self, at_least(1), "animals", "regions", "dendrites")
-        check(self, POSITIVE, "voxel_um")
-        check(self, NOT_NEGATIVE, "shift_um", "rotation_deg", "tilt_deg", "warp_um", "roll_deg")
-        check(self, NOT_NEGATIVE, "arc_jitter_um", "neck_log_sd", "seed")
+        check(self, between(0.01, 20.0), "voxel_um")
+        check(self, between(0.0, 100.0), "shift_um", "warp_um", "arc_jitter_um")
+        check(self, between(0.0, 180.0), "rotation_deg", "roll_deg")
+        check(self, between(0.0, 45.0), "tilt_deg")
+        check(self, between(0.0, 2.0), "neck_log_sd")
+        check(self, NOT_NEGATIVE, "seed")
+        usual = OpticsConfig()
+        for name in () if self.snr == "any" else BY_SNR:
+            if getattr(self.optics, name) != getattr(usual, name):
+                raise InputError(
+                    f"optics.{name} {getattr(self.optics, name)} with snr {self.snr}, which sets "
+                    "it: one of both was expected. Add --snr any for your own."
+                )
         if not all(n >= least for n, least in zip(self.shape, SMALLEST, strict=True)):
             raise InputError(
                 f"shape {list(self.shape)}: at least {list(SMALLEST)} voxels (z, y, x) were "
@@ -264,7 +285,8 @@ class CohortConfig:
     elimination
         spines lost, as a share of those present, per interval between sessions
     clustered_share
-        share of the new spines planted next to an earlier new one
+        chance that a new spine is planted next to an earlier new one, where there is one and room
+        beside it
     new_loss
         share of the new spines lost per interval; clustered ones divide it by `protection`
     protection
@@ -313,7 +335,8 @@ class PowerConfig:
     cohort
         the animals without clusters, and the quality of the detector
     effect
-        share of new spines planted beside another one in the other group
+        chance that a new spine is planted beside an earlier new one in the other group, where there
+        is one and room beside it: the share that is so is smaller
     power
         share of studies that shall find it
     dendrites

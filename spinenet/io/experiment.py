@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
+import spinenet
 from spinenet.config import SimulateConfig
-from spinenet.io.write import write_stack, write_table, write_volume
+from spinenet.io.write import write_json, write_stack, write_table, write_volume
 from spinenet.synthetic.experiment import simulate_region
 from spinenet.tables import DENDRITES, SESSIONS, TRUE_SPINES, TRUE_TRACKS
 from spinenet.types import InputError
@@ -17,7 +19,8 @@ def write_experiment(config: SimulateConfig, out: Path) -> Path:
     """Simulate all animals and regions; returns the sessions.csv.
 
     `truth/` holds the true spines.csv, dendrites.csv and tracks.csv and, in `labels/`, every
-    voxel's label, all as in a results folder.
+    voxel's label, all as in a results folder; and simulation.json, with what it is made again by.
+    Tables of an earlier one go first: cut short, the folder holds no truth of other stacks.
 
     Raises
     ------
@@ -33,6 +36,8 @@ def write_experiment(config: SimulateConfig, out: Path) -> Path:
             f"truth/{TRUE_SPINES.file}); its tables and stacks could be written over. Give another "
             "folder as --out."
         )
+    for stale in (listed, *(truth / table.file for table in (TRUE_SPINES, DENDRITES, TRUE_TRACKS))):
+        stale.unlink(missing_ok=True)
     tables: dict[str, list[pd.DataFrame]] = {"spines": [], "dendrites": [], "tracks": []}
     rows = []
     for animal in range(config.animals):
@@ -51,4 +56,6 @@ def write_experiment(config: SimulateConfig, out: Path) -> Path:
     write_table(truth, TRUE_SPINES, joined["spines"])
     write_table(truth, DENDRITES, joined["dendrites"])
     write_table(truth, TRUE_TRACKS, joined["tracks"])
+    said = {"config": asdict(config), "spinenet": spinenet.__version__}
+    write_json(truth / "simulation.json", said)
     return write_table(out, SESSIONS, SESSIONS.frame(rows))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.spatial.transform import Rotation
 
 from spinenet.config import OpticsConfig, SimulateConfig
-from spinenet.geometry import affine_apply, inside, point_at
+from spinenet.geometry import affine_apply, inside
 from spinenet.synthetic.morphology import (
     Clutter,
     Dendrite,
@@ -30,6 +32,10 @@ from spinenet.types import FloatArray, Presence, Session, Volume
 
 SNR_PHOTONS = {"good": 60.0, "fair": 25.0, "poor": 10.0}
 WARP_LENGTH_UM = 40.0
+SHIFT_SHARE = np.array([0.5, 1.0, 1.0])
+"""Of the shift in the plane, z, y, x."""
+FARTHEST_SHIFT = 3.0
+"""In standard deviations."""
 SCORABLE_EDGE_UM = 1.0
 SCORABLE_REACH_UM = 0.5
 
@@ -67,8 +73,8 @@ def simulate_region(config: SimulateConfig, animal: str, region: str, seed: int)
     rng = np.random.default_rng([config.seed, seed])
     extent = (np.array(config.shape) - 1) * np.array(config.voxel_um)
     shafts = _shafts(rng, config, extent)
-    lives = [live(rng, d, config.morphology, config.turnover) for d in shafts]
-    clutter = draw_clutter(rng, config.morphology, extent)
+    lives = _numbered([live(rng, d, config.morphology, config.turnover) for d in shafts])
+    clutter = _clutter(rng, config, extent)
     optics = _optics(config)
     first = np.cumsum([0, *(len(x.spines) for x in lives)])
     volumes, labels, spines, nodes = [], [], [], []
@@ -122,6 +128,22 @@ def _shafts(rng: np.random.Generator, config: SimulateConfig, extent: FloatArray
     return shafts
 
 
+def _numbered(lives: list[Lives]) -> list[Lives]:
+    """The same, the planted clusters of a region numbered through its dendrites."""
+    out, n = [], 0
+    for life in lives:
+        out.append(replace(life, planted=np.where(life.planted < 0, -1, life.planted + n)))
+        n += int(life.planted.max(initial=-1)) + 1
+    return out
+
+
+def _clutter(rng: np.random.Generator, config: SimulateConfig, extent: FloatArray) -> Clutter:
+    """All over the field, and over what shifts bring into view."""
+    margin = FARTHEST_SHIFT * config.shift_um * SHIFT_SHARE
+    wide = draw_clutter(rng, config.morphology, extent + 2 * margin)
+    return _moved(wide, lambda points: points - margin)
+
+
 def _optics(config: SimulateConfig) -> OpticsConfig:
     if config.snr == "any":
         return config.optics
@@ -147,11 +169,9 @@ def _seen_anew(
 
 def _movement(rng: np.random.Generator, config: SimulateConfig, extent: FloatArray) -> _Movement:
     angle = np.deg2rad(rng.normal(0, config.rotation_deg))
-    turn = np.eye(3)
-    turn[1:, 1:] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     tilt = np.deg2rad(rng.normal(0, config.tilt_deg, 2))
-    turn[0, 1:], turn[1:, 0] = tilt, -tilt  # small angles
-    shift = rng.normal(0, config.shift_um, 3) * [0.5, 1, 1]
+    turn = Rotation.from_rotvec([angle, *tilt]).as_matrix()
+    shift = rng.normal(0, config.shift_um, 3) * SHIFT_SHARE
     middle = extent / 2
     waves = np.zeros((4, 3, 3))
     waves[:, 0] = rng.normal(0, 1, (4, 3)) * 2 * np.pi / WARP_LENGTH_UM / np.sqrt(3)
@@ -160,7 +180,7 @@ def _movement(rng: np.random.Generator, config: SimulateConfig, extent: FloatArr
     return _Movement(np.c_[turn, middle - turn @ middle + shift], waves)
 
 
-def _moved(clutter: Clutter, move: _Movement) -> Clutter:
+def _moved(clutter: Clutter, move: Callable[[FloatArray], FloatArray]) -> Clutter:
     def at(p: FloatArray) -> FloatArray:
         return move(np.asarray(p)[None])[0]
 
@@ -212,6 +232,7 @@ def _spine_rows(
         radius = float(np.interp(spine.arc_um, dendrite.frame_um, dendrite.radius_um))
         beyond = beyond_shaft_um(dendrite, at)
         per_um = float(np.pi * radius**2)
+        within_um = radius / float(np.cos(np.deg2rad(spine.lean_deg)))
         thread = spine.kind == "filopodium"
         rows.append(
             {
@@ -223,8 +244,8 @@ def _spine_rows(
                 **{f"base_{a}_um": v for a, v in zip("zyx", at.base, strict=True)},
                 "arc_length_um": spine.arc_um,
                 "azimuth_deg": spine.azimuth_deg,
-                "length_um": float(np.linalg.norm(at.tip - at.surface)),
-                "neck_length_um": spine.neck_um,
+                "length_um": float(np.linalg.norm(at.tip - at.base)) - within_um,
+                "neck_length_um": max(spine.neck_um + radius - within_um, 0.0),
                 "head_width_um": np.nan if thread else spine.head_width_um,
                 "head_volume_um3": np.nan if thread else spine.head_volume_um3,
                 "strength": spine.brightness
@@ -256,11 +277,11 @@ def _track_rows(
     seen = {row["track_id"]: row["spine_id"] for row in rows}
     out = []
     for d, (dendrite, life) in enumerate(zip(dendrites, lives, strict=True)):
-        base = point_at(dendrite.points_um, dendrite.frame_um, [s.arc_um for s in life.spines])
-        in_view = inside(base, extent, SCORABLE_EDGE_UM)
         for k, spine in enumerate(life.spines):
             track = int(first[d] + k)
-            presence = Presence.ABSENT if in_view[k] else Presence.OUT_OF_VIEW
+            # asked alike of those alive and not: else near a border survivors alone would count
+            in_view = inside(place(dendrite, spine).centre, extent, 0.0)[0]
+            presence = Presence.ABSENT if in_view else Presence.OUT_OF_VIEW
             if track in seen:
                 presence = Presence.PRESENT
             elif life.present[k, session.index]:

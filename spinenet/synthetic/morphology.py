@@ -16,6 +16,8 @@ from spinenet.types import FloatArray, Um3
 
 THIN_RADIUS_UM = 0.15
 NODE_UM = 0.5
+HEAD_UM3 = 0.01, 1.2
+"""The smallest and the largest head."""
 SWELLINGS_PER_UM = 0.04
 
 
@@ -42,7 +44,8 @@ class SpineShape:
 
     @property
     def head_width_um(self) -> float:
-        return self.head_radii_um[1] + self.head_radii_um[2]
+        """Diameter of a ball of the head's volume."""
+        return float(2 * np.prod(self.head_radii_um) ** (1 / 3))
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,7 @@ def draw_spine(rng: np.random.Generator, config: MorphologyConfig, arc_um: float
         radii = (r, r, r)
         return SpineShape(arc_um, azimuth, lean, length, r, radii, 0.15, brightness, "filopodium")
     volume = config.head_volume_um3 * np.exp(rng.normal(0, config.head_volume_log_sd))
-    volume = float(np.clip(volume, 0.01, 1.2))
+    volume = float(np.clip(volume, *HEAD_UM3))
     stubby = rng.random() < config.stubby_share
     return head_of(
         volume,

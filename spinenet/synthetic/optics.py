@@ -76,7 +76,7 @@ def image(
     light = blur(painted.density, painted.fold, voxel_um, scope)
     light *= _shading(rng, light.shape, voxel_um, scope)
     if scope.jitter_um > 0:
-        _shake(rng, light, scope.jitter_um / voxel_um[2])
+        _shake(rng, light, scope.jitter_um / np.array(voxel_um[1:]))
     # scaled by the shaft's own blurred brightness, so that `photons` is the peak shaft count
     shaft = light[painted.labels == 1]
     peak = float(np.percentile(shaft, 98)) if len(shaft) > 20 else 1.0
@@ -173,14 +173,14 @@ def _stretch(knots: npt.NDArray[np.float32], n: int) -> npt.NDArray[np.float32]:
     return np.tensordot(weights.astype(np.float32), knots, axes=1)
 
 
-def _shake(rng: np.random.Generator, light: npt.NDArray[np.float32], jitter_px: float) -> None:
-    """Motion: every slice shifted, and its lines swaying, in place."""
+def _shake(rng: np.random.Generator, light: npt.NDArray[np.float32], jitter_px: FloatArray) -> None:
+    """Motion, by so many pixels (y, x): every slice shifted, and its lines swaying, in place."""
     for z in range(len(light)):
         shift = rng.normal(0, jitter_px, 2)
         light[z] = ndimage.shift(light[z], shift, order=1, mode="nearest")
     if rng.random() < 0.3:
         sway = ndimage.gaussian_filter1d(rng.normal(0, 1, light.shape[:2]), 6, axis=1)
-        sway = np.rint(sway * 3 * jitter_px).astype(int)
+        sway = np.rint(sway * 3 * jitter_px[1]).astype(int)
         columns = np.clip(np.arange(light.shape[2]) + sway[..., None], 0, light.shape[2] - 1)
         light[:] = np.take_along_axis(light, columns, axis=2)
 

@@ -64,7 +64,7 @@ def scorable_spines(
     placed = [(d, s, place(d, s)) for d in scene.dendrites for s in d.spines]
     centres = np.array([at.centre for _, _, at in placed]).reshape(-1, 3)
     scorable = np.zeros(len(placed), bool)
-    for k, (dendrite, spine, at) in enumerate(placed):
+    for k, (dendrite, _, at) in enumerate(placed):
         beyond = beyond_shaft_um(dendrite, at)
         inside = np.all((at.centre > 1) & (at.centre < extent_um - 1))
         scorable[k] = beyond >= 0.5 and bool(inside)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from spinenet.config import MorphologyConfig, TurnoverConfig
 from spinenet.synthetic.morphology import (
+    HEAD_UM3,
     Dendrite,
     SpineShape,
     collide,
@@ -23,6 +24,8 @@ from spinenet.types import FloatArray
 
 CLUSTER_REACH_UM = (0.7, 3.0)
 REVERSION_PER_DAY = 0.03
+STEP_LEFT = np.exp(-4 * REVERSION_PER_DAY)
+"""What is left of a change of size after the 4 days that `size_log_sd` is told of."""
 TRIES = 40
 
 
@@ -43,9 +46,11 @@ class Lives:
         here = np.flatnonzero(self.present[:, session]).tolist()
         shapes = []
         for k in here:
-            spine, factor = self.spines[k], float(np.exp(self.log_size[k, session] / 3))
+            spine = self.spines[k]
             if spine.kind != "filopodium":
-                z, y, x = (r * factor for r in spine.head_radii_um)
+                volume = spine.head_volume_um3
+                grown = float(np.clip(volume * np.exp(self.log_size[k, session]), *HEAD_UM3))
+                z, y, x = (r * (grown / volume) ** (1 / 3) for r in spine.head_radii_um)
                 spine = replace(spine, head_radii_um=(z, y, x))
             shapes.append(spine)
         return here, tuple(shapes)
@@ -70,7 +75,7 @@ def live(
         gap = days[t] - days[t - 1]
         for k, row in enumerate(present):
             row[t] = _lives_on(rng, row[:t], gap, turnover, new=born[k] > 0, ally=planted[k] >= 0)
-        for _ in range(rng.poisson(turnover.formation_per_day * gap * n_start)):
+        for _ in range(rng.poisson(_born(gap, turnover) * n_start)):
             here = [k for k in range(len(spines)) if present[k][t]]
             partners = [k for k in here if born[k]]
             partner = None
@@ -92,10 +97,19 @@ def live(
     size = np.zeros((len(spines), n_sessions))
     for t in range(1, n_sessions):
         gap = days[t] - days[t - 1]
-        step = rng.normal(0, turnover.size_log_sd * np.sqrt(gap / 4), len(spines))
-        size[:, t] = size[:, t - 1] * (1 - min(REVERSION_PER_DAY * gap, 1.0)) + step
+        left = np.exp(-REVERSION_PER_DAY * gap)
+        spread = turnover.size_log_sd * np.sqrt((1 - left**2) / (1 - STEP_LEFT**2))
+        size[:, t] = size[:, t - 1] * left + rng.normal(0, spread, len(spines))
     matrix = np.array(present, bool).reshape(len(spines), n_sessions)
     return Lives(tuple(spines), matrix, size, np.array(planted, np.int64))
+
+
+def _born(gap_days: float, turnover: TurnoverConfig) -> float:
+    """Spines that form in a gap and still stand at its end, as a share of those at the start:
+    the longer nobody looks, the more of them come and go unseen."""
+    loss = turnover.new_loss_per_day
+    days = -np.expm1(-loss * gap_days) / loss if loss else gap_days
+    return float(turnover.formation_per_day * days)
 
 
 def _lives_on(

@@ -1,11 +1,14 @@
 """Settings that make no sense are refused in words, before any work begins."""
 
+import json
+
 import pytest
 
 from spinenet import config
 from spinenet.cli import main
 from spinenet.commands import BAD_INPUT, DONE
 from spinenet.io.table import read_table
+from spinenet.synthetic.experiment import simulate_region
 from spinenet.tables import TRUE_SPINES, TRUE_TRACKS
 from spinenet.types import InputError
 
@@ -29,9 +32,9 @@ from spinenet.types import InputError
         (config.AnalyzeConfig, "window", (8.0, 2.0), "Exchange them"),
         (config.SimulateConfig, "animals", 0, "1 or more"),
         (config.SimulateConfig, "shape", (2, 96, 96), "Give a larger one"),
-        (config.SimulateConfig, "voxel_um", (0.8, 0.0, 0.1), "more than 0"),
+        (config.SimulateConfig, "voxel_um", (800.0, 120.0, 120.0), "0.01 to 20"),
         (config.OpticsConfig, "photons", (20.0, 10.0), "Exchange them"),
-        (config.MorphologyConfig, "spines_per_um", (-0.1, 0.5), "0 or more"),
+        (config.MorphologyConfig, "spines_per_um", (-0.1, 0.5), "0 to 10"),
         (config.TurnoverConfig, "days", (), "at least 1 session,"),
         (config.CohortConfig, "days", (0.0, 4.0, 4.0), "later than the one before"),
         (config.PowerConfig, "power", 80.0, "from 0 to 1"),
@@ -45,11 +48,36 @@ def test_a_setting_beyond_its_limits_is_named(kind, name, value, expected):
         kind(**{name: value})
 
 
+def test_what_snr_sets_is_not_set_besides():
+    with pytest.raises(InputError, match="optics.photons .*snr good.*Add --snr any"):
+        config.SimulateConfig(optics=config.OpticsConfig(photons=(5, 5)))
+    config.SimulateConfig(optics=config.OpticsConfig(photons=(5, 5)), snr="any")
+
+
 def test_the_command_says_it_without_a_traceback(tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["simulate", "--animals", "-1", "--out", str(out)]) == BAD_INPUT
     assert "animals -1: 1 or more was expected" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_simulation_cut_short_leaves_no_truth_of_other_stacks(tmp_path, monkeypatch):
+    few = ["--animals", "2", "--dendrites", "1", "--shape", "[4,32,64]", "--turnover.days", "[0]"]
+    assert main(["simulate", *few, "--out", str(tmp_path), "--seed", "1"]) == DONE
+    said = json.loads((tmp_path / "truth" / "simulation.json").read_text())
+    assert (said["config"]["seed"], said["config"]["animals"]) == (1, 2)
+    drawn = []
+
+    def stopped(config, animal, region, seed):
+        drawn.append(animal)
+        if len(drawn) == 2:
+            raise KeyboardInterrupt
+        return simulate_region(config, animal, region, seed)
+
+    monkeypatch.setattr("spinenet.io.experiment.simulate_region", stopped)
+    main(["simulate", *few, "--out", str(tmp_path), "--seed", "2"])
+    assert not (tmp_path / "sessions.csv").exists()
+    assert not list((tmp_path / "truth").glob("*.csv"))
 
 
 def test_a_field_without_spines_can_be_simulated(tmp_path):

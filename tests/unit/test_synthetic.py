@@ -5,7 +5,14 @@ import pytest
 
 from spinenet.config import MorphologyConfig, OpticsConfig, SimulateConfig, TurnoverConfig
 from spinenet.synthetic.experiment import simulate_region
-from spinenet.synthetic.morphology import Clutter, Dendrite, Scene, SpineShape, place
+from spinenet.synthetic.morphology import (
+    Clutter,
+    Dendrite,
+    Scene,
+    SpineShape,
+    beyond_shaft_um,
+    place,
+)
 from spinenet.synthetic.optics import Microscope, draw_microscope, image
 from spinenet.synthetic.paint import paint
 from spinenet.synthetic.patches import draw_example
@@ -160,8 +167,65 @@ def test_planted_clusters_have_no_existing_spine_between():
                 np.flatnonzero((arc > min(arc[k], arc[m])) & (arc < max(arc[k], arc[m])))
                 for m in joined
             ]
-            assert any(not lives.present[those, born[k]].any() for those in between)
+            assert any(not lives.present[those[those < k], born[k]].any() for those in between)
             joined.append(k)
+
+
+def test_how_often_one_looks_does_not_change_what_lives():
+    """Spines that come and go unseen in a long gap are none; sizes drift back as in short ones."""
+
+    def after_60_days(step):
+        days = tuple(np.arange(0.0, 61.0, step))
+        turnover = TurnoverConfig(days=days, clustered_share=0.0, recurrent_share=0.0)
+        dendrite = Dendrite(
+            STRAIGHT.points_um * [1, 1, 8], STRAIGHT.radius_um, 1.0
+        )  # 96 um, so that there is room
+        lives = [
+            live(np.random.default_rng(seed), dendrite, MorphologyConfig(), turnover)
+            for seed in range(40)
+        ]
+        grown = sum(int(x.present[:, -1].sum()) for x in lives)
+        start = sum(int(x.present[:, 0].sum()) for x in lives)
+        return grown / start, np.concatenate([x.log_size[:, -1] for x in lives]).std()
+
+    often, seldom = after_60_days(2.0), after_60_days(60.0)
+    assert seldom[0] == pytest.approx(often[0], rel=0.1)
+    assert seldom[1] == pytest.approx(often[1], rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("azimuth", "lean", "beyond"), [(0, 0, 1.1), (0, 40, 0.65), (90, 0, -0.4), (90, 40, -0.4)]
+)
+def test_what_leans_along_its_shaft_does_not_stick_out_of_it(azimuth, lean, beyond):
+    """A spine 1.5 um long on a shaft of radius 0.4: sideways, leaning, above, leaning above."""
+    spine = replace(SPINE, azimuth_deg=azimuth, lean_deg=lean)
+    at = place(STRAIGHT, spine)
+    assert np.linalg.norm(at.tip - at.base) == pytest.approx(1.5)
+    expected = 1.5 * np.cos(np.deg2rad(lean)) * np.cos(np.deg2rad(azimuth)) - 0.4
+    assert beyond_shaft_um(STRAIGHT, at) == pytest.approx(expected, abs=1e-6)
+    assert beyond == pytest.approx(expected, abs=0.11)
+
+
+def test_near_a_border_lost_spines_count_as_those_that_live_on():
+    unmoved = SimulateConfig(
+        shape=(12, 96, 160), dendrites=3, shift_um=0, rotation_deg=0, tilt_deg=0, warp_um=0,
+        roll_deg=0, arc_jitter_um=0, neck_log_sd=0,
+        turnover=TurnoverConfig(days=(0, 8), elimination_per_day=0.1, size_log_sd=0),
+    )  # fmt: skip
+    tracks = simulate_region(unmoved, "m", "r", 3).tracks
+    told = tracks.groupby("track_id")["presence"].agg(set)
+    assert sum("absent" in states for states in told) > 5
+    assert all("out_of_view" not in states or len(states) == 1 for states in told)
+
+
+def test_planted_clusters_are_numbered_through_a_region():
+    turnover = TurnoverConfig(formation_per_day=0.15, clustered_share=0.9)
+    made = simulate_region(
+        SimulateConfig(shape=(12, 96, 160), dendrites=3, turnover=turnover), "m", "r", 0
+    )
+    planted = made.tracks[made.tracks["planted"] >= 0]
+    assert planted["dendrite_id"].nunique() > 1
+    assert planted.groupby("planted")["dendrite_id"].nunique().max() == 1
 
 
 @pytest.fixture(scope="module")
