@@ -252,24 +252,21 @@ def totals(parts: list[list[FloatArray]]) -> tuple[float, float]:
 
 
 def _survival(cohort: Cohort, animals: list[str], horizon_days: float) -> dict[str, FloatArray]:
-    """Kaplan-Meier at each animal's own look on that whole day after the landmark. A spine that
+    """Kaplan-Meier at each animal's own look on that day after the landmark. A spine that
     nobody looked at on it, and that was looked at later, is followed to the look before only:
     nobody knows whether it was still there, and those of which it turned out later that they were
     are no fair sample of them."""
     out = {f"survival_{kind}": np.full(len(animals), np.nan) for kind in NEW}
     lives = cohort.lives[cohort.lives["class"].isin(NEW) & cohort.lives["animal"].isin(animals)]
     for (animal, kind), mine in lives.groupby(["animal", "class"]):
-        days = cohort.looked[animal]
-        on_it = days[np.round(days) == horizon_days]
-        if len(on_it):
-            day = float(on_it[-1])
+        if horizon_days in cohort.looked[animal]:
             looks = [np.array(of) for of in mine["looks_days"]]
-            before = np.array([of[of < day].max() for of in looks])
-            on_day = np.array([bool((np.round(of) == horizon_days).any()) for of in looks])
-            unknown = ~on_day & (mine["days"].to_numpy(float) > day)
+            before = np.array([of[of < horizon_days].max() for of in looks])
+            on_day = np.array([horizon_days in of for of in looks])
+            unknown = ~on_day & (mine["days"].to_numpy(float) > horizon_days)
             followed = mine.assign(
                 days=np.where(unknown, before, mine["days"]), lost=mine["lost"] & ~unknown
             )
-            survival = kaplan_meier(followed, np.array([day]))[0]
+            survival = kaplan_meier(followed, np.array([horizon_days]))[0]
             out[f"survival_{kind}"][animals.index(animal)] = survival
     return out

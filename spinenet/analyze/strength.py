@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from spinenet.analyze.clusters import find_roles
+from spinenet.analyze.days import same_days
 from spinenet.analyze.deals import mixed_strata, shuffle_within
 from spinenet.analyze.groups import mean_of_animals
 from spinenet.analyze.measured import by_sighting
@@ -42,9 +43,14 @@ def changes(
     all_histories: list[Histories], spines: pd.DataFrame, config: AnalyzeConfig
 ) -> pd.DataFrame:
     """Changes of log strength between two sessions, one a spine: of first members as the earliest
-    succedent one arrives, and of non-clustered new spines at the same age over the same span."""
+    succedent one arrives, and of non-clustered new spines at the same age over the same span, both
+    within hours."""
     rows = [row for h in all_histories for row in _of_dendrite(h, sizes(h, spines), config)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    if len(frame):
+        steps = np.concatenate([np.diff(h.days) for h in all_histories])
+        for name in WHEN:
+            frame[name] = same_days(frame[name], steps)
     of_first = frame.loc[frame["first"].astype(bool), ["group", "age_days", "span_days"]]
     fair = frame.merge(of_first.drop_duplicates(), on=["group", "age_days", "span_days"])
     return _once_each(fair)
@@ -88,8 +94,7 @@ def _of_dendrite(h: Histories, size: FloatArray, config: AnalyzeConfig) -> list[
             start, end = np.log(size[k, [before, after]])
             age, span = h.days[before] - h.days[h.birth[k]], h.days[after] - h.days[before]
             who = (h.animal, h.group, h.region, int(h.track_ids[k]), mine == "first")
-            ages = round(float(age), 3), round(float(span), 3)
-            out.append((*who, *ages, float(start), float(end - start)))
+            out.append((*who, float(age), float(span), float(start), float(end - start)))
             if mine == "first":
                 break
     return out

@@ -8,7 +8,7 @@ gone, would otherwise count as a long-lived clustered one (immortal time).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ import pandas as pd
 from lifelines import KaplanMeierFitter
 
 from spinenet.analyze.clusters import find_clusters, takes_part
-from spinenet.analyze.days import slack_days
+from spinenet.analyze.days import same_days, slack_days
 from spinenet.analyze.groups import mean_of_animals
 from spinenet.analyze.states import GONE, NEVER, SEEN, UNKNOWN, Histories
 from spinenet.config import AnalyzeConfig
@@ -49,25 +49,22 @@ class Cohort:
     """By animal, the days from the landmark on which it was looked at."""
 
     def last_common_day(self, animals: Collection[str]) -> float:
-        """The last whole day after the landmark on which all of them that were followed were looked
-        at: between two looks nobody knows who is still there. nan without one."""
-        days = [set(np.round(d[d > 0])) for a, d in self.looked.items() if a in animals]
+        """The last day after the landmark on which all of them that were followed were looked at:
+        between two looks nobody knows who is still there. nan without one."""
+        days = [set(d[d > 0]) for a, d in self.looked.items() if a in animals]
         return float(max(set.intersection(*days), default=np.nan)) if days else float("nan")
 
 
 def follow(all_histories: list[Histories], config: AnalyzeConfig) -> Cohort:
-    """The landmark cohort: new spines by class, and those there from the start (stable)."""
+    """The landmark cohort: new spines by class, and those there from the start (stable).
+
+    Days of looks that lie within hours of each other are one day for all.
+    """
     lives: list[tuple[object, ...]] = []
     periods: list[tuple[object, ...]] = []
     looks: dict[str, set[tuple[float, ...]]] = {}
     looked: dict[str, FloatArray] = {}
-    landmarks = _landmarks(all_histories, config)
-    for h in all_histories:
-        at_it = np.flatnonzero(h.sessions == landmarks.get((h.animal, h.region), NEVER))
-        if not len(at_it) or at_it[0] == len(h.days) - 1:
-            continue
-        landmark = int(at_it[0])
-        days = h.days[landmark:] - h.days[landmark]
+    for h, landmark, days in _followed(all_histories, config):
         looks.setdefault(h.group, set()).add(tuple(days.tolist()))
         looked[h.animal] = np.union1d(looked.get(h.animal, days), days)
         for k, kind in _classes(h, landmark, config).items():
@@ -100,6 +97,23 @@ def follow(all_histories: list[Histories], config: AnalyzeConfig) -> Cohort:
         frozenset(g for g, of in looks.items() if len(of) > 1),
         looked,
     )
+
+
+def _followed(
+    all_histories: list[Histories], config: AnalyzeConfig
+) -> Iterator[tuple[Histories, int, FloatArray]]:
+    """The dendrites that were looked at after the landmark, at which session of theirs it lies, and
+    the days from it to that and all later ones."""
+    landmarks = _landmarks(all_histories, config)
+    at = [(h, h.sessions == landmarks.get((h.animal, h.region), NEVER)) for h in all_histories]
+    mine = [(h, int(here.argmax())) for h, here in at if here[:-1].any()]
+    days = [h.days[landmark:] - h.days[landmark] for h, landmark in mine]
+    if not mine:
+        return
+    common = same_days(np.concatenate(days), np.concatenate([np.diff(d) for d in days]))
+    ends = np.cumsum([len(d) for d in days])[:-1]
+    for (h, landmark), own in zip(mine, np.split(common, ends), strict=True):
+        yield h, landmark, own
 
 
 def _landmarks(all_histories: list[Histories], config: AnalyzeConfig) -> dict[tuple[str, str], int]:

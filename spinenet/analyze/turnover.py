@@ -10,6 +10,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
+from spinenet.analyze.days import same_days
 from spinenet.analyze.states import GONE, SEEN, Histories, returned
 from spinenet.analyze.stretches import Stretches, common, length_um
 from spinenet.tables import INTERVALS
@@ -58,8 +59,8 @@ def intervals(
 ) -> pd.DataFrame:
     """`intervals.csv`: consecutive sessions per dendrite, and summed per animal and group.
 
-    A group's animals share an interval if its sessions have the same numbers and, to a day, the
-    same times; the mean times are told.
+    A group's animals share an interval if its sessions have the same numbers and, within hours,
+    the same times; the mean times are told.
 
     Density needs `known`; it is nan without. `orders` are the dendrites' branch orders by
     animal, region and dendrite, blank where they are not known.
@@ -69,7 +70,11 @@ def intervals(
         return INTERVALS.frame()
     parts = [frame]
     for level, keys in (("animal", ["animal", "group", "region"]), ("group", ["group"])):
-        days = [frame[name].round().rename(f"whole_{name}") for name in ("day_from", "day_to")]
+        steps = frame["day_to"] - frame["day_from"]
+        days = [
+            pd.Series(same_days(frame[name], steps), frame.index, name=f"common_{name}")
+            for name in ("day_from", "day_to")
+        ]
         spans = frame.groupby([*keys, "session_from", "session_to", *days])
         sums = spans.agg(
             {

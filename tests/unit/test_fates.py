@@ -3,13 +3,17 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from spinenet.analyze.days import same_days
+from spinenet.analyze.hazard import hazard_row
 from spinenet.analyze.kinetics import decay, kinetics_rows
 from spinenet.analyze.replacement import losses, replacing
 from spinenet.analyze.states import NEVER, histories
 from spinenet.analyze.summary import analyze
-from spinenet.analyze.survival import follow
+from spinenet.analyze.survival import follow, survival
+from spinenet.analyze.turnover import intervals
 from spinenet.config import AnalyzeConfig, CohortConfig
 from spinenet.synthetic.cohort import simulate_cohort
 from spinenet.types import Tracks
@@ -84,3 +88,38 @@ def test_replaced_sites_stand_out_from_chance():
     assert row["estimate"] == 1.0
     assert row["null_mean"] < 0.2
     assert row["p_value"] == pytest.approx(1 / 301)
+
+
+@pytest.mark.parametrize("hours", [[0.0, 2.4, 4.8, 3.6], [0.0, 1.5, -1.5, 0.7]])
+def test_the_hour_at_which_an_animal_is_imaged_changes_nothing_of_persistence(hours):
+    """Every animal a constant later; then every session at an hour of its own."""
+    config = CohortConfig(animals=4, new_loss=0.4, days=(0.0, 2.0, 4.0, 6.0, 8.0, 10.0))
+    frame = simulate_cohort(config, "a", np.random.default_rng(3)).true.frame
+    aside = frame["animal"].str[-1].astype(int).map(dict(enumerate(hours))) / 24
+    if min(hours) < 0:
+        aside *= np.where(frame["session"] % 2 == 0, 1, -1)
+    whole, late = (
+        follow(histories(Tracks(frame.assign(day=frame["day"] + by)), 1), FAST) for by in (0, aside)
+    )
+    assert late.uneven == whole.uneven == frozenset()
+    assert survival(late).round(6).equals(survival(whole).round(6))
+    for rows_of in (
+        lambda cohort: kinetics_rows("a", cohort),
+        lambda cohort: [hazard_row("a", cohort, FAST, np.random.default_rng(0))[0]],
+    ):
+        assert [r["estimate"] for r in rows_of(late)] == [r["estimate"] for r in rows_of(whole)]
+        assert np.isfinite([r["estimate"] for r in rows_of(whole)]).all()
+
+
+def test_days_within_hours_are_one_day():
+    assert same_days([0, 2.1, 1.9, 4.2, 4.1], [2.0]).tolist() == [0, 2, 2, 4.15, 4.15]
+    assert same_days([0, 0.1, 0.2, 0.3], [0.1]).tolist() == [0, 0.1, 0.2, 0.3]
+    assert same_days([8.2 - 4.2, 4.0], [2.0]).tolist() == [4, 4]
+
+
+@pytest.mark.parametrize("later", [0.04, 0.1])
+def test_intervals_are_shared_across_noon(later):
+    rows = [tracks_of({1: "111"}).frame.assign(day=lambda t: 4.0 * t["session"] + 0.45)]
+    rows.append(rows[0].assign(animal="other", day=rows[0]["day"] + later))
+    found = intervals(histories(Tracks(pd.concat(rows, ignore_index=True)), 1), None)
+    assert found.loc[found["level"] == "group", "n_before"].tolist() == [2, 2]
