@@ -15,6 +15,7 @@ from spinenet.analyze.network import network_k
 from spinenet.analyze.nulls import candidates, clustered
 from spinenet.analyze.spacing import flanked
 from spinenet.analyze.states import GONE, SEEN, UNKNOWN, Histories, miss_counts, told_between
+from spinenet.analyze.strength import FIRST
 from spinenet.analyze.stretches import Stretches, scorable
 from spinenet.analyze.survival import NEW, Cohort, kaplan_meier
 from spinenet.analyze.turnover import bare, density, flow, lengths, steps_days
@@ -32,6 +33,15 @@ UNBOUNDED = (
     "network_k_new",
 )
 """Ratios that may exceed 1."""
+
+
+def furthest_apart(name: str) -> float:
+    """The largest difference that two groups can have in a statistic of their animals."""
+    if name in UNBOUNDED or name == FIRST:
+        return float("inf")
+    return 2.0 if "excess" in name else 1.0
+
+
 PER_INTERVAL = (
     "formation",
     "elimination",

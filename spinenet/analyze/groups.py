@@ -59,6 +59,11 @@ class Difference:
     test: str
     n: int
 
+    def within(self, furthest: float) -> Difference:
+        """The interval cut at the furthest that two groups can lie apart."""
+        low, high = np.clip([self.low, self.high], -furthest, furthest)
+        return replace(self, low=float(low), high=float(high))
+
 
 def mean_of_animals(values: FloatArray, lowest: float, highest: float) -> Mean:
     """Mean over animals, t interval cut at the lowest and highest possible value.

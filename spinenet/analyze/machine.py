@@ -13,6 +13,7 @@ from spinenet.analyze.animals import (
     PAIRS,
     UNBOUNDED,
     Around,
+    furthest_apart,
     pooled,
     ratios_of_animals,
 )
@@ -144,7 +145,7 @@ def difference_with_machine(row: Row, a: Redrawn, b: Redrawn, n_animals: tuple[i
         parts.sum() ** 2 / (parts**2 / (np.array(n_animals) - 1)).sum() if parts.any() else 0.0
     )
     found = combine(a.means[name] - b.means[name], of[0] + of[1], freedom + 1)
-    furthest = np.inf if name in UNBOUNDED else 1.0
+    furthest = furthest_apart(name)
     low, high = np.clip([found.low, found.high], -furthest, furthest)
     settled = np.isfinite(low) and not np.isnan(row["sampling_low"])
     total = {"ci_low": low, "ci_high": high} if settled else {}

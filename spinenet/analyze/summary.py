@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -17,6 +17,7 @@ from spinenet.analyze.animals import (
     UNBOUNDED,
     Around,
     around,
+    furthest_apart,
     pooled,
     ratios_of_animals,
     rests_on,
@@ -62,7 +63,7 @@ from spinenet.analyze.states import Histories, histories
 from spinenet.analyze.strength import FIRST, changes, first_changes, strength_rows
 from spinenet.analyze.stretches import stretches_of
 from spinenet.analyze.sureness import sureness_rows
-from spinenet.analyze.survival import NEW, Cohort, corrected_share, follow, survival
+from spinenet.analyze.survival import NEW, NO_DAY, Cohort, corrected_share, follow, survival, untold
 from spinenet.analyze.turnover import bare, intervals
 from spinenet.config import AnalyzeConfig
 from spinenet.tables import STATISTICS
@@ -72,13 +73,6 @@ Values = dict[str, FloatArray]
 """(A,) each animal's own value by statistic."""
 BOOTSTRAP_DRAWS = 2000
 SURVIVALS = tuple(f"survival_{kind}" for kind in NEW)
-NOBODY_FOLLOWED = (
-    "no such spine was there at the landmark, the last session up to day {:g} of the table "
-    "(analyze.landmark_day)"
-)
-
-
-NO_DAY = "animals share no day after the landmark on which all of them were looked at"
 
 
 @dataclass(frozen=True)
@@ -180,14 +174,14 @@ def analyze(
             ground,
             [doubt[i] for i in at],
             chance,
-            _horizon(cohort, animals),
+            cohort.horizon(animals),
             nearby,
             config,
             streams[5],
         )
         rows += [with_machine(r, machine[group]) for r in found]
         nulls |= {f"clustered_fraction_{rule}|{group}": c.null for rule, c in by_rule.items()}
-    days = {g: _horizon(cohort, {h.animal for h in hs if h.group == g}) for g in values}
+    days = {g: cohort.horizon({h.animal for h in hs if h.group == g}) for g in values}
     unlike = unlike_intervals(hs)
     whys = {name: dict(unlike) for name in PER_INTERVAL + BY_SIGHTINGS}
     for name in OVER_STUDY:
@@ -222,7 +216,7 @@ def _ratio_rows(
     The means of clustered fractions and of u', which have a chance level, get their rows elsewhere.
     """
     group = hs[0].group
-    last = _horizon(cohort, {h.animal for h in hs})
+    last = cohort.horizon({h.animal for h in hs})
     values, parts = ratios_of_animals(hs, cohort, last, config, known)
     rows: list[Row] = []
     spines = _n_spines(hs, parts, cohort, config)
@@ -236,24 +230,12 @@ def _ratio_rows(
             highest = np.inf if name in UNBOUNDED else 1.0
             found = mean_row(name, group, mean_of_animals(of_animals, 0.0, highest), **n)
             if name in SURVIVALS:
-                found |= {"test": _survival_test(found, last, config)}
+                why = untold(n["n_spines"], last, cohort, config)
+                found |= {"test": why or f"{last:g} days after the landmark; {found['test']}"}
             rows.append(found)
     if known.scored_on is None:
         rows.append(row("density_per_um", group, np.nan, test="needs coverage.csv"))
     return rows, values, parts
-
-
-def _horizon(cohort: Cohort, animals: Collection[str]) -> float:
-    """Days after the landmark on which survival is told: of all groups, or, if they share none, of
-    the animals of one."""
-    whole = cohort.last_common_day(cohort.looked)
-    return whole if np.isfinite(whole) else cohort.last_common_day(animals)
-
-
-def _survival_test(found: Row, last: float, config: AnalyzeConfig) -> str:
-    if not found["n_spines"]:
-        return NOBODY_FOLLOWED.format(config.landmark_day)
-    return f"{last:g} days after the landmark; {found['test']}" if np.isfinite(last) else NO_DAY
 
 
 def _n_spines(
@@ -342,6 +324,7 @@ def _comparisons(
                 rows.append(row(name, a, np.nan, group_b=b, test=why))
                 continue
             difference = compare(values[a][name], values[b][name], rng)
+            difference = difference.within(furthest_apart(name))
             found = difference_row(name, a, b, difference)
             n = int(np.isfinite(values[a][name]).sum()), int(np.isfinite(values[b][name]).sum())
             rows.append(difference_with_machine(found, machine[a], machine[b], n))

@@ -24,6 +24,15 @@ from spinenet.tables import SURVIVAL
 from spinenet.types import FloatArray
 
 HAIR = 1e-6
+NOBODY_FOLLOWED = (
+    "no such spine was there at the landmark, the last session up to day {:g} of the table "
+    "(analyze.landmark_day)"
+)
+NOTHING_LATER = (
+    "no session follows the landmark, the last session up to day {:g} of the table: an earlier one "
+    "is needed (analyze.landmark_day)"
+)
+NO_DAY = "animals share no day after the landmark on which all of them were looked at"
 NEW = ("clustered", "non_clustered")
 LIFE = ("animal", "group", "class", "days", "last_seen_days", "looks_days", "lost", "seen_at_end")
 PERIOD = ("animal", "group", "class", "spine", "from_days", "to_days", "lost")
@@ -53,6 +62,12 @@ class Cohort:
         between two looks nobody knows who is still there. nan without one."""
         days = [set(d[d > 0]) for a, d in self.looked.items() if a in animals]
         return float(max(set.intersection(*days), default=np.nan)) if days else float("nan")
+
+    def horizon(self, animals: Collection[str]) -> float:
+        """Days after the landmark on which survival is told: of all animals, or, if they share
+        none, of these."""
+        whole = self.last_common_day(self.looked)
+        return whole if np.isfinite(whole) else self.last_common_day(animals)
 
 
 def follow(all_histories: list[Histories], config: AnalyzeConfig) -> Cohort:
@@ -205,6 +220,15 @@ def turnbull(lives: pd.DataFrame, days: FloatArray) -> FloatArray:
     last = np.searchsorted(times, days + HAIR, side="right") - 1
     out: FloatArray = np.where(last >= 0, curve.to_numpy(float)[np.maximum(last, 0)], 1.0)
     return out
+
+
+def untold(n_spines: int, last_day: float, cohort: Cohort, config: AnalyzeConfig) -> str:
+    """Why a share that survived until a day cannot be told; blank if it can."""
+    if not cohort.looked:
+        return NOTHING_LATER.format(config.landmark_day)
+    if not n_spines:
+        return NOBODY_FOLLOWED.format(config.landmark_day)
+    return "" if np.isfinite(last_day) else NO_DAY
 
 
 def corrected_share(lives: pd.DataFrame, miss_rate: float) -> float:

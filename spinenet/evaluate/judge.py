@@ -44,19 +44,24 @@ class Judged:
 
 def pair_centres(found_um: FloatArray, true_um: FloatArray) -> tuple[IntArray, IntArray]:
     """Positions (P,) of found (N, 3) and true (M, 3) head centres that are the same spine."""
-    return _assign(np.linalg.norm((found_um[:, None] - true_um[None]) / HEAD_UM, axis=-1))
+    return _assign(_from_centres(found_um, true_um))
 
 
-def pair_tips(
-    found_um: FloatArray, tip_um: FloatArray, base_um: FloatArray
-) -> tuple[IntArray, IntArray]:
-    """Positions (P,) of found (N, 3) points and true tips (M, 3); a base may be nan."""
+def _from_centres(found_um: FloatArray, true_um: FloatArray) -> FloatArray:
+    """(N, M) of found points (N, 3) from true centres (M, 3), 1 as far as they may lie apart."""
+    out: FloatArray = np.linalg.norm((found_um[:, None] - true_um[None]) / HEAD_UM, axis=-1)
+    return out
+
+
+def _from_tips(found_um: FloatArray, tip_um: FloatArray, base_um: FloatArray) -> FloatArray:
+    """(N, M) the same from the outer halves of spines, tips (M, 3); a base may be nan."""
     end = np.where(np.isfinite(base_um), (tip_um + base_um) / 2, tip_um) / TIP_UM
     start, points = tip_um / TIP_UM, found_um[:, None] / TIP_UM
     along = end - start
     h = ((points - start) * along).sum(-1) / np.maximum((along**2).sum(-1), 1e-9)
     nearest = start + np.clip(h, 0, 1)[..., None] * along
-    return _assign(np.linalg.norm(points - nearest, axis=-1))
+    out: FloatArray = np.linalg.norm(points - nearest, axis=-1)
+    return out
 
 
 def _assign(distance: npt.NDArray[np.floating]) -> tuple[IntArray, IntArray]:
@@ -118,10 +123,9 @@ def sure(truth: pd.DataFrame) -> pd.Series:
 
 def pair_marks(points: FloatArray, truth: pd.DataFrame) -> tuple[IntArray, IntArray]:
     """Positions (P,) of found (N, 3) points and of marks (`tables.POINTS`) that are one spine."""
-    places = truth[XYZ].to_numpy(float)
-    if (truth["point"] == "tip").any():
-        return pair_tips(points, places, truth[BASE].to_numpy(float))
-    return pair_centres(points, places)
+    places, tips = truth[XYZ].to_numpy(float), (truth["point"] == "tip").to_numpy(bool)
+    from_tips = _from_tips(points, places, truth[BASE].to_numpy(float))
+    return _assign(np.where(tips, from_tips, _from_centres(points, places)))
 
 
 def _near(

@@ -124,7 +124,7 @@ INTERVALS = Table(
         col("n_after", "int", "spines at risk seen in the second session"),
         col("n_new", "int", "absent in the first, present in the second, not returned"),
         col("n_lost", "int", "present in the first, absent in the second"),
-        col("n_stable", "int", "present in both"),
+        col("n_stable", "int", "present in both; returned ones are neither new nor stable"),
         col("formation", "float", "n_new / n_before"),
         col("elimination", "float", "n_lost / n_before"),
         col("turnover_ratio", "float", "(n_new + n_lost) / (n_before + n_after)"),

@@ -51,6 +51,14 @@ def test_a_tip_may_be_met_anywhere_to_midway_to_its_base():
     assert counts(result.truth, result.detections)[0] == 1
 
 
+def test_heads_beside_tips_are_met_as_heads():
+    """Half way to the base is right for a tip alone."""
+    found = [seen(0, 1, 0, y=1.2), seen(0, 2, 15)]
+    for other in ("head", "tip"):
+        marks = [true(0, 1, 0), true(0, 2, 15, point=other)]
+        assert counts(*vars(judged(marks, found)).values()) == (1, 1, 1)
+
+
 def test_detections_off_the_annotated_dendrites_are_no_alarms():
     nodes = [
         {

@@ -232,3 +232,28 @@ def test_a_spine_that_nobody_looked_at_on_the_day_is_no_survivor():
     found = analyze(Tracks(pd.concat(frames, ignore_index=True)), FAST).statistics
     rows = found[(found["name"] == "survival_clustered") & (found["group_b"] == "")]
     assert rows.set_index("group")["estimate"].to_dict() == {"A": 0.5, "B": 0.5}
+
+
+def test_a_landmark_after_which_nobody_looked_is_said_to_be_one():
+    rows = analyze(tracks_of({1: "111", 2: "011", 3: "011", 4: "110"}), FAST).statistics
+    told = rows.set_index("name").loc["survival_clustered", "test"]
+    assert told.startswith("no session follows the landmark")
+
+
+def test_shares_of_two_groups_lie_no_further_apart_than_one():
+    """Two animals a group: the t interval alone would reach from -2.6 to 2.3."""
+    rows = [
+        tracks_of({1: first, 2: "11111", 3: second}).frame.assign(animal=name, group=name[0])
+        for name, first, second in (
+            ("a1", "01111", "01111"),
+            ("a2", "01111", "01000"),
+            ("b1", "01111", "01000"),
+            ("b2", "01000", "01000"),
+        )
+    ]
+    found = analyze(Tracks(pd.concat(rows, ignore_index=True)), FAST).statistics
+    between = found[(found["group_b"] != "") & np.isfinite(found["ci_low"])].set_index("name")
+    assert between.loc["persistent_share", "sampling_low"] == -1
+    shares = between.loc[["persistent_share", "transient_share"]]
+    assert (shares[["ci_low", "sampling_low"]] >= -1).all(axis=None)
+    assert (shares[["ci_high", "sampling_high"]] <= 1).all(axis=None)
