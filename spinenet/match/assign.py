@@ -14,8 +14,9 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from spinenet.match.pins import Contradiction
 from spinenet.match.score import Candidates
-from spinenet.types import BoolArray, InputError, IntArray
+from spinenet.types import BoolArray, IntArray
 
 SKIP_COST = 2.0
 """Price of leaving out a session in which the spine could have been seen, where one is missed one
@@ -47,7 +48,7 @@ def path_cover(
 
     Raises
     ------
-    InputError
+    Contradiction
         If what shall be the same and what shall not contradict each other.
     """
     first = np.r_[0, np.cumsum(sizes)]
@@ -86,12 +87,10 @@ def path_cover(
                 banned.add(loose[0])
                 break
             if not hops:
-                raise InputError(
-                    "corrections.csv says of two spines that they are not one (different, or one "
-                    "absent where the other is), and by way of others that they are: a chain of "
-                    f"{len(path)} spines in sessions "
-                    f"{', '.join(str(session_of[k]) for k in path)}, counted from 0. Remove one of "
-                    "these lines."
+                raise Contradiction(
+                    "two spines are not one (different, or one absent where the other is), and by "
+                    "way of others they are. Remove one of the lines",
+                    path,
                 )
             del free[min(hops, key=lambda pair: free[pair])]
 
@@ -127,10 +126,10 @@ def _groups(same: Collection[Pair], session_of: IntArray) -> list[list[int]]:
     for them in groups:
         for i, j in pairwise(them):
             if session_of[i] == session_of[j]:
-                raise InputError(
-                    "corrections.csv says of two spines of one session (number "
-                    f"{session_of[i]}, counted from 0) that they are the same as a third one. "
-                    "Remove one of these lines."
+                raise Contradiction(
+                    "two spines of one session are the same as a third one. Remove one of the "
+                    "lines",
+                    (i, j),
                 )
     return groups
 

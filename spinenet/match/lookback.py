@@ -10,7 +10,7 @@ import pandas as pd
 
 from spinenet.config import MatchConfig
 from spinenet.geometry import from_line_frame, inside
-from spinenet.match.pins import NO_PINS, PERSON, Pins
+from spinenet.match.pins import NO_PINS, PERSON, Contradiction, Pins
 from spinenet.match.power import learn_sight
 from spinenet.match.scope import in_view
 from spinenet.match.score import PLACE_SD_UM
@@ -19,7 +19,6 @@ from spinenet.match.warp import ArcWarp
 from spinenet.tables import SPINES
 from spinenet.types import (
     FloatArray,
-    InputError,
     IntArray,
     Presence,
     Segment,
@@ -114,9 +113,9 @@ def look_back(
     gone = {(track[spine], t) for spine, t in pins.absent}
     if there & gone:
         t = min(there & gone)[1]
-        raise InputError(
-            "corrections.csv says that a spine is present in session "
-            f"{views[t].session.index}, and that it is absent there. Remove one of the lines."
+        raise Contradiction(
+            f"a spine is present in session {views[t].session.index}, and absent there. Remove one "
+            "of the lines"
         )
     life = Life(list(views), list(frames), list(track_of), {}, hidden=hidden)
     settled: set[tuple[int, int]] = set()
@@ -302,16 +301,16 @@ def _accept(
         source = "lookback"
         if k in rules.there:
             if _near(rules.empty_um, centre):
-                raise InputError(
-                    f"corrections.csv says that a spine is present in session {view.session.index} "
-                    f"at {', '.join(f'{v:.2f}' for v in centre)} um (z, y, x), where another line "
-                    "deleted one. Remove one of the lines, or say where it lies (add)."
+                raise Contradiction(
+                    f"a spine is present in session {view.session.index} at "
+                    f"{', '.join(f'{v:.2f}' for v in centre)} um (z, y, x), where another line "
+                    "deleted one. Remove one of the lines, or say where it lies (add)"
                 )
             if _near(taken, centre):
-                raise InputError(
-                    f"corrections.csv says that a spine is present in session {view.session.index} "
-                    f"at {', '.join(f'{v:.2f}' for v in centre)} um (z, y, x), where another one "
-                    "is. Say which of them is the same spine (same), or where it lies (add)."
+                raise Contradiction(
+                    f"a spine is present in session {view.session.index} at "
+                    f"{', '.join(f'{v:.2f}' for v in centre)} um (z, y, x), where another one is. "
+                    "Say which of them is the same spine (same), or where it lies (add)"
                 )
             p, source = 1.0, PERSON
         elif _near(rules.empty_um, centre):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from spinenet.types import FloatArray
+from spinenet.types import FloatArray, InputError
 
 PERSON = "person"
 """`source` of a spine that a person named."""
@@ -36,3 +36,12 @@ class Pins:
 
 
 NO_PINS = Pins()
+
+
+class Contradiction(InputError):
+    """What a person said cannot all be true: a clause without an end, and the spines that it is
+    about, numbered through all sessions."""
+
+    def __init__(self, text: str, spines: Sequence[int] = ()) -> None:
+        super().__init__(text)
+        self.spines = tuple(spines)

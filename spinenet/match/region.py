@@ -18,14 +18,14 @@ from spinenet.match.laid import (
     warp_region,
 )
 from spinenet.match.lookback import look_back
-from spinenet.match.pins import NO_PINS, PERSON, Pins, Spine
+from spinenet.match.pins import NO_PINS, PERSON, Contradiction, Pins, Spine
 from spinenet.match.record import LinkedRegion, record
 from spinenet.match.scope import looked_at
 from spinenet.match.score import PLACE_SD_UM, apart, fit_scatter
 from spinenet.match.support import evidence, settle, sure_of_track
 from spinenet.match.tokens import Tokens
 from spinenet.match.view import SessionView, frames_of, rehomed
-from spinenet.types import BoolArray, FloatArray, InputError, IntArray, SpineTable
+from spinenet.types import BoolArray, FloatArray, IntArray, SpineTable
 
 LINK_ROUNDS = 2
 MANY_SESSIONS = 3
@@ -62,7 +62,7 @@ def link_region(
 
     Raises
     ------
-    InputError
+    Contradiction
         If what a person said contradicts itself.
     """
     frames = [frames_of(v) for v in views]
@@ -220,11 +220,10 @@ def _one_dendrite_per_track(
                 said.setdefault(k, set()).add(told[t, spine])
     for k, dendrites in said.items():
         if len(dendrites) > 1:
-            raise InputError(
-                "corrections.csv puts one spine on the dendrites "
-                f"{' and '.join(map(str, sorted(dendrites)))} in different sessions. A spine is on "
-                "one dendrite in all of them: remove one of the lines, or say that they are "
-                "different spines."
+            raise Contradiction(
+                f"one spine is on the dendrites {' and '.join(map(str, sorted(dendrites)))} in "
+                "different sessions. A spine is on one dendrite in all of them: remove one of the "
+                "lines, or say that they are different spines"
             )
         seen[k] = list(dendrites)
     home = {k: max(sorted(set(ds)), key=ds.count) for k, ds in seen.items()}

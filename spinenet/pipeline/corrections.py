@@ -13,7 +13,7 @@ from spinenet.geometry import inside
 from spinenet.io.annotated import MARK_REACH_UM
 from spinenet.io.corrections import PLACE, PLACE_TO, Corrections
 from spinenet.match.lookback import CLAIMED_UM
-from spinenet.match.pins import PERSON, Pins, Spine
+from spinenet.match.pins import PERSON, Contradiction, Pins, Spine
 from spinenet.match.view import SessionView
 from spinenet.measure.attach import attach
 from spinenet.pipeline.stacks import RunLog
@@ -21,6 +21,8 @@ from spinenet.types import FloatArray, InputError, Session, SpineTable
 
 SAME_UM = np.array([0.5, 0.2, 0.2])
 """A spine this near (scaled) to a place is the very one: crowded spines can be added singly."""
+GLIMPSE = 0.05
+"""Where the net sees less than this, looking back finds no spine."""
 
 
 def check_corrections(corrections: Corrections, sessions: Sequence[Session]) -> None:
@@ -58,8 +60,9 @@ def corrected(
     said, and what was said of who is whom.
 
     A place is that of the spine nearest to it, as near as spines found by looking back keep from
-    others. Where there is none, one is added, unless it shall be deleted. Rows of sessions that
-    were left out of the analysis are left out too, with a word.
+    others. Where there is none, one is added if the row says that a spine is there (add, dendrite,
+    same, present), with a word unless that is what it was for. Rows that have nothing to be about
+    are left out with a word, and so are those of sessions that were left out of the analysis.
 
     Parameters
     ----------
@@ -79,7 +82,7 @@ def corrected(
     )
     for line in mine.loc[left_out, "line"]:
         log.warn(f"{source}, line {line} is about a session that was left out, and was not obeyed.")
-    desk = _Desk(list(views), source)
+    desk = _Desk(list(views), source, log)
     # who is there is settled first, and always in one order: that of the lines does not matter
     mine = mine[~left_out].sort_values(["session", *PLACE, "session_to", *PLACE_TO, "action"])
     desk.delete(mine[mine["action"] == "delete"])
@@ -101,12 +104,33 @@ def corrected(
     return desk.views, pins
 
 
+def contradicted(
+    error: Contradiction, views: list[SessionView], corrections: Corrections
+) -> InputError:
+    """The same with the file, the region and the places that it is about, to find the lines by."""
+    spines = [(v.session.index, *place) for v in views for place in v.spines.centres_um]
+    places = [
+        f"session {t} at {z:.2f}, {y:.2f}, {x:.2f} um (z, y, x)"
+        for t, z, y, x in (spines[k] for k in error.spines)
+    ]
+    s = views[0].session
+    told = f" It is about {'; '.join(places)}." if places else ""
+    return InputError(
+        f"{corrections.source} says of animal {s.animal!r}, region {s.region!r}: {error}.{told}"
+    )
+
+
+def _told(place_um: FloatArray) -> str:
+    return f"{', '.join(f'{v:.2f}' for v in place_um)} um (z, y, x)"
+
+
 @dataclass
 class _Desk:
     """Corrections are obeyed one by one on it."""
 
     views: list[SessionView]
     source: str
+    log: RunLog
     said: dict[str, list[Any]] = field(
         default_factory=lambda: {a: [] for a in ("same", "different", "present", "absent")}
     )
@@ -127,6 +151,11 @@ class _Desk:
             if k is not None:
                 places.append(self.views[t].spines.centres_um[k])
                 gone.setdefault(t, set()).add(k)
+            elif not self._glimpse(t, place) >= GLIMPSE:
+                self.log.warn(
+                    f"{self.source}, line {row['line']}: there is no spine to delete in session "
+                    f"{row['session']} at {_told(place)}{self._nearest_told(t, place)}."
+                )
         for t, them in gone.items():
             view = self.views[t]
             left = view.spines.frame.drop(index=view.spines.frame.index[sorted(them)])
@@ -135,6 +164,8 @@ class _Desk:
     def obey(self, row: dict[str, Any]) -> None:
         where = f"{self.source}, line {row['line']}"
         action, t = row["action"], self._position(row["session"])
+        if not self._has_subject(row):
+            return
         says_dendrite = action in ("add", "dendrite") and not pd.isna(row["dendrite_id"])
         told = row if says_dendrite else None
         place = np.array([row[c] for c in PLACE], float)
@@ -145,6 +176,49 @@ class _Desk:
             self.said[action].append((spine, self._spine(u, there, None, where, CLAIMED_UM)))
         elif action in ("present", "absent"):
             self.said[action].append((spine, self._position(row["session_to"])))
+
+    def _has_subject(self, row: dict[str, Any]) -> bool:
+        """Is there a spine to be absent elsewhere, or other than another? Where a row says that one
+        is there although the net saw nothing, a word that it is added."""
+        action = row["action"]
+        ends = [(row["session"], np.array([row[c] for c in PLACE], float))]
+        if action in ("same", "different"):
+            ends.append((row["session_to"], np.array([row[c] for c in PLACE_TO], float)))
+        for session, place in ends:
+            t = self._position(session)
+            if action == "add" or self._nearest(t, place, CLAIMED_UM) is not None:
+                continue
+            if self._glimpse(t, place) >= GLIMPSE:
+                continue
+            here = f"session {session} at {_told(place)}{self._nearest_told(t, place)}"
+            if action in ("absent", "different"):
+                self.log.warn(
+                    f"{self.source}, line {row['line']} ({action}) was not obeyed: there is no "
+                    f"spine in {here}."
+                )
+                return False
+            self.log.warn(
+                f"{self.source}, line {row['line']} ({action}): no spine was found in {here}. One "
+                "was added there, as the line says that there is one; if the session or the place "
+                "is wrong, correct the line."
+            )
+        return True
+
+    def _nearest_told(self, t: int, place: FloatArray) -> str:
+        """How far off the nearest spine of a session is, as part of a sentence."""
+        centres = self.views[t].spines.centres_um
+        if not len(centres):
+            return ""
+        nearest = centres[np.linalg.norm(centres - place, axis=1).argmin()]
+        return f" (the nearest one is at {_told(nearest)})"
+
+    def _glimpse(self, t: int, place: FloatArray) -> float:
+        """What the net sees at a place: a spine that only looking back would find."""
+        view = self.views[t]
+        if not len(view.dendrites):
+            return 0.0
+        home = attach(place[None], view.dendrites).dendrite
+        return float(view.probe(place[None], home).probability[0])
 
     def _position(self, session: int) -> int:
         return [v.session.index for v in self.views].index(session)

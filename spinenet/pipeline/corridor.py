@@ -20,13 +20,13 @@ from spinenet.io.store import allow_open_maps, forget_other_stacks
 from spinenet.io.weights import SegmentWeights, load_match_weights, load_segment_weights
 from spinenet.io.write import write_json, write_text
 from spinenet.match.head import MatchingHead
-from spinenet.match.pins import NO_PINS
+from spinenet.match.pins import NO_PINS, Contradiction
 from spinenet.match.record import LinkedRegion
 from spinenet.match.region import link_region
 from spinenet.match.score import PLACE_SD_UM
 from spinenet.match.view import SessionView
 from spinenet.models.allocator import keep_freed_memory
-from spinenet.pipeline.corrections import check_corrections, corrected
+from spinenet.pipeline.corrections import check_corrections, contradicted, corrected
 from spinenet.pipeline.marks import link_marks, with_marks
 from spinenet.pipeline.results import (
     analysis_figures,
@@ -283,10 +283,14 @@ def _link(
     pins = NO_PINS
     if told.corrections is not None:
         views, pins = corrected(views, told.corrections, log)
-    if told.marks is not None:
-        pins = replace(pins, unsure_um=unsure)
-        return link_marks(views, reference, config, head, pins)
-    return link_region(views, reference, config, centre_p, head, pins)
+    try:
+        if told.marks is not None:
+            pins = replace(pins, unsure_um=unsure)
+            return link_marks(views, reference, config, head, pins)
+        return link_region(views, reference, config, centre_p, head, pins)
+    except Contradiction as error:
+        assert told.corrections is not None  # nobody else says anything of spines
+        raise contradicted(error, views, told.corrections) from error
 
 
 def _head(config: InferConfig) -> tuple[MatchingHead | None, dict[str, str] | None]:

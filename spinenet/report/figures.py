@@ -92,6 +92,16 @@ def fates(tracks: pd.DataFrame, states: pd.DataFrame, clusters: pd.DataFrame) ->
     return out
 
 
+def _even(strip: Strip) -> tuple[npt.NDArray[np.float32], float, float]:
+    """The picture with columns even in the shared frame, and where it begins and ends there: those
+    of the strip are even along the dendrite as it lay in its session."""
+    n = len(strip.s_um)
+    s = np.linspace(strip.s_um[0], strip.s_um[-1], n)
+    nearest = np.rint(np.interp(s, strip.s_um, np.arange(n))).astype(int)
+    half = (s[-1] - s[0]) / max(n - 1, 1) / 2
+    return strip.picture[:, nearest], s[0] - half, s[-1] + half
+
+
 def dendrite_map(
     strips: list[Strip], tracks: pd.DataFrame, spines: pd.DataFrame, fate: dict[int, str]
 ) -> Figure:
@@ -109,13 +119,13 @@ def dendrite_map(
         shown = strip.picture[np.isfinite(strip.picture)]
         top = float(np.percentile(shown, 99)) if shown.size else 1.0
         low = float(np.percentile(shown, 20)) if shown.size else 0.0
-        extent = (strip.s_um[0], strip.s_um[-1], strip.side_um, -strip.side_um)
+        picture, start, end = _even(strip)
         axis.imshow(
-            strip.picture,
+            picture,
             cmap="gray",
             vmin=low,
             vmax=top if top > low else low + 1,
-            extent=extent,
+            extent=(start, end, strip.side_um, -strip.side_um),
             aspect="auto",
         )
         axis.set_facecolor("#203040")

@@ -1,5 +1,6 @@
 """A person's corrections, by hand or from another program, and the run that obeys them."""
 
+import json
 import shutil
 
 import geff
@@ -131,10 +132,9 @@ def test_the_list_of_what_to_look_at_is_not_taken_from_where_it_is_written(
 
 def test_what_was_filled_into_the_list_is_not_written_over(results, small_experiment, capsys):
     """In a copy of the folder: the action stands nowhere else."""
-    review = pd.read_csv(results / "review.csv")
+    spine = read_table(results / SPINES.file, SPINES).iloc[0]
     before = (results / "review.csv").read_bytes()
-    review["action"] = review["action"].astype(object)
-    review.loc[0, "action"] = "delete"
+    review = pd.DataFrame([{"action": "delete", "session": spine["session"], **place(spine)}])
     try:
         review.to_csv(results / "review.csv", index=False)
         filled = (results / "review.csv").read_bytes()
@@ -190,3 +190,48 @@ def test_a_graph_edited_elsewhere_comes_back_as_it_was_edited(
     assert rest == [rest[0]] * 2
     assert alone != rest[0]
     assert at(spines, 2, place(second.loc[2])).empty
+
+
+def test_a_slip_of_the_pen_is_told_and_makes_no_spine(
+    results, seen_throughout, small_experiment, tmp_path
+):
+    """The place of a spine nobody sees: another session's, or y for x."""
+    a, out = seen_throughout[0].iloc[0], tmp_path / "out"
+    nowhere = free_place(results, 1)
+    rows = [
+        {"action": "absent", "session": 1, **nowhere, "session_to": 0},
+        {"action": "different", "session": 0, **place(a), "session_to": 1}
+        | {f"to_{c}": v for c, v in nowhere.items()},
+        {"action": "delete", "session": 1, **nowhere},
+    ]
+    spines, _ = corrected_run(results, small_experiment, out, rows)
+    assert at(spines, 1, nowhere).empty
+    assert len(spines) == len(read_table(results / SPINES.file, SPINES))
+    said = "\n".join(json.loads((out / "run.json").read_text())["warnings"])
+    for line, action in ((2, "absent"), (3, "different")):
+        assert f"line {line} ({action}) was not obeyed: there is no spine in session 1" in said
+    assert "line 4: there is no spine to delete in session 1" in said
+    assert said.count("the nearest one is at") == 3
+    added = [{"action": "same", "session": 0, **place(a), "session_to": 1}]
+    added[0] |= {f"to_{c}": v for c, v in nowhere.items()}
+    spines, _ = corrected_run(results, small_experiment, out, added)
+    assert len(at(spines, 1, nowhere)) == 1
+    said = "\n".join(json.loads((out / "run.json").read_text())["warnings"])
+    assert "line 2 (same): no spine was found in session 1" in said
+
+
+def test_lines_that_contradict_each_other_are_named_by_their_places(
+    results, seen_throughout, small_experiment, tmp_path, capsys
+):
+    a, b = (seen_throughout[0].iloc[k] for k in (0, 1))
+    both = {"session": 0, **place(a), "session_to": 1, **place(b, "to_")}
+    told = tmp_path / "mine.csv"
+    pd.DataFrame([both | {"action": "same"}, both | {"action": "different"}]).to_csv(told)
+    out = tmp_path / "out"
+    shutil.copytree(results, out)
+    command = ["infer", str(small_experiment / "sessions.csv"), "--out", str(out)]
+    assert main([*command, "--corrections", str(told), "--quiet"]) == BAD_INPUT
+    said = capsys.readouterr().err
+    assert "mine.csv says of animal 'animal1', region 'region1': two spines are not one" in said
+    assert f"session 0 at {a['z_um']:.2f}, {a['y_um']:.2f}, {a['x_um']:.2f} um" in said
+    assert f"session 1 at {b['z_um']:.2f}" in said

@@ -128,7 +128,7 @@ def test_a_spine_is_on_the_dendrite_that_a_person_told():
         for told in ({}, {(1, spine): 1})
     ]
     assert homes == [[0, 0, 0], [1, 1, 1]]
-    with pytest.raises(InputError, match="puts one spine on the dendrites 0 and 1"):
+    with pytest.raises(InputError, match="one spine is on the dendrites 0 and 1"):
         _one_dendrite_per_track(views, tracks, {(0, spine): 0, (1, spine): 1})
 
 

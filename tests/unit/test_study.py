@@ -147,6 +147,28 @@ def test_pictures_of_dendrites_are_bright_whatever_the_units(scale):
     assert low < 0.3 * scale
 
 
+def test_markers_lie_on_their_spines_where_the_tissue_stretched():
+    """Half of the dendrite is drawn out to twice its length: a bright head at 20 um of 30."""
+    s = np.r_[np.arange(0, 10, 0.1), np.arange(10, 30, 0.2)]
+    picture = np.zeros((11, len(s)), np.float32)
+    picture[8, np.argmin(np.abs(s - 20))] = 100
+    figure = dendrite_map(
+        [Strip(0, 0.0, picture, s, 2.0)],
+        tracks_of({1: "1"}).frame.assign(arc_length_um=20.0),
+        SPINES.frame([{"session": 0, "track_id": 1, "side_um": 1.2}]),
+        {1: "stable"},
+    )
+    shown, start, end = (
+        figure.axes[0].images[0].get_array(),
+        *figure.axes[0].images[0].get_extent()[:2],
+    )
+    columns = np.flatnonzero(np.asarray(shown)[8] > 0)
+    at = start + (columns + 0.5) * (end - start) / shown.shape[1]
+    (marker,) = figure.axes[0].lines
+    assert len(at)
+    assert np.abs(at - marker.get_xdata()[0]).max() < 0.2
+
+
 def test_a_first_spine_grows_as_the_second_arrives():
     """Row 11: doubled beside others of its age that stay as they are."""
     lives = {1: "1111", 2: "0111", 3: "0011", 4: "1111", 5: "0111", 6: "1111"}
