@@ -234,7 +234,7 @@ def _infer(
             labels |= write_stacks(out, mine, linked, nodes)
             strips += strips_of(mine, views, linked)
     with log.timed("report"):
-        written = write_tables(out, joined, analysis, config.seed)
+        written = write_tables(out, joined, analysis, config)
         judge = head_mark["sha256"] if head_mark else PLACES_ALONE
         maps = [map_of(title, group, key, d, written) for title, group, key, d in strips]
         figures = analysis_figures(analysis) | link_figure(joined["links"], judge)

@@ -202,18 +202,10 @@ def analysis_tables(analysis: Analysis) -> dict[Table, pd.DataFrame]:
 
 
 def write_tables(
-    out: Path, joined: dict[str, pd.DataFrame], analysis: Analysis, seed: int
+    out: Path, joined: dict[str, pd.DataFrame], analysis: Analysis, config: InferConfig
 ) -> dict[str, pd.DataFrame]:
-    """All tables, by file name. `seed` draws what shall be looked at besides."""
-    review = review_list(
-        joined["spines"],
-        joined["dendrites"],
-        joined["tracks"],
-        joined["links"],
-        analysis.clusters,
-        joined["coverage"],
-        seed,
-    )
+    """All tables, by file name. `config.seed` draws what shall be looked at besides."""
+    review = review_list(joined, analysis.clusters, config.analyze.max_gap, config.seed)
     tables = {
         REVIEW: review,
         SPINES: joined["spines"],

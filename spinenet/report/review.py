@@ -6,6 +6,8 @@ the machine is wrong, can be given back.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,10 +18,11 @@ from spinenet.types import FloatArray, Presence
 
 SLIP = "the dendrite fits as well shifted by one spine"
 NEW_IN_CLUSTER = "new, in a cluster"
-NEW, LOST = "new", "lost"
+NEW, LOST, BACK = "new", "lost", "back again"
+PERHAPS_NOTHING = "; perhaps no spine (delete)"
 WEAK = "weak link"
 AUDIT = "drawn at random"
-ORDER = (SLIP, NEW_IN_CLUSTER, NEW, LOST, WEAK, AUDIT)
+ORDER = (SLIP, NEW_IN_CLUSTER, NEW, LOST, BACK, WEAK, AUDIT)
 LEAST_DOUBT = 0.05
 WEAK_P = 0.8
 AUDIT_SHARE = 0.02
@@ -30,37 +33,37 @@ BESIDE_UM = 1.0
 """A spine may stand so far beyond the last node of its dendrite."""
 
 Row = dict[str, Any]
+End = tuple[int, int]
+"""Session and spine_id."""
 
 
 def review_list(
-    spines: pd.DataFrame,
-    dendrites: pd.DataFrame,
-    tracks: pd.DataFrame,
-    links: pd.DataFrame,
-    clusters: pd.DataFrame,
-    coverage: pd.DataFrame,
-    seed: int,
+    tables: Mapping[str, pd.DataFrame], clusters: pd.DataFrame, max_gap: int, seed: int
 ) -> pd.DataFrame:
     """`review.csv` of all regions: by reason in the order of `ORDER`, the greatest doubt first.
 
-    The doubt of a new spine is the probability that it was there in the session before, or that an
-    earlier spine is the same, whichever is greater; of a lost one the same of the session after; of
-    a link 1 - p.
+    The doubt of a new spine is the greatest of the probabilities that it was there in the session
+    before, that an earlier spine is the same, and that it is nothing; of a lost one the same of the
+    session after; of a link 1 - p.
 
     Parameters
     ----------
-    spines to coverage: tables of a results folder, the clusters by both rules
+    tables: `spines`, `dendrites`, `tracks`, `links` and `coverage` of all regions
+    clusters: by both rules
+    max_gap: absences between two sightings by which a spine is not lost
     """
     rows: list[Row] = []
-    for (animal, region), mine in tracks.groupby(REGION, sort=True):
-        parts = [
-            f[(f["animal"] == animal) & (f["region"] == region)] for f in (spines, links, dendrites)
-        ]
-        where = _Where(*parts)
-        found = [*_lives(mine, where, _clustered(clusters, str(animal), str(region)))]
-        here = coverage[(coverage["animal"] == animal) & (coverage["region"] == region)]
-        slipped = set(here.loc[here["slip_ambiguous"], "dendrite_id"])
-        found += _links(where, slipped, np.random.default_rng([seed, 61]))
+    for (animal, region), mine in tables["tracks"].groupby(REGION, sort=True):
+        spines, links, dendrites, here = (
+            f[(f["animal"] == animal) & (f["region"] == region)]
+            for f in (tables[name] for name in ("spines", "links", "dendrites", "coverage"))
+        )
+        where = _Where(spines, links, dendrites)
+        members = _clustered(clusters, str(animal), str(region))
+        unseen = mine[mine["hidden"] & mine["spine_id"].notna()]
+        hidden = set(zip(unseen["session"], unseen["spine_id"], strict=True))
+        rng = np.random.default_rng([seed, 61])
+        found = _lives(mine, where, members, max_gap) + _links(here, where, hidden, rng)
         rows += [{"animal": animal, "region": region, **row} for row in found]
     rows.sort(key=lambda r: (ORDER.index(r["why"]), -r["doubt"]))
     return REVIEW.frame([{"rank": k + 1, **row} for k, row in enumerate(rows)])
@@ -140,59 +143,97 @@ def _clustered(clusters: pd.DataFrame, animal: str, region: str) -> set[int]:
     return {int(k) for members in mine["track_ids"] for k in members.split(";")}
 
 
-def _lives(tracks: pd.DataFrame, where: _Where, clustered: set[int]) -> list[Row]:
-    """First sightings after an absence, and last ones before one, as far as they are in doubt; not
-    of hidden spines, which are not analysed."""
+def _lives(tracks: pd.DataFrame, where: _Where, clustered: set[int], max_gap: int) -> list[Row]:
+    """Where spines come and go, as far as it is in doubt; not of hidden spines, which are not
+    analysed."""
     rows = []
     analysed = tracks[~tracks["hidden"]]
     for number, life in analysed.sort_values("session").groupby("track_id"):
-        seen = np.flatnonzero(life["presence"] == Presence.PRESENT)
-        # too doubtful for an absence, but looked at
-        doubtful = (life["presence"] == Presence.NOT_SCORABLE) & life["p_present"].notna()
-        gone = np.flatnonzero((life["presence"] == Presence.ABSENT) | doubtful)
-        if not len(seen):
-            continue
+        life = life.reset_index(drop=True)
         new = NEW_IN_CLUSTER if int(number) in clustered else NEW
-        for why, at, end, beyond in (
-            (new, seen[0], "to", gone[gone < seen[0]][-1:]),
-            (LOST, seen[-1], "from", gone[gone > seen[-1]][:1]),
-        ):
-            if not len(beyond):
+        for why, at, beyond in _turns(life, new, max_gap):
+            there, then = life.loc[at], life.loc[beyond]
+            session, spine, other = (
+                int(v) for v in (there["session"], there["spine_id"], then["session"])
+            )
+            p_missed, p_there = np.nan_to_num(then["p_present"]), there["p_present"]
+            p_rival, rival = where.rival("from" if why == LOST else "to", session, spine)
+            p_nothing = 0.0 if pd.isna(p_there) else 1 - p_there
+            doubt = float(max(p_missed, p_rival, p_nothing))
+            if doubt < LEAST_DOUBT:
                 continue
-            session, spine = int(life["session"].iloc[at]), int(life["spine_id"].iloc[at])
-            p_missed = np.nan_to_num(life["p_present"].iloc[beyond[0]])
-            p_rival, there = where.rival(end, session, spine)
-            if p_rival < p_missed:
-                there = where.expected(session, spine, int(life["session"].iloc[beyond[0]]))
-            doubt = float(max(p_missed, p_rival))
-            if doubt >= LEAST_DOUBT:
-                rows.append({"why": why, "doubt": doubt, **where.place(session, spine), **there})
+            row = {"why": why, "doubt": doubt, **where.place(session, spine)}
+            if doubt == p_nothing:
+                row["note"] += PERHAPS_NOTHING
+            shown = (
+                rival if p_rival >= p_missed and rival else where.expected(session, spine, other)
+            )
+            rows.append(row | shown)
     return rows
 
 
-def _links(where: _Where, slipped: set[int], rng: np.random.Generator) -> list[Row]:
-    """Links that were made: the weakest of every dendrite that could be shifted, all weak ones, and
-    some of the others."""
-    rows = []
-    made = where.links[where.links["chosen"]].sort_values("p", kind="stable")
-    for link in made.itertuples(index=False):
-        ends = (
-            (int(link.session_from), int(link.spine_from)),
-            (
-                int(link.session_to),
-                int(link.spine_to),
-            ),
-        )
-        dendrite = where.dendrite[ends[0]]
-        if dendrite in slipped:
-            slipped = slipped - {dendrite}
-            why = SLIP
-        elif link.p < WEAK_P:
-            why = WEAK
-        elif rng.random() < AUDIT_SHARE:
-            why = AUDIT
-        else:
+def _turns(life: pd.DataFrame, new: str, max_gap: int) -> Iterator[tuple[str, int, int]]:
+    """Where one spine comes (`new`, or back) and goes: at which sighting, and the session beyond it
+    in which it was not there, or too doubtful for that. Of up to `max_gap` sessions between two
+    sightings it was missed."""
+    seen = np.flatnonzero(life["presence"] == Presence.PRESENT)
+    # too doubtful for an absence, but looked at
+    doubtful = (life["presence"] == Presence.NOT_SCORABLE) & life["p_present"].notna()
+    gone = np.flatnonzero((life["presence"] == Presence.ABSENT) | doubtful)
+    if not len(seen):
+        return
+    first, last = int(seen[0]), int(seen[-1])
+    if (gone < first).any():
+        yield new, first, int(gone[gone < first][-1])
+    for a, b in pairwise(seen.tolist()):
+        between = gone[(gone > a) & (gone < b)]
+        if len(between) > max_gap:
+            yield LOST, a, int(between[0])
+            yield BACK, b, int(between[-1])
+    if (gone > last).any():
+        yield LOST, last, int(gone[gone > last][0])
+
+
+def _slips(coverage: pd.DataFrame, where: _Where, made: pd.DataFrame) -> Iterator[Row]:
+    """Of every dendrite that could lie shifted in a session, the weakest link into it, or where one
+    of its spines should be."""
+    bad = coverage.loc[coverage["slip_ambiguous"], ["session", "dendrite_id"]].drop_duplicates()
+    for t, dendrite in bad.itertuples(index=False):
+        mine = made[
+            (made["dendrite_id"] == dendrite)
+            & ((made["session_from"] == t) | (made["session_to"] == t))
+        ]
+        if len(mine):
+            yield _link_row(SLIP, mine.loc[mine["p"].idxmin()], where)
             continue
-        row = {"why": why, "doubt": 1 - float(link.p)}
-        rows.append(row | where.place(*ends[0]) | where.other(*ends[1]))
+        spines = sorted(key for key, d in where.dendrite.items() if d == dendrite and key[0] != t)
+        if spines:
+            session, spine = spines[0]
+            row = {"why": SLIP, "doubt": 1.0, **where.place(session, spine)}
+            yield row | where.expected(session, spine, int(t))
+
+
+def _links(
+    coverage: pd.DataFrame, where: _Where, hidden: set[End], rng: np.random.Generator
+) -> list[Row]:
+    """Links that were made: where dendrites could be shifted, all weak ones, and some of the others
+    that no person made; not those of hidden spines."""
+    made = where.links[where.links["chosen"]].sort_values("p", kind="stable")
+    starts = list(zip(made["session_from"], made["spine_from"], strict=True))
+    made = made.assign(dendrite_id=[where.dendrite[end] for end in starts])
+    made = made[[end not in hidden for end in starts]]
+    rows = [*_slips(coverage, where, made)]
+    shown = {(r["session"], r["note"], r["session_to"]) for r in rows}
+    for _, link in made.iterrows():
+        drawn = link["p"] < 1 and rng.random() < AUDIT_SHARE
+        if link["p"] < WEAK_P or drawn:
+            row = _link_row(WEAK if link["p"] < WEAK_P else AUDIT, link, where)
+            if (row["session"], row["note"], row["session_to"]) not in shown:
+                rows.append(row)
     return rows
+
+
+def _link_row(why: str, link: pd.Series, where: _Where) -> Row:
+    start = where.place(int(link["session_from"]), int(link["spine_from"]))
+    end = where.other(int(link["session_to"]), int(link["spine_to"]))
+    return {"why": why, "doubt": 1 - float(link["p"]), **start, **end}
