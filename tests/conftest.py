@@ -93,7 +93,9 @@ def _experiment(folder: Path, width: int) -> Path:
         dendrites=1,
         shape=(16, 96, width),
         morphology=MorphologyConfig(spines_per_um=(0.4, 0.5), axons=(0, 1), puncta=(0, 3)),
-        turnover=TurnoverConfig(days=(0.0, 4.0, 8.0)),
+        turnover=TurnoverConfig(
+            days=(0.0, 4.0, 8.0), formation_per_day=0.05, elimination_per_day=0.03
+        ),
         shift_um=0.5,
         seed=3,
     )

@@ -41,6 +41,8 @@ class Mean:
 
     @property
     def test(self) -> str:
+        if not self.n:
+            return "no animal tells of it"
         if self.n < 2:
             return "fewer than two animals: no interval"
         if np.isnan(self.low):

@@ -181,7 +181,11 @@ def _infer(
     warn_of_strangers(told, files, log)
     for file in files:
         if not file.usable:
-            log.warn(f"{file.path.name} is marked usable=0 in sessions.csv and was left out.")
+            s = file.session
+            log.warn(
+                f"{s.animal}, {s.region}, session {s.index} (day {s.day:g}) was left out: "
+                f"{file.path.name} is marked usable=0 in sessions.csv."
+            )
     files = _readable([f for f in files if f.usable], log)
     with log.timed("start"):
         weights = load_segment_weights(config.weights.segment)
@@ -241,7 +245,7 @@ def _infer(
         shown = write_figures(out, figures, maps)
         net = f"{weights.name}, {weights.sha256[:12]}"
         marked = told.marks is not None
-        methods = methods_of(net, head_mark, config, told.sentences, marked=marked)
+        methods = methods_of(net, centre_p, head_mark, config, told.sentences, marked=marked)
         page = page_of(analysis, written, (shown, maps), (log.warnings, methods))
         report = write_text(out / "report.html", page)
         forget_sessions(out, earlier, labels)

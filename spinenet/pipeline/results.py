@@ -222,6 +222,7 @@ def write_tables(
 
 def methods_of(
     net: str,
+    centre_p: float,
     head: dict[str, str] | None,
     config: InferConfig,
     told: list[str],
@@ -233,6 +234,7 @@ def methods_of(
     Parameters
     ----------
     net: what looked at the stacks
+    centre_p: probability of a centre from which on it is a spine
     head: name and sha256 of the head that linked the spines, if one did
     told: sentences on what a person said before the run
     marked: whether spines were marked beforehand, not detected
@@ -241,9 +243,9 @@ def methods_of(
     if head is not None:
         links = f"{LINKED_BY_HEAD} (head {head['name']}, {head['sha256'][:12]})"
     return [
-        *linking_methods(__version__, net, links, config.match.sure_share, marked=marked),
+        *linking_methods(f"{__version__} (net {net})", centre_p, links, config, marked=marked),
         *told,
-        *analysis_methods(config.analyze),
+        *analysis_methods(config.analyze, ends_known=True),
     ]
 
 
@@ -255,14 +257,16 @@ def page_of(
 ) -> str:
     """The report of a run; `notes` are its warnings and its methods."""
     spines, tracks = tables[SPINES.file], tables[TRACKS.file]
-    animals = tracks["animal"].nunique()
-    n_sessions = len(tracks.drop_duplicates(["animal", "region", "session"]))
+    looked = pd.concat(
+        [f[["animal", "region", "session"]] for f in (tracks, tables[COVERAGE.file])]
+    )
+    animals, n_sessions = looked["animal"].nunique(), len(looked.drop_duplicates())
     lives = tracks.drop_duplicates(["animal", "region", "track_id"])
     hidden = int(lives["hidden"].sum())
     left_out = f" ({hidden} hidden by shafts or beside a border, left out)" if hidden else ""
     subtitle = (
-        f"{animals} animal{'s' * (animals != 1)}, {n_sessions} sessions, {len(spines)} spines "
-        f"seen, {len(lives)} followed{left_out}. spinenet {__version__}."
+        f"{animals} animal{'s' * (animals != 1)}, {n_sessions} session{'s' * (n_sessions != 1)}, "
+        f"{len(spines)} spines seen, {len(lives)} followed{left_out}. spinenet {__version__}."
     )
     return make_page("Dendritic spines over time", subtitle, analysis, tables, pictures, notes)
 

@@ -96,7 +96,11 @@ class RunLog:
     """Stacks, and whole regions, that could not be used, and why."""
 
     def fail(self, file: StackFile, error: InputError) -> None:
-        self.lose(str(file.path), str(error))
+        """A stack that cannot be used."""
+        s = file.session
+        who = ", ".join(name for name in (s.animal, s.region) if name)
+        self.failed[str(file.path)] = str(error)
+        self.warn(f"{who}, session {s.index} (day {s.day:g}) was left out: {error}")
 
     def lose(self, what: str, why: str) -> None:
         self.failed[what] = why

@@ -30,7 +30,10 @@ class Told:
             said.append(f"Only the dendrites that a person traced ({source}) were analysed.")
         if self.corrections:
             n, source = len(self.corrections.frame), self.corrections.source
-            said.append(f"A person corrected single spines and links ({n} lines of {source}).")
+            said.append(
+                f"A person corrected single spines and links ({n} lines of {source}, but for "
+                "those that the notes name)."
+            )
         return said
 
 

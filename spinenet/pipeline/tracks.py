@@ -61,16 +61,20 @@ def analyze_tracks(
     for table, frame in tables.items():
         write_table(out, table, frame)
     maps = _straight_maps(tracks.frame, analysis)
+    n_animals = tracks.frame["animal"].nunique()
     # of a folder that a person chose nothing is removed but what an earlier run wrote there
     earlier = _written_figures(out)
     drawn = {name: figure for name, figure in analysis_figures(analysis).items() if figure}
     page = make_page(
         "Dendritic spines over time",
-        f"{tracks.frame['animal'].nunique()} animals. spinenet {__version__}.",
+        f"{n_animals} animal{'s' * (n_animals != 1)}. spinenet {__version__}.",
         analysis,
         {t.file: f for t, f in ({TRACKS: tracks.frame} | tables).items()},
         (write_figures(out, drawn, maps), maps),
-        (_warned(tracks.frame), analysis_methods(config.analyze)),
+        (
+            _warned(tracks.frame),
+            analysis_methods(config.analyze, ends_known=evidence.coverage is not None),
+        ),
     )
     report = write_text(out / "report.html", page)
     names = [f"{name}.{kind}" for name in drawn for kind in FIGURE_KINDS]

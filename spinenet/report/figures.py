@@ -66,8 +66,9 @@ def as_pages(figures: dict[str, Figure]) -> bytes:
     out = io.BytesIO()
     with mpl.rc_context(STYLE), PdfPages(out, metadata={"CreationDate": None}) as pages:
         for title, figure in figures.items():
-            figure.suptitle(as_text(title), fontsize=8, y=1.02)
+            heading = figure.suptitle(as_text(title), fontsize=8, y=1.02)
             pages.savefig(figure, bbox_inches="tight", dpi=200)
+            heading.remove()  # elsewhere they stand under titles of their own
     return out.getvalue()
 
 

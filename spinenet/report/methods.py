@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spinenet.config import AnalyzeConfig
+from spinenet.config import AnalyzeConfig, InferConfig
 
 LINKED_BY_PLACE = "by their place along and around the dendrite, not by their size"
 LINKED_BY_HEAD = (
@@ -11,16 +11,18 @@ LINKED_BY_HEAD = (
 )
 _DETECTED = (
     "A 3-D U-Net gave each voxel's probability of being dendritic shaft, spine, and centre of a "
-    "spine's head; peaks of the latter within reach of a shaft are spines."
+    "spine's head{views}; peaks of the latter of {centre:.2g} or more within {reach:g} um of a "
+    "shaft are spines."
 )
 _MARKED = (
     "Spines are those that were marked; none was looked for besides. A 3-D U-Net gave each voxel's "
     "probability of being dendritic shaft."
 )
 _LOOKED_BACK = (
-    "Where a spine was missing, its predicted place was looked at again with a lower threshold, "
-    "and with a far lower one where it was seen both before and after; only what was looked for "
-    "and not there counts as absent, the rest is censored."
+    "Where a spine was missing, its predicted place was looked at again from {lookback:g} of that "
+    "threshold on, and from {between:g} of it where it was seen both before and after; it counts "
+    "as absent only where it would have been seen with a probability of {power:g} or more, the "
+    "rest is censored."
 )
 _NOT_MARKED = (
     "Where a spine was not marked it counts as absent if its place could be scored; the rest is "
@@ -29,32 +31,42 @@ _NOT_MARKED = (
 
 
 def linking_methods(
-    version: str, net: str, links: str, sure_share: float, *, marked: bool
+    version: str, centre_p: float, links: str, config: InferConfig, *, marked: bool
 ) -> list[str]:
     """How spines were found and linked.
 
     Parameters
     ----------
-    net: name and digest of the net that looked at the stacks
+    version: of the program, and name and digest of the net that looked at the stacks
+    centre_p: probability of a centre from which on it is a spine
     links: by what spines were linked
-    sure_share: of the detection threshold, what one sighting of a track had to reach
     marked: whether a person or another tool had marked the spines
     """
+    match, views = config.match, config.segment.views
+    found = _DETECTED.format(
+        views=f", the mean over {views} mirror images of the stack" if views > 1 else "",
+        centre=centre_p,
+        reach=config.measure.reach_um,
+    )
+    back = _LOOKED_BACK.format(
+        lookback=match.lookback_share, between=match.between_share, power=match.least_power
+    )
     paragraphs = [
-        f"Stacks were analysed with spinenet {version} (net {net}). "
-        f"{_MARKED if marked else _DETECTED} Sessions were registered to a reference session, "
+        f"Stacks were analysed with spinenet {version}. "
+        f"{_MARKED if marked else found} Sessions were registered to a reference session, "
         "centrelines of dendrites were joined to one map per region, and arc length was aligned "
-        f"along each dendrite. Spines were linked {links}, over all sessions at once. "
-        f"{_NOT_MARKED if marked else _LOOKED_BACK}"
+        f"along each dendrite. Spines were linked {links}, over all sessions at once, where they "
+        f"lay within {match.gate_um:g} um along the dendrite and a link had a probability of "
+        f"{match.min_link_p:g} or more. {_NOT_MARKED if marked else back}"
     ]
     if not marked:
         paragraphs[0] += (
-            " Spines above or below their shaft, which are seen in some sessions only, were left "
-            "out of the analysis (hidden in tracks.csv)."
+            " Spines above or below their shaft or beside the border of a stack, which are seen in "
+            "some sessions only, were left out of the analysis (hidden in tracks.csv)."
         )
         paragraphs.append(
             "Over three or more sessions a spine was counted if one of its sightings reached "
-            f"{sure_share:g} times the detection threshold."
+            f"{match.sure_share:g} times the detection threshold."
         )
     return paragraphs
 
@@ -70,9 +82,21 @@ def _readings(config: AnalyzeConfig) -> str:
     return f"{filopodia}; members {met}{old}"
 
 
-def analysis_methods(config: AnalyzeConfig) -> list[str]:
-    """How tracks were analysed, with the readings that were chosen."""
-    window = "every session after the first" if config.window is None else f"days {config.window}"
+def analysis_methods(config: AnalyzeConfig, *, ends_known: bool) -> list[str]:
+    """How tracks were analysed, with the readings that were chosen.
+
+    Parameters
+    ----------
+    ends_known: whether coverage.csv told where dendrites could be scored
+    """
+    window = "every session after the first"
+    if config.window is not None:
+        window = f"the sessions of days {config.window[0]:g} to {config.window[1]:g}"
+    ends = (
+        f", without those within {config.edge_um:g} um of the end of what could be scored"
+        if ends_known
+        else ""
+    )
     return [
         "A spine is at risk in an interval if it is seen at one end and scorable at the other. "
         f"Up to {config.max_gap} absence between two sightings was filled. New spines: those "
@@ -85,12 +109,12 @@ def analysis_methods(config: AnalyzeConfig) -> list[str]:
         "Persistence: new spines alive at "
         f"the last session up to day {config.landmark_day:g} were followed from there, their class "
         "fixed there (no immortal time), by Kaplan-Meier curves (Turnbull's where dendrites were "
-        "looked at on different days) and by a complementary "
-        "log-log hazard. Spacing: u' between stable neighbours with an exclusion zone of "
-        f"{config.exclusion_um:g} um. Chance was judged on dendrites with "
-        f"{config.min_spines_per_segment} spines or more on {config.min_seg_um:g} um or more, "
-        f"without those within {config.edge_um:g} um of the end of what could be scored. Groups: "
-        "the animals' labels were permuted; beside that, mixed models of their dendrites, and "
+        "looked at on different days) and by a complementary log-log hazard; new spines seen over "
+        f"{config.persist_days:g} days or more are persistent. Spacing: u' between stable "
+        f"neighbours with an exclusion zone of {config.exclusion_um:g} um. Chance was judged on "
+        f"dendrites with {config.min_spines_per_segment} spines or more on "
+        f"{config.min_seg_um:g} um or more{ends}. Groups: the animals' labels "
+        "were permuted; beside that, mixed models of their dendrites, and "
         "Welch's t test of hazard ratios.",
         "The unit is the animal: estimates are means over animals of their own ratios, sampling "
         "intervals are t intervals over them, and none is given from one animal. Where sightings "

@@ -12,6 +12,8 @@ from matplotlib.ticker import MaxNLocator
 from spinenet.report.figures import FATE_COLOURS, STYLE, as_text, fates
 from spinenet.types import Analysis, FloatArray, Presence
 
+LEGIBLE_SHARE = 0.06
+"""Of the days of a figure: numbers nearer to each other would run together."""
 CLASS_COLOURS = {
     "clustered": "#ff9f1c",
     "first": "#ff9f1c",
@@ -215,7 +217,7 @@ def survival(curves: pd.DataFrame) -> Figure:
             x, band = beyond["day"], (beyond["ci_low"], beyond["ci_high"])
             axis.step(x, beyond["survival"], where="post", color=colour)
             axis.fill_between(x, *band, step="post", color=colour, alpha=0.15, lw=0)
-            for day in days:
+            for day in _apart(days, LEGIBLE_SHARE * float(days[-1])):
                 at = part.loc[part["day"] >= day, "at_risk"]
                 axis.text(
                     day,
@@ -240,6 +242,15 @@ def survival(curves: pd.DataFrame) -> Figure:
         axis.set_title(_name(group))
     axes[0].set_ylabel("share still present")
     return figure
+
+
+def _apart(days: FloatArray, least: float) -> list[float]:
+    """Of days in order, from the last back, those that lie at least so far from the next."""
+    kept = [float(days[-1])]
+    for day in days[-2::-1].tolist():
+        if kept[-1] - day >= least:
+            kept.append(day)
+    return kept
 
 
 def straight_map(tracks: pd.DataFrame, states: pd.DataFrame, clusters: pd.DataFrame) -> Figure:

@@ -217,6 +217,9 @@ def test_a_broken_stack_is_listed_and_the_rest_is_done(small_experiment, tmp_pat
     failed = json.loads((tmp_path / "out" / "run.json").read_text())["failed"]
     assert list(failed) == [str(broken)]
     assert f"failed: {broken}" in capsys.readouterr().err
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "session 1 (day " in page
+    assert "was left out: " in page
 
 
 def test_a_stack_marked_unusable_is_left_out(small_experiment, tmp_path):

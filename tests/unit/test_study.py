@@ -8,11 +8,19 @@ from hypothesis import strategies as st
 
 from spinenet.analyze.states import histories
 from spinenet.analyze.summary import Evidence, analyze
-from spinenet.config import AnalyzeConfig, CohortConfig
+from spinenet.config import (
+    AnalyzeConfig,
+    CohortConfig,
+    InferConfig,
+    MatchConfig,
+    SegmentConfig,
+)
 from spinenet.report.figures import Strip, as_bytes, as_pages, dendrite_map
+from spinenet.report.methods import analysis_methods, linking_methods
 from spinenet.report.study import cluster_sizes, clustering, rates
+from spinenet.report.study import survival as survival_figure
 from spinenet.synthetic.cohort import simulate_cohort
-from spinenet.tables import COVERAGE, SPINES
+from spinenet.tables import COVERAGE, SPINES, SURVIVAL
 from spinenet.types import Tracks
 from tests.conftest import tracks_of
 
@@ -145,6 +153,40 @@ def test_pictures_of_dendrites_are_bright_whatever_the_units(scale):
     low, high = figure.axes[0].images[0].get_clim()
     assert high == pytest.approx(0.99 * scale, rel=0.05)
     assert low < 0.3 * scale
+
+
+def test_the_methods_say_what_was_set():
+    usual, other = (
+        InferConfig(),
+        InferConfig(
+            segment=SegmentConfig(views=4),
+            match=MatchConfig(lookback_share=0.3, least_power=0.5, min_link_p=0.05, gate_um=3.0),
+            analyze=AnalyzeConfig(persist_days=10.0, window=(3.0, 9.0)),
+        ),
+    )
+    told = [
+        " ".join(
+            linking_methods("1.0", p, "by place", config, marked=False)
+            + analysis_methods(config.analyze, ends_known=known)
+        )
+        for config, p, known in ((usual, 0.4, True), (other, 0.15, False))
+    ]
+    for text in (
+        "of 0.15 or more", "mean over 4 mirror images", "from 0.3 of that threshold",
+        "a probability of 0.5 or more", "a probability of 0.05 or more", "within 3 um along",
+        "over 10 days or more", "sessions of days 3 to 9",
+    ):  # fmt: skip
+        assert text in told[1]
+        assert text not in told[0]
+    assert "without those within 1 um of the end" in told[0]
+    assert "of the end of what could be scored" not in told[1]
+
+
+def test_numbers_at_risk_do_not_run_together():
+    days = [0.0, 9.0, 10.0, 20.0, 40.0]
+    rows = [{"class": "clustered", "day": d, "at_risk": 30, "survival": 1.0} for d in days]
+    (axis,) = survival_figure(SURVIVAL.frame(rows)).axes
+    assert [t.get_position()[0] for t in axis.texts if t.get_text() == "30"] == [40, 20, 10, 0]
 
 
 def test_markers_lie_on_their_spines_where_the_tissue_stretched():
