@@ -124,18 +124,21 @@ def _walk(args: Namespace, stacks: list[StackFile], told: Told, log: RunLog) -> 
 
 def _with_corrections(told: Told, out: Path, given: str | None = None) -> Told:
     """What a person said of single spines: in the file given, else in the results folder."""
-    from spinenet.io.corrections import check_review, read_corrections
-    from spinenet.tables import REVIEW
+    from spinenet.io.corrections import check_own, check_review, read_corrections
+    from spinenet.tables import CORRECTIONS, REVIEW
     from spinenet.types import InputError
 
-    path = Path(given) if given else out / "corrections.csv"
+    own = out / CORRECTIONS.file
+    path = Path(given) if given else own
     if path.resolve() == (out / REVIEW.file).resolve():
         raise InputError(
             f"{path} is written anew by every run, and what you filled in would be lost. Copy it "
-            f"to {out / 'corrections.csv'} and run without --corrections."
+            f"to {own} and run without --corrections."
         )
     if given or path.exists():
-        told = replace(told, corrections=read_corrections(path))
+        corrections = read_corrections(path)
+        check_own(own, corrections)
+        told = replace(told, corrections=corrections)
     check_review(out / REVIEW.file, told.corrections)
     return told
 

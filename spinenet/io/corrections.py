@@ -77,20 +77,41 @@ def check_review(path: Path, corrections: Corrections | None) -> None:
     InputError
         If an action in it is not among the corrections.
     """
-    if not path.is_file():
-        return
-    filled = read_corrections(path).frame
-    said = [] if corrections is None else _rows(corrections.frame)
-    lost = [
-        line
-        for line, row in zip(filled["line"], _rows(filled), strict=True)
-        if not any(_says_the_same(row, other) for other in said)
-    ]
-    if lost:
+    if lost := _unsaid(path, corrections):
         raise InputError(
             f"{path} has an action in line {lost[0]}, and the run would write the file anew. "
             f"Copy it to {path.with_name(CORRECTIONS.file)} (or add its lines there) and run again."
         )
+
+
+def check_own(path: Path, corrections: Corrections) -> None:
+    """A results folder's own `corrections.csv` is left aside where another file is given: nothing
+    that it says may get lost without a word.
+
+    Raises
+    ------
+    InputError
+        If it says anything that the other does not.
+    """
+    if lost := _unsaid(path, corrections):
+        raise InputError(
+            f"{path} has {len(lost)} line{'s' * (len(lost) > 1)} that {corrections.source} lacks "
+            f"(line {lost[0]} is the first), and they would no longer be obeyed. Add the new lines "
+            "to it and run without --corrections, or remove it."
+        )
+
+
+def _unsaid(path: Path, corrections: Corrections | None) -> list[int]:
+    """Lines of a file that the corrections do not say."""
+    if not path.is_file():
+        return []
+    filled = read_corrections(path).frame
+    said = [] if corrections is None else _rows(corrections.frame)
+    return [
+        int(line)
+        for line, row in zip(filled["line"], _rows(filled), strict=True)
+        if not any(_says_the_same(row, other) for other in said)
+    ]
 
 
 _Row = tuple[tuple[str, str], tuple[str, ...]]

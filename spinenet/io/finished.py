@@ -12,7 +12,7 @@ from spinenet.io.write import write_json
 from spinenet.types import InputError
 
 RUN = "run.json"
-UNFINISHED, LABELS, FIGURES = "unfinished", "labels", "figures"
+UNFINISHED, LABELS, TABLES, FIGURES = "unfinished", "labels", "tables", "figures"
 
 
 def begin_writing(results: Path, sessions: Iterable[str] = ()) -> None:
@@ -31,6 +31,14 @@ def written_before(results: Path, *, whole: bool = False) -> dict[str, str]:
     """
     said = _said(results)
     return {} if whole and said.get(UNFINISHED) else said.get(LABELS, {})
+
+
+def tables_before(results: Path) -> dict[str, str]:
+    """The sha256 of the tables that the last run wrote and a person may have edited since; nothing
+    of a run that was cut off."""
+    said = _said(results)
+    tables: dict[str, str] = {} if said.get(UNFINISHED) else said.get(TABLES, {})
+    return tables
 
 
 def figures_before(results: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import logging
 import re
 from collections.abc import Iterator
@@ -14,12 +15,14 @@ import numpy as np
 import tifffile
 
 from spinenet.io.damage import TORN_TIFF
-from spinenet.io.scanimage import pages_of, plainly, settings_of
+from spinenet.io.scanimage import check_one_field, pages_of, plainly, settings_of
 from spinenet.io.sessions import StackFile
 from spinenet.io.voxel import check_voxel, voxel_of
+from spinenet.io.whole import check_whole
 from spinenet.types import InputError, Um3, Volume
 
 logger = logging.getLogger(__name__)
+FEWEST_PLANES = 3
 DTYPES = ("uint8", "uint16", "int16", "float32")
 
 
@@ -103,8 +106,9 @@ def _header(tif: tifffile.TiffFile, stack: StackFile) -> _Header:
         raise InputError(f"{name} holds no image. The file is empty or damaged.")
     series = _own_image(tif, found, name)
     said = settings_of(tif)
+    check_one_field(tif, said, name)
     layout = pages_of(stack.path, said) if said else None
-    _check_promised(tif, series, name)
+    check_whole(tif, series, name)
     voxel_um = stack.voxel_um or voxel_of(tif, series, name)
     check_voxel(voxel_um, name)
     if str(series.dtype) not in DTYPES:
@@ -168,6 +172,13 @@ def _own_image(tif: tifffile.TiffFile, found: Any, name: str) -> Any:
         return page is not None and page.parent.filename == tif.filename
 
     mine = [series for series in found if any(here(page) for page in series.pages)]
+    if mine and any(page is None for page in mine[0].pages):
+        there = sum(page is not None for page in mine[0].pages)
+        raise InputError(
+            f"{name} promises {len(mine[0].pages)} planes and holds {there}: the acquisition or a "
+            "copy was interrupted. Copy it again, or keep the planes that are there and save them "
+            "in Fiji as TIFF."
+        )
     if not mine or not all(here(page) for page in mine[0].pages):
         raise InputError(
             f"{name} is one of several files that hold a stack together (a set of OME-TIFFs). One "
@@ -176,48 +187,20 @@ def _own_image(tif: tifffile.TiffFile, found: Any, name: str) -> Any:
         )
     first = mine[0]
     planes = len(first.shape) == 2 and not tif.ome_metadata  # each plane written alone
-    alike = sum(series.shape == first.shape for series in mine)
+    alike = sum(series.shape == first.shape or _is_stack(series) for series in mine)
     if alike > 1 and not planes:
         raise InputError(
-            f"{name} holds {alike} images of {first.shape} (axes {first.axes}), several positions "
-            "or planes saved apart. One stack per session was expected: save each as a TIFF of its "
-            "own."
+            f"{name} holds {alike} images, the first of {first.shape} (axes {first.axes}): several "
+            "positions, or planes saved apart. One stack per session was expected: save each as a "
+            "TIFF of its own."
         )
     return first
 
 
-def _check_promised(tif: tifffile.TiffFile, series: Any, name: str) -> None:
-    """A file cut between two planes opens without complaint; hold it to what it promised."""
-    promised = int((tif.imagej_metadata or {}).get("images", 0))
-    planes = int(np.prod(series.shape[:-2])) if len(series.shape) > 2 else 1
-    size = tif.filehandle.size
-    # masks of one bit are smaller than what they unpack to
-    uncompressed = all(
-        p is None or (p.compression == 1 and p.bitspersample % 8 == 0) for p in series.pages[:1]
-    )
-    if promised > planes or (uncompressed and series.nbytes > size):
-        raise InputError(
-            f"{name} promises {max(promised, planes)} planes but is cut short ({size} bytes). The "
-            "acquisition or a copy was interrupted; copy the file again."
-        )
-    if _ends_in_nothing(tif, series):
-        raise InputError(
-            f"{name} ends in a long run of zeros after {planes} planes: a copy that was "
-            "interrupted after its space had been set aside. Copy the file again."
-        )
-
-
-def _ends_in_nothing(tif: tifffile.TiffFile, series: Any) -> bool:
-    """Whether a plane's worth of zeros follows all that the file speaks of."""
-    written = [page for page in tif.pages if page.dataoffsets]
-    ends = [page.dataoffsets[-1] + page.databytecounts[-1] for page in written]
-    if series.dataoffset is not None:
-        ends.append(series.dataoffset + series.nbytes)
-    plane = min((sum(page.databytecounts) for page in written), default=0)
-    if plane == 0 or tif.filehandle.size - max(ends) < plane:
-        return False
-    tif.filehandle.seek(-plane, 2)
-    return not any(tif.filehandle.read(plane))
+def _is_stack(series: Any) -> bool:
+    """Whether it could be taken for one; overviews and labels of a plane could not."""
+    sizes = zip(series.axes, series.shape, strict=True)
+    return int(np.prod([n for axis, n in sizes if axis not in "YXS"])) >= FEWEST_PLANES
 
 
 def _to_zyx(data: Any, axes: str, channel: str, names: list[str], name: str) -> Any:
@@ -278,8 +261,8 @@ def _to_zyx(data: Any, axes: str, channel: str, names: list[str], name: str) -> 
             f"{name} has axes {axes} of {data.shape}; z, y, x (and a channel) were expected. Save "
             "it in Fiji as a hyperstack whose only long axis besides y and x is z."
         )
-    if len(data) < 3:
-        raise InputError(f"{name} has {len(data)} planes; at least 3 are needed.")
+    if len(data) < FEWEST_PLANES:
+        raise InputError(f"{name} has {len(data)} planes; at least {FEWEST_PLANES} are needed.")
     return data
 
 
@@ -291,7 +274,7 @@ def _channel_names(tif: tifffile.TiffFile) -> list[str]:
             re.search(r'\bName="([^"]*)"', tag)
             for tag in re.findall(r"<(?:\w+:)?Channel\b[^>]*>", first)
         ]
-        return [label.group(1) if label else "" for label in labels]
+        return [html.unescape(label.group(1)) if label else "" for label in labels]
     labels = (tif.imagej_metadata or {}).get("Labels", [])
     return [str(label) for label in labels]
 

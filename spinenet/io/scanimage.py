@@ -17,6 +17,8 @@ from spinenet.types import InputError, Um3
 
 SETTING = re.compile(r"^(?:scanimage\.)?((?:SI|state)\.[\w.]+)\s*=\s*(.*?)\s*$")
 Settings = dict[str, Any]
+UNEVEN_SHARE = 0.02
+"""Of the largest step, by which steps may differ."""
 
 
 def settings_of(tif: tifffile.TiffFile) -> Settings:
@@ -32,19 +34,65 @@ def settings_of(tif: tifffile.TiffFile) -> Settings:
     return {m.group(1): m.group(2) for m in found if m}
 
 
-def voxel_of_settings(said: Settings, shape: tuple[int, ...]) -> Um3 | None:
-    """From the step of the stack and the corners of the field; None where they are not told."""
-    steps = (
-        _numbers(said.get(f"SI.hStackManager.{name}"))
-        for name in ("actualStackZStepSize", "stackZStepSize")
-    )
-    step = next((of[0] for of in steps if of and of[0]), None)
-    corners = _numbers(said.get("SI.hRoiManager.imagingFovUm"))
-    if step is None or len(corners) < 4 or len(corners) % 2:
+def voxel_of_settings(said: Settings, shape: tuple[int, ...], name: str) -> Um3 | None:
+    """From the planes' depths, or the step of the stack, and the corners of the field; None where
+    they are not told.
+
+    Raises
+    ------
+    InputError
+        If the planes do not lie evenly.
+    """
+    step = _step_um(said, name)
+    corners = np.array(_numbers(said.get("SI.hRoiManager.imagingFovUm")))
+    if step is None or corners.size != 8:
         return None
-    span = np.ptp(np.array(corners).reshape(-1, 2), axis=0)
+    # in order around the field, which the scan may have turned
+    first, along_x, _, along_y = corners.reshape(4, 2)
     y, x = shape[-2:]
-    return abs(step), float(span[1] / y), float(span[0] / x)
+    high, wide = (float(np.linalg.norm(end - first)) for end in (along_y, along_x))
+    return step, high / y, wide / x
+
+
+def _step_um(said: Settings, name: str) -> float | None:
+    depths = np.array(_numbers(said.get("SI.hStackManager.zs")))
+    steps = np.diff(depths)
+    steps = np.abs(steps[steps != 0])
+    if steps.size and np.ptp(steps) > UNEVEN_SHARE * steps.max():
+        raise InputError(
+            f"{name}: ScanImage's planes lie {steps.min():g} to {steps.max():g} um apart "
+            "(SI.hStackManager.zs). Even steps were expected: keep the part that is even, or "
+            "resample it to even steps, and save it as TIFF."
+        )
+    if steps.size:
+        return float(np.median(steps))
+    said_steps = (
+        _numbers(said.get(f"SI.hStackManager.{which}"))
+        for which in ("actualStackZStepSize", "stackZStepSize")
+    )
+    return next((abs(of[0]) for of in said_steps if of and of[0]), None)
+
+
+def check_one_field(tif: tifffile.TiffFile, said: Settings, name: str) -> None:
+    """Several regions of interest are strips of one frame, below each other.
+
+    Raises
+    ------
+    InputError
+        If several were imaged at once.
+    """
+    if str(said.get("SI.hRoiManager.mroiEnable")).lower() not in ("true", "1"):
+        return
+    groups = (tif.scanimage_metadata or {}).get("RoiGroups") or {}
+    rois = (groups.get("imagingRoiGroup") or {}).get("rois")
+    if not isinstance(rois, dict):  # a single one stands without a list
+        n = len(rois) if rois else "several"
+        if n != 1:
+            raise InputError(
+                f"{name} holds {n} regions of interest in each frame (ScanImage's mROI mode). One "
+                "field was expected: cut each out (Fiji: Image > Crop) and save it as a TIFF of "
+                "its own, with its voxel size."
+            )
 
 
 def pages_of(path: Path, said: Settings) -> tuple[int, int, int] | None:

@@ -13,7 +13,7 @@ from spinenet.io.digest import sha256_of
 from spinenet.io.sessions import StackFile
 from spinenet.io.table import read_table
 from spinenet.tables import TRACES
-from spinenet.types import InputError, Segment, Session
+from spinenet.types import FloatArray, InputError, Segment, Session
 
 NODE_UM = 0.5
 SMOOTH_UM = (1.5, 0.5, 0.5)
@@ -148,6 +148,7 @@ def _from_swc(path: Path) -> pd.DataFrame:
         ) from error
     if table.size == 0 or table.shape[1] < 7:
         raise InputError(f"{path.name} holds no SWC nodes (id type x y z radius parent, in um).")
+    _check_nodes(table, path.name)
     place = {int(r[0]): r[[4, 3, 2, 5]] for r in table}
     parent = {int(r[0]): int(r[6]) for r in table}
     lost = sorted(p for p in set(parent.values()) if p >= 0 and p not in place)
@@ -164,6 +165,22 @@ def _from_swc(path: Path) -> pd.DataFrame:
         for z, y, x, r in line
     ]
     return TRACES.frame(rows)
+
+
+def _check_nodes(table: FloatArray, name: str) -> None:
+    """Columns of an SWC: id, type, x, y, z, radius, parent."""
+    names = table[:, [0, 6]]
+    numbers = np.isfinite(table[:, [0, 2, 3, 4, 6]]).all(axis=1)
+    twice = pd.Series(table[:, 0]).duplicated().to_numpy()
+    for what, bad in (
+        ("lacks its id, place or parent", ~numbers),
+        ("has an id or a parent that is no whole number", (names != np.rint(names)).any(axis=1)),
+        ("has the id of a node before it", twice),
+    ):
+        if bad.any():
+            raise InputError(
+                f"{name}: node {int(bad.argmax()) + 1} of {len(table)} {what}. Export it again."
+            )
 
 
 def _stretches(parent: dict[int, int]) -> list[list[int]]:

@@ -43,7 +43,7 @@ def voxel_of(tif: tifffile.TiffFile, series: Any, name: str) -> Um3:
     elif tif.imagej_metadata:
         size = _imagej_voxel(tif)
     else:
-        size = voxel_of_settings(settings_of(tif), series.shape)
+        size = voxel_of_settings(settings_of(tif), series.shape, name)
     if size is None:
         info = tif.imagej_metadata or {}
         one = (

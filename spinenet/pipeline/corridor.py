@@ -13,7 +13,15 @@ from filelock import FileLock, Timeout
 from spinenet.analyze.summary import Evidence, analyze
 from spinenet.config import Device, InferConfig, MatchConfig
 from spinenet.io.atomic import sweep
-from spinenet.io.finished import LABELS, RUN, begin_writing, is_of_stacks, written_before
+from spinenet.io.digest import sha256_of
+from spinenet.io.finished import (
+    LABELS,
+    RUN,
+    TABLES,
+    begin_writing,
+    is_of_stacks,
+    written_before,
+)
 from spinenet.io.read import check_header
 from spinenet.io.sessions import StackFile
 from spinenet.io.store import allow_open_maps, forget_other_stacks
@@ -50,7 +58,7 @@ from spinenet.progress import Stages
 from spinenet.report.figures import Strip
 from spinenet.report.page import five_numbers
 from spinenet.segment.predict import pick_device
-from spinenet.tables import RESULTS
+from spinenet.tables import DENDRITES, RESULTS, SPINES, TRACKS
 from spinenet.types import FloatArray, InputError, Tracks
 
 logger = logging.getLogger(__name__)
@@ -158,12 +166,26 @@ def _segment_all(
                 raise
             log.fail(file, error)
         bar.step()
+    _warn_of_twins(done, log)
     if not done:
         raise InputError(
             "none of the stacks can be analysed: all are marked usable=0 or cannot be read. "
             + " ".join(log.failed.values())
         )
     return done
+
+
+def _warn_of_twins(done: list[Stack], log: RunLog) -> None:
+    """A copy under another session's name has the same spines to the last."""
+    first: dict[tuple[str, str], Stack] = {}
+    for stack in done:
+        earlier = first.setdefault((stack.sha256, stack.file.channel or "0"), stack)
+        if earlier is not stack:
+            log.warn(
+                f"{stack.file.path.name} and {earlier.file.path.name} are the same image to the "
+                "last byte: between them nothing can come or go. A wrong copy is the usual cause; "
+                "give each session its own stack."
+            )
 
 
 def _infer(
@@ -252,7 +274,8 @@ def _infer(
         if not log.failed:
             forget_other_stacks(out / STACKS, {s.kept_in for s in done})
     record = run_record(config, (weights, head_mark), done, told, device, log)
-    write_json(out / RUN, record | {LABELS: labels})
+    edited = {t.file: sha256_of(out / t.file) for t in (SPINES, TRACKS, DENDRITES)}
+    write_json(out / RUN, record | {LABELS: labels, TABLES: edited})
     return Outcome(report, five_numbers(analysis), log.failed)
 
 

@@ -27,6 +27,8 @@ from spinenet.tables import CORRECTIONS
 from spinenet.types import InputError, IntArray, Session, Um3
 
 logger = logging.getLogger(__name__)
+HAIR_UM = 0.01
+"""Files hold places no finer."""
 AWAY = -1
 
 
@@ -151,6 +153,14 @@ def _changes(edited: EditedGraph, machine: SpineGraph, name: str) -> list[dict[s
         {"action": "add", "session": int(session[k]), **at(int(k), PLACE)}
         for k in np.flatnonzero(own == AWAY)
     ]
+    moved = _moved(edited, nodes, own)
+    if moved:
+        logger.warning(
+            "%s: %d nodes were moved by less than spines are told apart by, and stay where they "
+            "were found. To move one, delete it and add one where it belongs.",
+            name,
+            moved,
+        )
     chains = _chains(edited, session, name)
     links = machine.edges[[FROM, TO]].to_numpy(np.int64)
     known = {frozenset(e) for e in links.tolist()}
@@ -168,6 +178,13 @@ def _changes(edited: EditedGraph, machine: SpineGraph, name: str) -> list[dict[s
             if chains[a] == chains[b] and len(set(pieces.values())) > 1:
                 rows.append(about("same", a, b))
     return rows
+
+
+def _moved(edited: EditedGraph, nodes: pd.DataFrame, own: IntArray) -> int:
+    """How many nodes stand beside the machine's spines that they are taken for."""
+    kept = own != AWAY
+    found = nodes.loc[own[kept], PLACE].to_numpy(float)
+    return int((np.abs(edited.place_um[kept] - found) > HAIR_UM).any(axis=1).sum())
 
 
 def _pieces(mine: list[int | None], chains: IntArray) -> dict[int, int]:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from spinenet import __version__
 from spinenet.config import InferConfig
 from spinenet.io.digest import sha256_of
-from spinenet.io.finished import written_before
+from spinenet.io.finished import tables_before, written_before
 from spinenet.io.manifest import known_reliability
 from spinenet.io.write import (
     write_bytes,
@@ -113,19 +113,22 @@ def _files_of(out: Path, name: str) -> tuple[Path, Path, Path]:
 
 
 def check_untouched(out: Path) -> None:
-    """A label stack that a person painted in since the last run is work that would be lost.
+    """A label stack that a person painted in since the last run, or a table of spines that was
+    edited, is work that would be lost.
 
     Raises
     ------
     InputError
         If one is not as that run wrote it.
     """
-    for name, sha256 in written_before(out, whole=True).items():
-        file = _files_of(out, name)[0]
+    labels = {_files_of(out, name)[0]: of for name, of in written_before(out, whole=True).items()}
+    tables = {out / name: of for name, of in tables_before(out).items()}
+    for file, sha256 in (labels | tables).items():
         if file.is_file() and sha256_of(file) != sha256:
             raise InputError(
                 f"{file} was changed since the last run, which would be lost: this run writes it "
-                "anew. Move it to a folder of your own (docs/annotations.md), or remove it."
+                "anew. Move it to a folder of your own (docs/annotations.md), or remove it. What "
+                "was wrong in single spines and links can be said in corrections.csv."
             )
 
 

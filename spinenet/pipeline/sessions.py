@@ -41,9 +41,9 @@ def region_views(
                 f"{stack.file.path.name} does not look like the field of "
                 f"{stacks[reference].file.path.name} (agreement {alignment.score:.2f}, at least "
                 f"{config.match.same_field} was expected); its spines are left out. Another region "
-                "or animal under this name, or a stack so far shifted that little of the field is "
-                "in both, are the usual causes. If it is the same field after all, lower "
-                "match.same_field."
+                "or animal under this name, planes in the reverse order, or a stack so far shifted "
+                "that little of the field is in both, are the usual causes. If it is the same "
+                "field after all, lower match.same_field."
             )
     sizes = {s.volume.voxel_size_um for s in stacks}
     if len(sizes) > 1:

@@ -16,6 +16,7 @@ import torch
 from spinenet.config import InferConfig
 from spinenet.config.infer import VOTER_PROBABILITY
 from spinenet.io.atomic import published
+from spinenet.io.damage import TORN_ARRAY
 from spinenet.io.digest import digest_of_code, fingerprint, sha256_of
 from spinenet.io.read import read_volume
 from spinenet.io.sessions import StackFile
@@ -37,6 +38,7 @@ ANSWERED_BY = (
     "io/read.py",
     "io/scanimage.py",
     "io/voxel.py",
+    "io/whole.py",
     "models/*.py",
     "segment/predict.py",
 )
@@ -191,10 +193,13 @@ def _spooled(volume: Volume, folder: Path) -> Volume:
     if isinstance(volume.data, np.memmap) and volume.data.base is not None:
         return volume
     path = folder / PIXELS
-    if not path.exists():
+    try:
+        kept = np.load(path, mmap_mode="r")
+    except TORN_ARRAY:  # or not there yet
         with published(path) as aside:
             np.save(aside, volume.data)
-    return replace(volume, data=np.load(path, mmap_mode="r"))
+        kept = np.load(path, mmap_mode="r")
+    return replace(volume, data=kept)
 
 
 def thresholds_of(weights: SegmentWeights, config: InferConfig) -> dict[str, float]:

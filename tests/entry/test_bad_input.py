@@ -207,7 +207,7 @@ WRONG = {
         ["--pattern", "{animal}_{animal}_day{day}.tif"],
         "names .animal. twice",
     ),
-    "a packed stack cut short": (cut_zlib, VOXELS, "cannot be read as a TIFF"),
+    "a packed stack cut short": (cut_zlib, VOXELS, "a.tif ends within a plane"),
     "a card that is not there": (
         lambda f: stack(f, photometric="minisblack"),
         [*VOXELS, "--device", "cuda"],

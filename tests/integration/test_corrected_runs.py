@@ -107,7 +107,7 @@ def test_spines_a_person_joins_are_one_and_what_is_there_is_there(
     assert life.loc[2, "p_present"] == 1
     assert life.loc[[1, 2], "p_link"].tolist() == [1, 1]
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "A person corrected single spines and links (3 lines of corrections.csv)" in page
+    assert "A person corrected single spines and links (3 lines of corrections.csv, but" in page
 
 
 def test_a_line_said_twice_and_crowded_additions(results, small_experiment, tmp_path):

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 import tifffile
 import torch
@@ -53,6 +54,56 @@ def test_masks_that_were_painted_since_are_not_written_over(
     assert painted.read_bytes() == theirs
     painted.rename(tmp_path / painted.name)
     assert run(*command) == DONE
+
+
+@pytest.mark.parametrize("name", ["spines.csv", "tracks.csv", "dendrites.csv"])
+def test_tables_that_were_edited_since_are_not_written_over(out, small_experiment, capsys, name):
+    table = out / name
+    whole = table.read_bytes()
+    table.write_bytes(whole[: whole.rindex(b"\n", 0, -1) + 1])  # without its last line
+    command = (small_experiment / "sessions.csv", "--out", out)
+    assert run(*command) == BAD_INPUT
+    assert f"{table} was changed since the last run" in capsys.readouterr().err
+    table.write_bytes(whole)
+    assert run(*command) == DONE
+
+
+def test_corrections_of_a_first_round_are_not_left_out_of_a_second(
+    out, small_experiment, tmp_path, capsys
+):
+    """The folder's own file is left aside where another one is given."""
+    spines = pd.read_csv(out / "spines.csv")
+    rows = spines.rename(columns={"track_id": "note"})[
+        ["session", "z_um", "y_um", "x_um", "note"]
+    ].assign(action="delete")
+    rows.iloc[:1].to_csv(out / "corrections.csv", index=False)
+    second = tmp_path / "second.csv"
+    rows.iloc[1:2].to_csv(second, index=False)
+    command = (small_experiment / "sessions.csv", "--out", out, "--corrections", second)
+    assert run(*command) == BAD_INPUT
+    assert "corrections.csv has 1 line that second.csv lacks (line 2" in capsys.readouterr().err
+    rows.iloc[:2].to_csv(second, index=False)
+    assert run(*command) == DONE
+
+
+def test_a_copy_of_another_session_is_told(small_experiment, tmp_path, capsys):
+    sessions = pd.read_csv(small_experiment / "sessions.csv")
+    stacks = tmp_path / "stacks"
+    stacks.mkdir()
+    for name in sessions["path"]:
+        shutil.copy(small_experiment / sessions["path"].iloc[0], stacks / name)
+    sessions.to_csv(stacks / "sessions.csv", index=False)
+    assert run(stacks / "sessions.csv", "--out", tmp_path / "out") == DONE
+    said = json.loads((tmp_path / "out" / "run.json").read_text())["warnings"]
+    assert sum("are the same image to the last byte" in line for line in said) == 2
+
+
+def test_a_torn_copy_of_the_voxels_is_made_anew(out, small_experiment):
+    torn = list((out / ".stacks").glob("*/pixels.npy"))
+    for file in torn:
+        file.write_bytes(file.read_bytes()[:1000])
+    assert run(small_experiment / "sessions.csv", "--out", out) == DONE
+    assert all(file.stat().st_size > 1000 for file in torn)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card here")

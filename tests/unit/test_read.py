@@ -260,7 +260,7 @@ def test_several_positions_in_one_file_are_refused(tmp_path):
     with tifffile.TiffWriter(path, ome=True) as writer:
         for _ in range(2):
             writer.write(np.zeros((6, 24, 32), np.uint16), metadata=OME)
-    with pytest.raises(InputError, match="holds 2 images of .6, 24, 32."):
+    with pytest.raises(InputError, match="holds 2 images, the first of .6, 24, 32."):
         read(path)
 
 

@@ -146,3 +146,32 @@ def test_a_page_too_few_of_two_channels_is_a_part(tmp_path):
     two = settings(**{"SI.hChannels.channelSave": "[1;2]"})
     with pytest.raises(InputError, match="cut short"):
         read(scanimage(tmp_path / "a.tif", planes(2 * SLICES - 1), two), channel="1")
+
+
+@pytest.mark.parametrize("degrees", [0, 30, 45, 90])
+def test_a_field_that_was_turned_keeps_the_size_of_its_pixels(tmp_path, degrees):
+    """6.4 um of 64 pixels each way, corners in order around the field."""
+    corners = np.array([[-3.2, -3.2], [3.2, -3.2], [3.2, 3.2], [-3.2, 3.2]])
+    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    field = ";".join(f"{x:.6f} {y:.6f}" for x, y in corners @ [[c, s], [-s, c]])
+    said = settings(**{"SI.hRoiManager.imagingFovUm": f"[{field}]"})
+    path = scanimage(tmp_path / "a.tif", planes(SLICES), said)
+    volume = read_volume(StackFile(Session("a", "r", 0), path))
+    assert volume.voxel_size_um == pytest.approx((0.8, 0.1, 0.1), rel=1e-5)
+
+
+def test_planes_at_uneven_depths_are_refused(tmp_path):
+    uneven = settings(**{"SI.hStackManager.zs": "[0 .5 1 1.5 2 4 6 8 9 10]"})
+    path = scanimage(tmp_path / "a.tif", planes(SLICES), uneven)
+    with pytest.raises(InputError, match="planes lie 0.5 to 2 um apart"):
+        read_volume(StackFile(Session("a", "r", 0), path))
+    down = settings(**{"SI.hStackManager.zs": "[0 -.4 -.8 -1.2 -1.6 -2 -2.4 -2.8 -3.2 -3.6]"})
+    path = scanimage(tmp_path / "b.tif", planes(SLICES), down)
+    assert read_volume(StackFile(Session("a", "r", 0), path)).voxel_size_um[0] == pytest.approx(0.4)
+
+
+def test_strips_of_several_regions_of_interest_are_refused(tmp_path):
+    strips = settings(**{"SI.hRoiManager.mroiEnable": "1", "SI.hRoiManager.imagingFovUm": "[]"})
+    path = scanimage(tmp_path / "a.tif", planes(SLICES), strips)
+    with pytest.raises(InputError, match="several regions of interest in each frame"):
+        read_volume(StackFile(Session("a", "r", 0), path, (1.0, 0.1, 0.1)))

@@ -91,6 +91,9 @@ def test_an_swc_cannot_say_which_region_it_shows(tmp_path):
     [
         ("a.swc", "1 3 0 0\n", "holds no SWC nodes"),
         ("a.swc", "one two\n", "is not an SWC file"),
+        ("a.swc", "nan 3 0 0 0 1 -1\n2 3 1 1 1 1 1\n", "node 1 of 2 lacks its id, place"),
+        ("a.swc", "1 3 nan 0 0 1 -1\n2 3 1 1 1 1 1\n", "node 1 of 2 lacks its id, place"),
+        ("a.swc", "1 3 0 0 0 1 -1\n1 3 1 1 1 1 1\n", "node 2 of 2 has the id of a node before"),
         ("a.swc", "1 3 0 0 0 1 9\n2 3 1 1 1 1 1\n", "node 9 is named as a parent"),
         ("a.csv", "dendrite,z_um,y_um,x_um\n", "holds no nodes"),
         ("a.csv", "dendrite,z_um,y_um,x_um\n0,1,1,1\n", "has 1 node"),

@@ -170,6 +170,15 @@ def read_geff(path: Path) -> EditedGraph:
         )
     order = np.argsort(node)
     edges = order[np.searchsorted(node[order], ends)]
+    between = props["t"] != np.rint(props["t"])
+    if between.any():
+        raise InputError(
+            f"{path}: node {node[between][0]} is at t {props['t'][between][0]:g}; the whole number "
+            "of a session, counted from 0, was expected. Move it to one."
+        )
+    loops = ends[:, 0] == ends[:, 1]
+    if loops.any():
+        raise InputError(f"{path}: an edge joins node {ends[loops][0][0]} to itself. Delete it.")
     t = props["t"].astype(np.int64)
     edges = np.where((t[edges[:, 0]] <= t[edges[:, 1]])[:, None], edges, edges[:, ::-1])
     about = (found["metadata"].extra or {}).get("spinenet", {})

@@ -12,6 +12,18 @@ from spinenet.io.write import write_text
 
 VERSION = "7.11.1"
 """The TrackMate whose files these are like."""
+NO_IMAGE = {
+    "filename": "",
+    "folder": "",
+    "width": "0",
+    "height": "0",
+    "nslices": "0",
+    "pixelwidth": "1.0",
+    "pixelheight": "1.0",
+    "voxeldepth": "1.0",
+    "timeinterval": "1.0",
+}
+"""Places are um already, each in a stack of its own."""
 SPOT_FEATURES = {
     "QUALITY": ("Quality", "QUALITY", "false"),
     "POSITION_X": ("X", "POSITION", "false"),
@@ -53,7 +65,13 @@ def write_trackmate(path: Path, graph: SpineGraph) -> Path:
     _spots(model, graph)
     _tracks(model, graph)
     settings = ET.SubElement(root, "Settings")
-    ET.SubElement(settings, "ImageData", filename="", folder="", nframes=str(len(graph.sessions)))
+    n_frames = str(len(graph.sessions))
+    ET.SubElement(settings, "ImageData", NO_IMAGE | {"nframes": n_frames})
+    # what TrackMate reads without asking whether it is there
+    ET.SubElement(settings, "InitialSpotFilter", feature="QUALITY", value="0.0", isabove="true")
+    for name in ("SpotFilterCollection", "TrackFilterCollection", "AnalyzerCollection"):
+        ET.SubElement(settings, name)
+    ET.SubElement(root, "GUIState", state="ConfigureViews")
     ET.indent(root)
     text = ET.tostring(root, encoding="unicode")
     return write_text(path, f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n')
