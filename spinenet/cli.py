@@ -53,7 +53,16 @@ def _run(name: str, arguments: list[str]) -> int:
     try:
         parser = make_parser(name, summary)
         add(parser)
-        return run(parser.instantiate(parser.parse_args(_with_shipped_config(arguments))))
+        given = parser.parse_args(_with_shipped_config(arguments))
+        try:
+            settings = parser.instantiate(given)
+        except TypeError as error:
+            raise InputError(
+                f"the settings cannot be read ({error}): a section of a YAML, such as net or "
+                "trainer, that holds a value where its own settings were expected is the usual "
+                "cause. Write them below it, indented, as --help names them."
+            ) from error
+        return run(settings)
     except SystemExit as stop:
         return DONE if not stop.code else BAD_INPUT
     except InputError as error:

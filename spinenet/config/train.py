@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from spinenet.config.limits import NOT_NEGATIVE, POSITIVE, SHARE, at_least, check
+from spinenet.config.limits import NOT_NEGATIVE, POSITIVE, SHARE, at_least, between, check
 from spinenet.config.simulate import (
     MorphologyConfig,
     OpticsConfig,
@@ -14,6 +14,8 @@ from spinenet.config.simulate import (
 )
 from spinenet.types import InputError
 
+MOST_SEED = 2**32 - 1
+"""What every generator takes."""
 Device = Literal["auto", "cpu", "cuda"]
 PointKind = Literal["", "tip", "head"]
 
@@ -64,7 +66,8 @@ class AnnotatedConfig:
     share
         share of the patches that come from them; the simulator gives the rest
     implant_share
-        share of those in which simulated spines are grown on a traced dendrite
+        share of those in which simulated spines are grown on a traced dendrite, where one crosses
+        the patch
     underlay_share
         share of the simulated scenes that lie over an empty part of a real stack
     point
@@ -76,7 +79,7 @@ class AnnotatedConfig:
     """
 
     share: float = 0.5
-    implant_share: float = 0.25
+    implant_share: float = 0.1
     underlay_share: float = 0.3
     point: PointKind = ""
     reach_um: float = 3.0
@@ -141,7 +144,8 @@ class TrainSegmentConfig:
         check(self, at_least(1), "steps", "batch", "crops_per_scene", "save_every")
         check(self, POSITIVE, "learning_rate")
         check(self, SHARE, "ema")
-        check(self, NOT_NEGATIVE, "workers", "seed")
+        check(self, NOT_NEGATIVE, "workers")
+        check(self, between(0, MOST_SEED), "seed")
         z, y, x = self.patch
         if z % 2 or y % 8 or y != x or min(self.patch) < 2:
             raise InputError(
@@ -279,7 +283,8 @@ class TrainMatchConfig:
     def __post_init__(self) -> None:
         check(self, at_least(1), "steps", "batch", "save_every")
         check(self, POSITIVE, "learning_rate")
-        check(self, NOT_NEGATIVE, "workers", "seed")
+        check(self, NOT_NEGATIVE, "workers")
+        check(self, between(0, MOST_SEED), "seed")
         if self.simulate.seed:
             raise InputError(
                 f"simulate.seed {self.simulate.seed}: in training all that is drawn follows seed. "

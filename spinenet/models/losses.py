@@ -9,7 +9,8 @@ from torch.nn import functional as F
 from spinenet.models.unet3d import CENTRE, OFFSET, SHAFT, SPINE
 
 PLATEAU_HEAT = 0.9
-_PLATEAU_VOX = (7, 7, 7)
+PLATEAU_REACH_VOX = 3
+"""How far from its likeliest voxel an answer on the plateau is looked for, each way."""
 
 
 def segment_loss(logits: Tensor, target: Tensor, known: Tensor) -> dict[str, Tensor]:
@@ -54,7 +55,8 @@ def heat_loss(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
     p = torch.sigmoid(logits).clamp(1e-5, 1 - 1e-5)
     peak = (target > 0.95).float() * known
     plateau = (target >= PLATEAU_HEAT) & (target <= 0.95)
-    beside = F.max_pool3d(p * plateau * known, _PLATEAU_VOX, 1, [n // 2 for n in _PLATEAU_VOX])
+    n = PLATEAU_REACH_VOX
+    beside = F.max_pool3d(p * plateau * known, 2 * n + 1, 1, n)
     best = torch.maximum(p, beside.clamp(max=1 - 1e-5))
     found = peak * (1 - best) ** 2 * torch.log(best)
     alarm = (1 - peak) * (1 - target) ** 4 * p**2 * torch.log(1 - p) * known

@@ -26,6 +26,7 @@ from spinenet.training.match_simulated import draw_families
 from spinenet.training.match_task import MatchTask, TrainingPairs, join
 from spinenet.training.run import (
     LAST,
+    check_data_given,
     keep_to_one_core,
     make_trainer,
     quiet_lightning,
@@ -66,6 +67,7 @@ def train_match(
     L.seed_everything(config.seed, verbose=False)
     pick_device(config.device)  # refused before hours of drawing, as is what follows
     start_net = load_match_weights(init).net if init else None
+    check_data_given(data, config.annotated.hold_out)
     annotated = _read(data, config)
     weights = load_segment_weights(config.segment)
     free = ("steps", "regions", "trainer", "workers", "device", "save_every")
@@ -94,7 +96,7 @@ def train_match(
         trainer.save_checkpoint(out / LAST)
     temperature, scores = fit_temperature(task.net.cpu(), held_out)
     digest = save_match_weights(path, task.net, temperature)
-    write_result(out, trainer, digest, scores, {"temperature": temperature})
+    write_result(out, config, trainer, digest, scores, {"temperature": temperature})
     return path, scores
 
 

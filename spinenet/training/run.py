@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
@@ -35,8 +35,24 @@ from spinenet.types import InputError
 logger = logging.getLogger(__name__)
 
 WARM_UP_STEPS = 100
+RESULT = "result.json"
 LAST = "last.ckpt"
 """Of a run's folder: what it goes on from."""
+
+
+def check_data_given(data: str | None, hold_out: Sequence[int]) -> None:
+    """What shall be held out is of annotated stacks.
+
+    Raises
+    ------
+    InputError
+        If there are none: the run would train on simulated stacks alone without a word.
+    """
+    if hold_out and not data:
+        raise InputError(
+            f"annotated.hold_out {list(hold_out)} without --data: nothing annotated would be "
+            "trained on. Give the annotated folder with --data FOLDER."
+        )
 
 
 def same_run(out: Path, begun: dict[str, object], annotated: list[AnnotatedStack]) -> None:
@@ -54,7 +70,7 @@ def same_run(out: Path, begun: dict[str, object], annotated: list[AnnotatedStack
     )
     begun["marks"] = fingerprint(
         *(s.spines.to_csv() for s in annotated),
-        *(d.points_um.tolist() for s in annotated for d in s.dendrites),
+        *((d.id, d.points_um.tolist()) for s in annotated for d in s.dendrites),
         *(sha256_of(s.labels) for s in annotated if s.labels),
         *(s.partly for s in annotated),
     )
@@ -72,17 +88,28 @@ def same_run(out: Path, begun: dict[str, object], annotated: list[AnnotatedStack
 
 
 def write_result(
-    out: Path, trainer: L.Trainer, sha256: str, scores: dict[str, float], fitted: dict[str, float]
+    out: Path,
+    config: TrainSegmentConfig | TrainMatchConfig,
+    trainer: L.Trainer,
+    sha256: str,
+    scores: dict[str, float],
+    fitted: dict[str, float],
 ) -> None:
     """result.json: which weights a run ended with, and how well they did on what they were fitted
-    on (null where there was nothing to tell). What they were trained on stands in training.json."""
+    on (null where there was nothing to tell). What they were trained on stands in training.json;
+    what hangs together with the seed besides, here: a run that was stopped goes on with patches of
+    its own, and so do other numbers of processes and of devices."""
     told = {name: value if math.isfinite(value) else None for name, value in scores.items()}
+    begun = (folder.name.rpartition("_")[2] for folder in (out / "log").glob("from_step_*"))
     write_json(
-        out / "result.json",
+        out / RESULT,
         {
             "spinenet": __version__,
             "torch": torch.__version__,
             "steps": trainer.global_step,
+            "from_steps": sorted(int(step) for step in begun),
+            "workers": config.workers,
+            "devices": config.trainer.devices,
             "sha256": sha256,
             "fitted": fitted,
             "scores": told,
@@ -122,7 +149,7 @@ def make_trainer(
     Raises
     ------
     InputError
-        If CUDA is asked for and there is no card.
+        If more CUDA cards are asked for than there are.
     """
     device = pick_device(config.device)
     if start > config.steps:
@@ -132,8 +159,15 @@ def make_trainer(
             start,
             config.steps,
         )
+    if device.type == "cuda" and config.trainer.devices > torch.cuda.device_count():
+        raise InputError(
+            f"trainer.devices {config.trainer.devices}: this machine has "
+            f"{torch.cuda.device_count()} CUDA cards. Give as many or fewer."
+        )
     halves = mixed and autocast_dtype(device) is torch.bfloat16
     version = f"from_step_{start}"
+    if start < config.steps:  # of other weights than those that will lie there
+        (out / RESULT).unlink(missing_ok=True)
     return L.Trainer(
         max_steps=config.steps,
         accelerator="gpu" if device.type == "cuda" else "cpu",
@@ -250,9 +284,12 @@ def resumption(out: Path) -> tuple[str | None, int]:
 def _step_of(checkpoint: Path) -> int:
     """The optimiser step at which a checkpoint was written."""
     try:
-        return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
+        found = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        found["pytorch-lightning_version"]
+        return int(found["global_step"])
     except (RuntimeError, OSError, EOFError, KeyError, UnpicklingError) as error:
         raise InputError(
-            f"{checkpoint} is damaged: a run was killed while it wrote it. Remove it and rename "
-            "step.ckpt beside it to last.ckpt, if there is one; else the run begins anew."
+            f"{checkpoint} is damaged, or of another program: a run that was killed while it wrote "
+            "it is the usual cause. Remove it and rename step.ckpt beside it to last.ckpt, if "
+            "there is one; else the run begins anew."
         ) from error

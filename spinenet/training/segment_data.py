@@ -54,9 +54,10 @@ class TrainingPatches(IterableDataset[Patch]):
         self.grounds = [ground for ground in grounds if ground]
         if annotated and not self.grounds and config.annotated.underlay_share:
             logger.warning(
-                "none of the annotated stacks has an empty part of %s voxels (z, y, x): no "
-                "simulated dendrite is laid over real noise (annotated.underlay_share). A smaller "
-                "--patch finds room in thin stacks.",
+                "none of the annotated stacks has an empty part of %s voxels (z, y, x) beside a "
+                "shaft that is known: no simulated dendrite is laid over real noise "
+                "(annotated.underlay_share). A smaller --patch finds room in thin stacks, not "
+                "where no shaft was drawn or hardly anything is known.",
                 " x ".join(map(str, config.patch)),
             )
 
@@ -112,12 +113,13 @@ class TrainingPatches(IterableDataset[Patch]):
         thin = 2 * scene.labelled.voxel_um[0] <= COARSEST_Z_UM
         factor = 2 if thin and rng.random() < DECIMATED_SHARE else 1
         crop, low = cut(scene, self._held_by(scene, factor), rng)
-        if scene.lines and rng.random() < self.config.annotated.implant_share:
-            line = scene.lines[int(rng.integers(len(scene.lines)))]
-            dendrite = dendrite_of(line, crop, low)
-            if dendrite is not None:
-                c = self.config
-                crop = implant(crop, dendrite, c.morphology, c.optics, rng)
+        c = self.config
+        if rng.random() < c.annotated.implant_share:
+            across = [dendrite_of(line, crop, low) for line in scene.lines]
+            seen = [dendrite for dendrite in across if dendrite is not None]
+            if seen:
+                chosen = seen[int(rng.integers(len(seen)))]
+                crop = implant(crop, chosen, c.morphology, c.optics, rng)
         return decimate_z(crop, factor)
 
 

@@ -20,6 +20,7 @@ from spinenet.training.annotated_data import read_scenes
 from spinenet.training.pictures import ShowCrops
 from spinenet.training.run import (
     LAST,
+    check_data_given,
     keep_to_one_core,
     make_trainer,
     quiet_lightning,
@@ -61,6 +62,7 @@ def train_segment(
     L.seed_everything(config.seed, verbose=False)
     pick_device(config.device)
     start_net = _start(init, config) if init else None
+    check_data_given(data, config.annotated.hold_out)
     annotated = read_annotated(Path(data), config.annotated.point) if data else []
     free = ("steps", "trainer", "workers", "device", "save_every", "validation_stacks")
     begun = {k: v for k, v in asdict(config).items() if k not in free}
@@ -100,7 +102,7 @@ def train_segment(
         net = task.averaged.module
         thresholds, scores = fit_thresholds(net, config, [scene.labelled for scene in scenes])
         digest = save_segment_weights(weights, net, thresholds)
-        write_result(out, trainer, digest, scores, thresholds)
+        write_result(out, config, trainer, digest, scores, thresholds)
     return weights, scores
 
 
@@ -109,6 +111,7 @@ def _start(init: str, config: TrainSegmentConfig) -> SpineUNet:
     if net.channels != tuple(config.net.channels):
         raise InputError(
             f"net.channels {list(config.net.channels)}: the weights {init} are of a net with "
-            f"{list(net.channels)}. Leave net.channels out, or train from nothing."
+            f'{list(net.channels)}. Give --net.channels "{list(net.channels)}", or train from '
+            "nothing."
         )
     return net

@@ -49,9 +49,10 @@ class SegmentTask(L.LightningModule):
         self.log_dict({f"train/{k}": v.detach() for k, v in terms.items()}, prog_bar=False)
         return finite(terms["loss"], self.global_step)
 
-    def on_before_zero_grad(self, optimizer: torch.optim.Optimizer) -> None:
-        if self.global_step:
-            self.averaged.update_parameters(self.net)
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """As ever; what is shipped takes part in every step, the last one too."""
+        super().optimizer_step(*args, **kwargs)
+        self.averaged.update_parameters(self.net)
 
     def configure_optimizers(self) -> Any:
         c = self.config

@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from spinenet.models.losses import PLATEAU_HEAT
+from spinenet.models.losses import PLATEAU_HEAT, PLATEAU_REACH_VOX
 from spinenet.models.unet3d import CENTRE, N_OUTPUTS, OFFSET, SHAFT, SPINE
 from spinenet.types import FloatArray, Um3
 
@@ -105,10 +105,11 @@ def heat_at(
 ) -> tuple[tuple[slice, ...], npt.NDArray[np.float32]]:
     """A Gaussian around a point in its box; exactly 1 at the nearest voxel.
 
-    Within `slack_um` of the point it is a plateau of `PLATEAU_HEAT`, see `losses.heat_loss`.
+    Within `slack_um` of the point, and within as many voxels as the loss looks around it, it is a
+    plateau of `PLATEAU_HEAT`, see `losses.heat_loss`.
     """
     sigma = np.array(HEAT_SIGMA_UM) / np.array(voxel_um)
-    slack = np.array(slack_um) / np.array(voxel_um)
+    slack = np.minimum(np.array(slack_um) / np.array(voxel_um), PLATEAU_REACH_VOX)
     nearest = np.rint(point_vox)
     reach = np.ceil(3 * sigma + slack)
     low = np.clip(nearest - reach, 0, shape).astype(int)

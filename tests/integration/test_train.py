@@ -33,30 +33,9 @@ from spinenet.training.segment_data import TrainingPatches, as_labelled
 from spinenet.training.segment_task import SegmentTask
 from spinenet.training.targets import Labelled, heat_at, make_patch
 from spinenet.types import InputError
+from tests.integration.tiny_training import TINY, train
 
 VOXEL = (1.0, 0.1, 0.1)
-TINY = [
-    "--net.channels",
-    "[4,4,4,4]",
-    "--patch",
-    "[8,32,32]",
-    "--batch",
-    "2",
-    "--workers",
-    "0",
-    "--validation_stacks",
-    "1",
-    "--save_every",
-    "2",
-    "--device",
-    "cpu",
-]
-
-
-def train(out, steps, *more):
-    return main(
-        ["train", "segment", "--out", str(out), "--steps", str(steps), *TINY, *more, "--quiet"]
-    )
 
 
 @pytest.fixture(scope="module")
