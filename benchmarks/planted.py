@@ -25,7 +25,7 @@ from spinenet.match.view import SessionView
 from spinenet.match.warp import place_map
 from spinenet.measure.attach import EXTRA_COLUMNS, attach, spine_rows
 from spinenet.measure.portrait import portraits
-from spinenet.measure.quality import noise_of
+from spinenet.measure.quality import backdrop_of
 from spinenet.synthetic.experiment import simulate_region
 from spinenet.tables import SPINES
 from spinenet.types import Dendrites, FloatArray, IntArray, Segment, SpineTable, Volume
@@ -158,13 +158,13 @@ def _detections(
 
 
 def _view(volume: Volume, dendrites: Dendrites, heads: FloatArray) -> SessionView:
-    background, _ = noise_of(volume)
+    back = backdrop_of(volume)
 
     def measure(points_um: FloatArray, home: IntArray) -> list[dict[str, object]]:
-        return spine_rows(volume, heads, points_um, dendrites, home, MeasureConfig())
+        return spine_rows(volume, heads, points_um, dendrites, home, MeasureConfig(), back)
 
     def portray(points_um: FloatArray, home: IntArray) -> np.ndarray:
-        return portraits(volume, points_um, dendrites, home, background)
+        return portraits(volume, points_um, dendrites, home, back.background)
 
     # looking back would find spines besides, and linkers are compared on identical detections
     def no_probe(points_um: FloatArray, home: IntArray) -> None:

@@ -29,7 +29,9 @@ def make_parser(name: str, summary: str) -> ArgumentParser:
 
     parser = ArgumentParser(prog=f"spinenet {name}", description=summary, exit_on_error=True)
     parser.add_argument("--config", action=ActionConfigFile, help="YAML with settings that differ")
-    parser.add_argument("--quiet", action="store_true", help="errors only")
+    parser.add_argument(
+        "--quiet", action="store_true", help="no bars, warnings or closing words of a run"
+    )
     parser.add_argument("--verbose", action="store_true", help="say what is being done")
     return parser
 

@@ -2,8 +2,8 @@
 
 - `label`: which of a dendrite's places are those of the new spines; places stay, and every spine
   keeps the sessions in which it was there (closed form for one session: `expected_contiguous`).
-  Lives go to places that were first looked at in the same session: where nobody looked at first, no
-  spine could be called new.
+  Lives go to places that were looked at from and until the same sessions: where nobody looked at
+  first, no spine could be called new, and where nobody looked any more, none found.
 - `uniform`: new spines anywhere on the dendrite but within the exclusion zone of another spine.
 - `segment`: which of all the animal's spines are the new ones, whatever their dendrite.
 - `group`: which animals belong to which group (`groups.compare`).
@@ -130,7 +130,7 @@ class _Lives:
     arc_um: FloatArray
     """(S,) of the places, in order: of no life in particular."""
     stratum: IntArray
-    """(S,) of the places: the session in which each was first looked at."""
+    """(S,) of the places: from and until which session each was looked at."""
     own_place: IntArray
     """(S,) where each life is truly led."""
     order: IntArray

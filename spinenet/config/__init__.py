@@ -1,6 +1,6 @@
 """Every setting and its default, once. Frozen; unknown keys are refused where they are read.
 
-A YAML in `configs/` lists only what differs from these defaults.
+A YAML in `configs/` lists what differs from these defaults, and what is worth knowing of them.
 """
 
 from spinenet.config.infer import (

@@ -27,7 +27,7 @@ class NetConfig:
     Parameters
     ----------
     channels
-        of each level; z is pooled from the third level on
+        of each level; z is pooled into the fourth alone
     """
 
     channels: tuple[int, ...] = (16, 32, 64, 128)

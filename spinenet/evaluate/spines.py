@@ -28,9 +28,7 @@ SAME_DEPTH_UM = 0.8
 N_BINS = 10
 
 
-def detection_table(
-    judged: Judged, snr: pd.DataFrame, n_draws: int = 1000, seed: int = 0
-) -> pd.DataFrame:
+def detection_table(judged: Judged, snr: pd.DataFrame, n_draws: int = 1000) -> pd.DataFrame:
     """One row per figure and stratum: figure, stratum, value, low, high (95 %, bootstrap), n.
 
     Parameters
@@ -39,7 +37,7 @@ def detection_table(
     n_draws: bootstrap draws over blocks of the field
     """
     truth, seen = with_strata(judged, snr)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     rows: list[dict[str, object]] = []
     for stratum, t, d in _strata(truth, seen):
         rows += _ratios(stratum, t, d, n_draws, rng)
@@ -69,14 +67,12 @@ def ratios(hits: float, alarms: float, misses: float) -> dict[str, float]:
     }
 
 
-def expected_calibration_error(
-    probability: FloatArray, right: npt.NDArray[np.bool_], n_bins: int = N_BINS
-) -> float:
+def expected_calibration_error(probability: FloatArray, right: npt.NDArray[np.bool_]) -> float:
     """Mean distance between probability and the share that is right, over equal bins, weighted by
     their counts (Guo 2017, eq. 3)."""
     if not len(probability):
         return float("nan")
-    bins = np.clip((probability * n_bins).astype(int), 0, n_bins - 1)
+    bins = np.clip((probability * N_BINS).astype(int), 0, N_BINS - 1)
     apart = [
         abs(probability[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean()
         for b in np.unique(bins)

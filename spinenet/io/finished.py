@@ -72,6 +72,8 @@ def check_finished(results: Path) -> None:
 def _said(results: Path) -> dict[str, Any]:
     try:
         said = json.loads((results / RUN).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError):
         return {}
+    except ValueError:  # torn: nobody knows what it said
+        return {UNFINISHED: True}
     return said if isinstance(said, dict) else {}

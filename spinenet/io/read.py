@@ -101,7 +101,7 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
 
 def _header(tif: tifffile.TiffFile, stack: StackFile) -> _Header:
     name = stack.path.name
-    found = tif.series() if callable(tif.series) else tif.series
+    found = tif.series
     if not found:
         raise InputError(f"{name} holds no image. The file is empty or damaged.")
     series = _own_image(tif, found, name)

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from spinenet.config import MeasureConfig
 from spinenet.geometry import inside, label_sizes, point_at, project, side_frame, tangents
-from spinenet.measure.quality import Backdrop, backdrop_of
+from spinenet.measure.quality import Backdrop
 from spinenet.measure.shape import Stalk, measure_shape
 from spinenet.tables import SPINES
 from spinenet.types import (
@@ -27,9 +27,13 @@ from spinenet.types import (
 
 INSIDE_SHAFT_UM = 0.1
 NEIGHBOUR_UM = 2.5
+SELF_UM = 0.2
+"""A centre so near is that of the very spine."""
 CROWD_UM = 5.0
 """Farther dendrites throw no light on a shaft."""
 EXTRA_COLUMNS = ("instance", "side_um")
+UNKNOWN_WIDTH_UM = 0.4
+"""Of a head whose light does not say: about the median."""
 FILOPODIUM_LENGTH_UM = 2.5
 FILOPODIUM_WIDTH_UM = 0.45
 
@@ -104,8 +108,8 @@ def measure_spines(
     segmentation: Segmentation,
     dendrites: Dendrites,
     config: MeasureConfig,
+    back: Backdrop,
     chosen: set[int] | None = None,
-    backdrop: Backdrop | None = None,
 ) -> SpineTable:
     """The spines of one session: heads within `config.reach_um` of a shaft, measured.
 
@@ -121,7 +125,7 @@ def measure_spines(
     keep = np.flatnonzero(near)
     centres, home = segmentation.centres_um[keep], found.dendrite[keep]
     every = segmentation.centres_um
-    rows = spine_rows(volume, every, centres, dendrites, home, config, backdrop)
+    rows = spine_rows(volume, every, centres, dendrites, home, config, back)
     for row, k in zip(rows, keep, strict=True):
         row["probability"] = float(segmentation.probability[k])
         row["instance"] = int(k) + 1
@@ -152,12 +156,11 @@ def spine_rows(
     dendrites: Dendrites,
     home: IntArray,
     config: MeasureConfig,
-    backdrop: Backdrop | None = None,
+    back: Backdrop,
 ) -> list[dict[str, object]]:
     """Rows of `tables.SPINES` for heads at places (K, 3) on the dendrites `home` (K,); without id,
     probability and label. Light of the other heads among `all_centres_um` (M, 3) is not theirs."""
     at = attach(centres_um, dendrites, home)
-    back = backdrop or backdrop_of(volume)
     edge = np.full(2, config.edge_um)
     within = inside(centres_um, volume.extent_um, config.edge_um)
     within &= back.imaged.holds_around(centres_um, edge)
@@ -169,12 +172,12 @@ def spine_rows(
         others = (
             all_centres_um[near.query_ball_point(centre, NEIGHBOUR_UM)] if near else centres_um[:0]
         )
-        others = others[np.linalg.norm(others - centre, axis=1) > 0.2]
+        others = others[np.linalg.norm(others - centre, axis=1) > SELF_UM]
         stalk = Stalk(at.base_um[k], at.tangent[k], float(at.radius_um[k]))
         crowd = crowds.get(int(at.dendrite[k]), centres_um[:0])
         crowd = crowd[np.linalg.norm(crowd - at.base_um[k], axis=1) <= CROWD_UM]
         shape = measure_shape(volume, centre, stalk, others, back.background, crowd, back.imaged)
-        width = shape.head_width_um if np.isfinite(shape.head_width_um) else 0.4
+        width = shape.head_width_um if np.isfinite(shape.head_width_um) else UNKNOWN_WIDTH_UM
         length = float(at.reach_um[k] + width / 2)
         long_and_thin = length > FILOPODIUM_LENGTH_UM and width < FILOPODIUM_WIDTH_UM
         rows.append(

@@ -21,11 +21,11 @@ def give_back_memory() -> None:
             trim(0)
 
 
-def keep_freed_memory() -> bool:
-    """Tell the C library to keep freed blocks of up to 1 GiB; False where it cannot be told."""
+def keep_freed_memory() -> None:
+    """Tell the C library to keep freed blocks of up to 1 GiB, where it can be told."""
     if not sys.platform.startswith("linux"):
-        return False
+        return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
-    if mallopt is None:
-        return False
-    return all(mallopt(what, _KEEP_BYTES) for what in (_MMAP_THRESHOLD, _TRIM_THRESHOLD))
+    if mallopt is not None:
+        for what in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
+            mallopt(what, _KEEP_BYTES)

@@ -180,10 +180,10 @@ def _view(
         return Probe(np.where(is_spine, heights, 0.0), centres, rows)
 
     if alignment.same_field:
-        found = measure_spines(volume, segmentation, everything, config.measure, chosen, back)
+        found = measure_spines(volume, segmentation, everything, config.measure, back, chosen)
         snr = {s.id: shaft_snr(volume, s, back.background, back.noise) for s in dendrites.segments}
     else:
-        found = measure_spines(volume, segmentation, Dendrites(), config.measure, None, back)
+        found = measure_spines(volume, segmentation, Dendrites(), config.measure, back)
         snr = {s.id: np.full(len(s.points_um), np.nan) for s in dendrites.segments}
     return SessionView(
         volume.session,

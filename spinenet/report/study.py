@@ -112,7 +112,7 @@ def births(clusters: pd.DataFrame) -> Figure:
     return figure
 
 
-def spacing(places: pd.DataFrame, seed: int = 0) -> Figure:
+def spacing(places: pd.DataFrame) -> Figure:
     """Where new spines stand between their stable neighbours: u' of each class, each with the band
     that as many uniform places would give."""
     groups = sorted(places["group"].unique())
@@ -120,7 +120,7 @@ def spacing(places: pd.DataFrame, seed: int = 0) -> Figure:
     grid = np.linspace(0, 1, 101)
     for axis, group in zip(axes, groups, strict=True):
         mine = places[(places["group"] == group) & places["relative"].notna()]
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(0)
         for kind, part in mine.groupby("class"):
             colour = CLASS_COLOURS[str(kind)]
             null = _ecdf(rng.random((1000, len(part))), grid)

@@ -71,7 +71,7 @@ def _stand_out(
 
 
 def _centroid(heat: npt.NDArray[np.uint8], peak: npt.NDArray[np.integer]) -> FloatArray:
-    """Centre of the heat in the 3 x 5 x 5 voxels around a peak, in voxels."""
+    """Centre of the squared heat in the 3 x 5 x 5 voxels around a peak, in voxels."""
     low = np.maximum(peak - [1, 2, 2], 0)
     high = np.minimum(peak + [2, 3, 3], heat.shape)
     window = heat[low[0] : high[0], low[1] : high[1], low[2] : high[2]].astype(float) ** 2

@@ -20,8 +20,12 @@ SPINES = Table(
         col(
             "azimuth_deg", "float", "direction around the shaft; 0 right, 90 towards the objective"
         ),
-        col("length_um", "float", "shaft surface to the tip, um"),
-        col("neck_length_um", "float", "shaft surface to the head, um"),
+        col(
+            "length_um",
+            "float",
+            "shaft surface to the tip, um; a head whose width is not known counts as 0.4 um wide",
+        ),
+        col("neck_length_um", "float", "shaft surface to the head, um; likewise"),
         col("head_width_um", "float", "diameter of a ball of the head's volume, um"),
         col("head_volume_um3", "float", "volume of the head from its brightness, um3"),
         col("strength", "float", "integrated brightness of the spine over 1 um of adjacent shaft"),
@@ -30,7 +34,7 @@ SPINES = Table(
         col(
             "touches_edge",
             "bool",
-            "within 1 um of the border of the stack, or of what was imaged of it",
+            "within measure.edge_um (1 um) of the border of the stack, or of what was imaged of it",
         ),
         col("source", "str", "detected, lookback or person"),
         col("label", "int", "value in the label TIFF; 0 if it has no mask"),
@@ -103,8 +107,8 @@ TRACKS = Table(
         col(
             "hidden",
             "bool",
-            "does not stick out beside its shaft, so that it is seen in some sessions only: left "
-            "out of the analysis",
+            "does not stick out beside its shaft, or lies at the border of the stacks, so that it "
+            "is seen in some sessions only: left out of the analysis",
             required=False,
         ),
     ),

@@ -18,6 +18,7 @@ from spinenet.io.weights import SegmentWeights
 from spinenet.match.tokens import BESIDE_UM
 from spinenet.match.warp import fit_warp, unwarped
 from spinenet.measure.attach import attach_told, measure_spines, spine_rows
+from spinenet.measure.quality import Backdrop, backdrop_of
 from spinenet.segment.label import label
 from spinenet.segment.predict import predict
 from spinenet.tables import SPINES
@@ -61,17 +62,18 @@ def read_families(
     seen: dict[tuple[str, ...], list[Sighting]] = {}
     for stack in stacks:
         volume, session = read_volume(stack.file), stack.file.session
+        back = backdrop_of(volume)
         lines = tuple(line for line in stack.dendrites if line.id not in hold_out)
         marks = stack.spines[sure(stack.spines)]
         for how, (spines, track) in (
-            ("found", _found(volume, stack.dendrites, stack.spines, weights)),
-            ("marked", _marked(volume, stack.dendrites, marks)),
+            ("found", _found(volume, back, stack.dendrites, stack.spines, weights)),
+            ("marked", _marked(volume, back, stack.dendrites, marks)),
         ):
             home = spines["dendrite_id"].to_numpy(int)
             for line in lines:
                 mine = home == line.id
                 key = (how, session.animal, session.region, str(line.id))
-                sighting = sight(volume, line, spines[mine], track[mine])
+                sighting = sight(volume, line, spines[mine], track[mine], back.background)
                 seen.setdefault(key, []).append(sighting)
     families = [family for f in seen.values() if len(family := _one_frame(f)) > 1]
     if not families:
@@ -89,22 +91,28 @@ Named = tuple[pd.DataFrame, IntArray]
 """Measured spines, and the track of each."""
 
 
-def _marked(volume: Volume, lines: tuple[Segment, ...], marks: pd.DataFrame) -> Named:
+def _marked(
+    volume: Volume, back: Backdrop, lines: tuple[Segment, ...], marks: pd.DataFrame
+) -> Named:
     """The marked spines of a stack, each on its dendrite."""
     heads = heads_of(marks)
     home, near = attach_told(heads, told_dendrites(marks), Dendrites(lines), MARK_REACH_UM)
     sure_of = np.ones(len(heads))
-    return _measured(volume, heads, lines, home, near, sure_of), _named(marks)[near]
+    return _measured(volume, back, heads, lines, (home, near), sure_of), _named(marks)[near]
 
 
 def _found(
-    volume: Volume, lines: tuple[Segment, ...], marks: pd.DataFrame, weights: SegmentWeights
+    volume: Volume,
+    back: Backdrop,
+    lines: tuple[Segment, ...],
+    marks: pd.DataFrame,
+    weights: SegmentWeights,
 ) -> Named:
     """The spines that the net finds in a stack, each on the dendrite of the mark that it is, or the
     nearest."""
     prediction = predict(volume, weights.net, tile_mvox=TILE_MVOX, device=torch.device("cpu"))
     found = label(prediction, **weights.thresholds)
-    spines = measure_spines(volume, found, Dendrites(lines), MeasureConfig())
+    spines = measure_spines(volume, found, Dendrites(lines), MeasureConfig(), back)
     heads, probability = spines.centres_um, spines.frame["probability"].to_numpy(float)
     track = np.full(len(heads), NOBODY)
     i, j = pair_marks(heads, marks)
@@ -112,18 +120,21 @@ def _found(
     told = np.full(len(heads), np.nan)
     told[i] = told_dendrites(marks)[j]
     home, near = attach_told(heads, told, Dendrites(lines), MARK_REACH_UM)
-    return _measured(volume, heads, lines, home, near, probability), track[near]
+    return _measured(volume, back, heads, lines, (home, near), probability), track[near]
 
 
 def _measured(
     volume: Volume,
+    back: Backdrop,
     heads: FloatArray,
     lines: tuple[Segment, ...],
-    home: IntArray,
-    near: BoolArray,
+    attached: tuple[IntArray, BoolArray],
     probability: FloatArray,
 ) -> pd.DataFrame:
-    rows = spine_rows(volume, heads, heads[near], Dendrites(lines), home[near], MeasureConfig())
+    """Of heads (K, 3), `attached` to a dendrite each (K,), those that are near it (K,)."""
+    home, near = attached
+    on = Dendrites(lines)
+    rows = spine_rows(volume, heads, heads[near], on, home[near], MeasureConfig(), back)
     told = zip(rows, probability[near].tolist(), strict=True)
     return SPINES.frame([row | {"spine_id": 0, "probability": p, "label": 0} for row, p in told])
 

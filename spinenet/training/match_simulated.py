@@ -14,6 +14,7 @@ from spinenet.evaluate.judge import XYZ, pair_centres
 from spinenet.geometry import from_line_frame, inside
 from spinenet.io.weights import SegmentWeights
 from spinenet.measure.attach import measure_spines, spine_rows
+from spinenet.measure.quality import backdrop_of
 from spinenet.segment.label import label
 from spinenet.segment.predict import predict
 from spinenet.synthetic.experiment import simulate_region
@@ -72,11 +73,12 @@ def _found(
     """By dendrite, the spines that the net finds in one stack along the true centrelines."""
     seen = predict(volume, weights.net, tile_mvox=5.0, device=torch.device("cpu"))
     segmentation = label(seen, **weights.thresholds)
-    spines = measure_spines(volume, segmentation, Dendrites(tuple(lines)), MeasureConfig())
+    back = backdrop_of(volume)
+    spines = measure_spines(volume, segmentation, Dendrites(tuple(lines)), MeasureConfig(), back)
     track = np.full(len(spines), NOBODY)
     found, true = pair_centres(spines.centres_um, truth[XYZ].to_numpy(float))
     track[found] = truth["track_id"].to_numpy(int)[true]
-    return _by_dendrite(volume, lines, spines.frame, track)
+    return _by_dendrite(volume, lines, spines.frame, track, back.background)
 
 
 def _marked(
@@ -92,9 +94,10 @@ def _marked(
         home, track = (
             np.r_[of, np.full(len(places), n)] for of, n in ((home, line.id), (track, NOBODY))
         )
-    rows = spine_rows(volume, heads, heads, Dendrites(tuple(lines)), home, MeasureConfig())
+    back = backdrop_of(volume)
+    rows = spine_rows(volume, heads, heads, Dendrites(tuple(lines)), home, MeasureConfig(), back)
     frame = SPINES.frame([row | {"spine_id": 0, "probability": 1.0, "label": 0} for row in rows])
-    return _by_dendrite(volume, lines, frame, track)
+    return _by_dendrite(volume, lines, frame, track, back.background)
 
 
 def _nothing_there(
@@ -113,10 +116,14 @@ def _nothing_there(
 
 
 def _by_dendrite(
-    volume: Volume, lines: list[Segment], spines: pd.DataFrame, track: IntArray
+    volume: Volume,
+    lines: list[Segment],
+    spines: pd.DataFrame,
+    track: IntArray,
+    background: float,
 ) -> dict[int, Sighting]:
     home = spines["dendrite_id"].to_numpy(int)
     return {
-        line.id: sight(volume, line, spines[home == line.id], track[home == line.id])
+        line.id: sight(volume, line, spines[home == line.id], track[home == line.id], background)
         for line in lines
     }

@@ -14,7 +14,6 @@ from spinenet.geometry import to_line_frame
 from spinenet.io.atomic import published
 from spinenet.match.tokens import about_spines
 from spinenet.measure.portrait import PORTRAIT, portraits
-from spinenet.measure.quality import noise_of
 from spinenet.types import Dendrites, FloatArray, IntArray, Segment, Volume
 
 NOBODY, UNNAMED = -1, -2
@@ -45,13 +44,16 @@ Family = list[Sighting]
 """One dendrite over its sessions, arc length in one frame."""
 
 
-def sight(volume: Volume, line: Segment, spines: pd.DataFrame, track: IntArray) -> Sighting:
-    """Measured spines (rows as `spine_rows` gives them, `probability` filled) of one dendrite."""
+def sight(
+    volume: Volume, line: Segment, spines: pd.DataFrame, track: IntArray, background: float
+) -> Sighting:
+    """Measured spines (rows as `spine_rows` gives them, `probability` filled) of one dendrite, in a
+    stack of such a background."""
     heads = spines[["z_um", "y_um", "x_um"]].to_numpy(float)
     arcs = spines["arc_length_um"].to_numpy(float)
     frame = to_line_frame(heads, arcs, line.points_um, line.arc_length_um)
     home = np.full(len(heads), line.id)
-    looks = portraits(volume, heads, Dendrites((line,)), home, noise_of(volume)[0], WIDE)
+    looks = portraits(volume, heads, Dendrites((line,)), home, background, WIDE)
     return Sighting(frame, about_spines(spines, frame), looks, track)
 
 

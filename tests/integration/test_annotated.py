@@ -129,7 +129,7 @@ def test_simulated_spines_grow_on_a_traced_dendrite(points_folder):
     assert grown.wanted.sum() > 2
     assert np.array_equal(grown.centres_vox[0], patch.centres_vox[0])
     assert grown.labels[HEAD] == 2
-    more = grown.image - patch.image
+    more, inside = grown.image - patch.image, 0
     for k in np.flatnonzero(grown.wanted)[1:]:
         at = tuple(np.rint(grown.centres_vox[k]).astype(int))
         if all(0 <= a < n for a, n in zip(at, SHAPE, strict=True)):
@@ -138,6 +138,8 @@ def test_simulated_spines_grow_on_a_traced_dendrite(points_folder):
             assert more[at] > 0.1
             apart = np.linalg.norm((grown.centres_vox[k] - HEAD) * VOXEL)
             assert apart > 1.0
+            inside += 1
+    assert inside > 1
     assert np.abs(more[:, 100:]).max() < 0.05  # the other dendrite is left alone
 
 

@@ -10,7 +10,7 @@ from spinenet.match.lookback import Home, _in_rim
 from spinenet.match.warp import ArcWarp
 from spinenet.measure.attach import spine_rows
 from spinenet.measure.imaged import find_imaged
-from spinenet.measure.quality import noise_of
+from spinenet.measure.quality import backdrop_of, noise_of
 from spinenet.types import Dendrites, Session, Volume
 from tests.unit.drawn_shafts import line, session_of
 
@@ -83,7 +83,9 @@ def test_a_spine_beside_a_blank_border_is_as_large_as_in_the_middle(cut_um):
         data = np.where(x < blank_um, 0, light).astype(np.uint16)
         volume = Volume(data, voxel, Session("a", "r", 0))
         centre = np.array([[4.0, 5.3, 7.0]])
-        (row,) = spine_rows(volume, centre, centre, dendrites, np.array([0]), MeasureConfig())
+        (row,) = spine_rows(
+            volume, centre, centre, dendrites, np.array([0]), MeasureConfig(), backdrop_of(volume)
+        )
         return row
 
     whole, cut = measured(0.0), measured(cut_um)

@@ -10,7 +10,7 @@ from spinenet.config import MeasureConfig
 from spinenet.geometry import join_ends
 from spinenet.io.sessions import StackFile
 from spinenet.measure.attach import attach, measure_spines
-from spinenet.measure.quality import noise_of, saturated_share, shaft_snr
+from spinenet.measure.quality import backdrop_of, noise_of, saturated_share, shaft_snr
 from spinenet.measure.shape import NOWHERE, Stalk, _shaft_light, measure_shape
 from spinenet.measure.skeleton import _radius, find_dendrites
 from spinenet.measure.straighten import straighten
@@ -75,7 +75,7 @@ def test_twice_the_voxel_is_twice_the_length(scene, dendrites):
 
 def test_spines_measure_what_was_drawn(scene, dendrites):
     volume, seen = scene
-    table = measure_spines(volume, seen, dendrites, MeasureConfig()).frame
+    table = measure_spines(volume, seen, dendrites, MeasureConfig(), backdrop_of(volume)).frame
     assert table["spine_id"].tolist() == [1, 2, 3]
     for row, s in zip(table.to_dict("records"), SPINES, strict=True):
         at = place(SHAFT, s)
@@ -91,14 +91,17 @@ def test_spines_measure_what_was_drawn(scene, dendrites):
 def test_gain_does_not_change_strength(scene, dendrites):
     volume, seen = scene
     bright = Volume(volume.data.astype(np.float32) * 3 + 50, VOXEL, volume.session)
-    a, b = (measure_spines(v, seen, dendrites, MeasureConfig()).frame for v in (volume, bright))
+    a, b = (
+        measure_spines(v, seen, dendrites, MeasureConfig(), backdrop_of(v)).frame
+        for v in (volume, bright)
+    )
     assert b["strength"].to_numpy() == pytest.approx(a["strength"].to_numpy(), rel=1e-3)
 
 
 def test_heads_far_from_every_shaft_are_no_spines(scene, dendrites):
     volume, seen = scene
     far = Segmentation(**{**seen.__dict__, "centres_um": seen.centres_um + [0, 3.5, 0]})
-    assert len(measure_spines(volume, far, dendrites, MeasureConfig())) == 1
+    assert len(measure_spines(volume, far, dendrites, MeasureConfig(), backdrop_of(volume))) == 1
 
 
 def test_no_shaft_no_dendrite_no_spine(scene):
@@ -106,7 +109,7 @@ def test_no_shaft_no_dendrite_no_spine(scene):
     empty = Segmentation(**{**seen.__dict__, "shaft": np.zeros(SHAPE, bool)})
     none = find_dendrites(empty, MeasureConfig())
     assert len(none) == 0
-    assert len(measure_spines(volume, empty, none, MeasureConfig())) == 0
+    assert len(measure_spines(volume, empty, none, MeasureConfig(), backdrop_of(volume))) == 0
     assert attach(np.zeros((0, 3)), none).dendrite.size == 0
 
 
