@@ -3,6 +3,7 @@
 A YAML in `configs/` lists what differs from these defaults, and what is worth knowing of them.
 """
 
+from spinenet.config.cohort import FEWEST_ANIMALS, CohortConfig, PowerConfig
 from spinenet.config.infer import (
     AnalyzeConfig,
     ExportFormat,
@@ -13,11 +14,8 @@ from spinenet.config.infer import (
     WeightsConfig,
 )
 from spinenet.config.simulate import (
-    FEWEST_ANIMALS,
-    CohortConfig,
     MorphologyConfig,
     OpticsConfig,
-    PowerConfig,
     SimulateConfig,
     TurnoverConfig,
 )
