@@ -145,8 +145,10 @@ def _note(row: pd.Series) -> str:
         return str(row["test"])
     parts = []
     if pd.notna(row["n_animals"]) and pd.notna(row["n_spines"]):
-        animals = int(row["n_animals"])
-        parts.append(f"n = {int(row['n_spines'])} spines, {animals} animal{'s' * (animals != 1)}")
+        animals, spines = int(row["n_animals"]), int(row["n_spines"])
+        parts.append(
+            f"n = {spines} spine{'s' * (spines != 1)}, {animals} animal{'s' * (animals != 1)}"
+        )
     if pd.notna(row["ci_low"]):
         counted = row["ci_low"] <= row["estimate"] <= row["ci_high"]
         which = "95 %" if counted else "95 %, the machine's likely mistakes put right"
