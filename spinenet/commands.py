@@ -292,11 +292,11 @@ def _evaluate(args: Namespace) -> int:
     from spinenet.pipeline.evaluation import evaluate
 
     table = evaluate(Path(args.truth), Path(args.results), args.point, args.dendrites)
+    if args.out:  # first: who reads the output may have read enough
+        write_text(Path(args.out), table.to_csv(index=False))
     for row in table.to_dict("records"):
         spread = f"{row['low']:.3f} to {row['high']:.3f}" if row["low"] == row["low"] else ""
         print(f"{row['value']:9.3f}  {spread:<16} {row['n']:5}  {row['figure']}, {row['stratum']}")
-    if args.out:
-        write_text(Path(args.out), table.to_csv(index=False))
     return DONE
 
 

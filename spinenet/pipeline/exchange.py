@@ -156,8 +156,8 @@ def _changes(edited: EditedGraph, machine: SpineGraph, name: str) -> list[dict[s
     moved = _moved(edited, nodes, own)
     if moved:
         logger.warning(
-            "%s: %d nodes were moved by less than spines are told apart by, and stay where they "
-            "were found. To move one, delete it and add one where it belongs.",
+            "%s: moved by less than spines are told apart by, and so where they were found: %d of "
+            "its nodes. To move one, delete it and add one where it belongs.",
             name,
             moved,
         )

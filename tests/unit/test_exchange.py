@@ -137,6 +137,10 @@ def test_trackmate_as_its_own_converter_reads_it(results, tmp_path):
     spot = root.find(".//SpotsInFrame[@frame='1']/Spot")
     assert (spot.get("POSITION_X"), spot.get("POSITION_T")) == ("10.5000", "2")
     assert len(root.findall(".//AllTracks/Track")) == 2
+    # TrackMate reads these without asking whether they are there
+    for name in ("InitialSpotFilter", "SpotFilterCollection", "TrackFilterCollection"):
+        assert root.find(f"Settings/{name}") is not None
+    assert {"pixelwidth", "voxeldepth", "nslices"} <= set(root.find("Settings/ImageData").keys())
 
 
 def test_mapmanager_counts_pixels_and_says_who_is_who_by_number(results, tmp_path):
@@ -225,6 +229,23 @@ def test_an_edge_to_nowhere_is_refused(results, tmp_path, capsys):
     how = ["--results", str(results), "--out", str(tmp_path / "told.csv")]
     assert main(["import", str(edited), *how]) == BAD_INPUT
     assert "from node 0 to 99" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ids", [[0, 0], [3, 3]])
+def test_an_edge_from_a_spine_to_itself_is_refused(results, tmp_path, capsys, ids):
+    edited = edit(results, tmp_path / "out")
+    zarr.open_array(edited / "edges" / "ids", mode="r+")[0] = ids
+    how = ["--results", str(results), "--out", str(tmp_path / "told.csv")]
+    assert main(["import", str(edited), *how]) == BAD_INPUT
+    assert f"joins node {ids[0]} to itself" in capsys.readouterr().err
+
+
+def test_a_spine_that_was_moved_a_little_stays_and_is_told(results, tmp_path, capsys):
+    edited = edit(results, tmp_path / "out")
+    x = zarr.open_array(edited / "nodes" / "props" / "x" / "values", mode="r+")
+    x[0] = float(x[0]) + 0.3
+    assert corrections(results, edited, tmp_path / "told.csv").empty
+    assert "where they were found: 1 of its nodes" in capsys.readouterr().err
 
 
 def test_corrections_are_never_overwritten(results, tmp_path, capsys):
