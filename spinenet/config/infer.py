@@ -112,8 +112,8 @@ class MatchConfig:
         largest rotation about z that is searched
     same_field
         least agreement of two sessions' pictures, once aligned, that show one field: their
-        correlation times the root of the share that overlaps; right ones had 0.70 and more,
-        simulated and real
+        correlation times the root of the share that overlaps; simulated, right ones had 0.76 and
+        more, others 0.63 and less
     gate_um
         two spines farther apart than this along the dendrite, after alignment, are not one
     min_link_p
@@ -135,7 +135,7 @@ class MatchConfig:
 
     max_shift_um: float = 20.0
     max_rotation_deg: float = 6.0
-    same_field: float = 0.65
+    same_field: float = 0.7
     gate_um: float = 2.0
     min_link_p: float = 0.2
     sure_share: float = 1.4
