@@ -23,7 +23,7 @@ THUMB_UM: Um3 = (1.0, 0.4, 0.4)
 ROTATION_STEP_DEG = 1.5
 LEAST_OVERLAP = 0.15
 CALM_UM = np.array([2.0, 1.2, 1.2])
-"""Pictures are compared so smooth: what half a micrometre of deformation moves is no other field."""
+"""Pictures are compared so smooth: what moves half a micrometre makes no other field."""
 LARGEST_STRETCH = 1.25
 """No tissue grows or shrinks by more between sessions; an affine that does fits noise."""
 
