@@ -49,9 +49,11 @@ class SegmentTask(L.LightningModule):
         self.log_dict({f"train/{k}": v.detach() for k, v in terms.items()}, prog_bar=False)
         return finite(terms["loss"], self.global_step)
 
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None
+    ) -> None:
         """As ever; what is shipped takes part in every step, the last one too."""
-        super().optimizer_step(*args, **kwargs)
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         self.averaged.update_parameters(self.net)
 
     def configure_optimizers(self) -> Any:
