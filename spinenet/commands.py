@@ -265,6 +265,8 @@ def _train(args: Namespace) -> int:
         from spinenet.training.match_fit import train_match
 
         weights, scores = train_match(settings_of(TrainMatchConfig, told), *run)
+    if not scores:  # of several devices one process tells what came of it
+        return DONE
     for name, value in scores.items():
         print(f"{value:9.3f}  {name}")
     print(f"weights: {weights}")

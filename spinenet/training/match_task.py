@@ -89,7 +89,7 @@ class MatchTask(L.LightningModule):
         log_odds = self.net(batch.pairs)
         loss = match_loss(log_odds, batch.pairs.across, batch.same, batch.alone)
         self.log("train/loss", loss.detach(), batch_size=self.config.batch)
-        return finite(loss, self.global_step)
+        return finite(loss, loss.detach(), self.global_step)
 
     def transfer_batch_to_device(
         self, batch: MatchBatch, device: torch.device, dataloader_idx: int

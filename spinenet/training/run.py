@@ -253,17 +253,18 @@ def keep_to_one_core(worker: int) -> None:
     threadpool_limits(1)
 
 
-def finite(loss: Tensor, step: int) -> Tensor:
-    """The loss, unless the training has diverged.
+def finite(loss: Tensor, total: Tensor, step: int) -> Tensor:
+    """The loss, unless the training has diverged, here or in another of the processes that share a
+    step, whose losses make a `total`: all of them end alike.
 
     Raises
     ------
     InputError
         If it is no number: whatever is trained from there is none either.
     """
-    if not torch.isfinite(loss):
+    if not torch.isfinite(total):
         raise InputError(
-            f"the loss of step {step} is {float(loss.detach())}: the training diverged. Give a "
+            f"the loss of step {step} is {float(total)}: the training diverged. Give a "
             "lower --learning_rate and another --out, or go on from weights of before (--init)."
         )
     return loss

@@ -47,7 +47,9 @@ class SegmentTask(L.LightningModule):
         image = image.contiguous(memory_format=torch.channels_last_3d)
         terms = segment_loss(self.net(image), target, known)
         self.log_dict({f"train/{k}": v.detach() for k, v in terms.items()}, prog_bar=False)
-        return finite(terms["loss"], self.global_step)
+        loss = terms["loss"]
+        total = self.trainer.strategy.reduce(loss.detach().clone(), reduce_op="sum")
+        return finite(loss, total, self.global_step)
 
     def optimizer_step(
         self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None
