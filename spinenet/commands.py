@@ -223,7 +223,7 @@ def _add_demo(parser: ArgumentParser) -> None:
 
 
 def _demo(args: Namespace) -> int:
-    from spinenet.config import InferConfig, SimulateConfig
+    from spinenet.config import InferConfig, OpticsConfig, SimulateConfig
     from spinenet.io.experiment import write_experiment
     from spinenet.io.sessions import find_stacks
     from spinenet.pipeline import Told, infer
@@ -232,7 +232,8 @@ def _demo(args: Namespace) -> int:
     out = Path(args.out)
     sessions, results = out / "stacks" / "sessions.csv", out / "results"
     if not sessions.exists():
-        sessions = write_experiment(SimulateConfig(seed=7), out / "stacks")
+        unsaturated = SimulateConfig(seed=7, optics=OpticsConfig(clip_8bit_chance=0.0))
+        sessions = write_experiment(unsaturated, out / "stacks")
     told = _with_corrections(Told(), results)
     with Stages(quiet=args.quiet) as stages:
         outcome = infer(find_stacks(sessions), results, InferConfig(), "auto", stages, told)

@@ -190,7 +190,8 @@ def map_of(
     spines = spines[spines["dendrite_id"] == dendrite]
     figure = figures.dendrite_map(strips, tracks, spines, fate)
     n = tracks["track_id"].nunique()
-    return DendriteMap(f"{title}: {n} spines over {len(strips)} sessions", figure)
+    seen = f"{n} spine{'s' * (n != 1)} over {len(strips)} session{'s' * (len(strips) != 1)}"
+    return DendriteMap(f"{title}: {seen}", figure)
 
 
 def analysis_tables(analysis: Analysis) -> dict[Table, pd.DataFrame]:
