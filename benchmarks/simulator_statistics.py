@@ -35,10 +35,11 @@ N_SIMULATED = 12
 
 
 def tips(spines: pd.DataFrame) -> np.ndarray:
-    """Tips of simulated spines: a head's radius beyond its centre, away from the base."""
+    """Tips of simulated spines: a head's radius beyond its centre, away from the base; where there
+    is no head the centre of the thread's round end."""
     centre, base = (spines[[f"{p}{a}" for a in XYZ]].to_numpy() for p in ("", "base_"))
     out = (centre - base) / np.linalg.norm(centre - base, axis=1, keepdims=True)
-    return centre + out * spines[["head_width_um"]].to_numpy() / 2
+    return centre + out * spines[["head_width_um"]].fillna(0.0).to_numpy() / 2
 
 
 def puncta_per_1000_um2(
