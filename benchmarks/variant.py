@@ -31,7 +31,7 @@ from spinenet.synthetic.morphology import (
     Dendrite,
     PlacedSpine,
     SpineShape,
-    beyond_shaft_um,
+    is_beside_shaft,
     place,
 )
 from spinenet.synthetic.morphology import Scene as DrawnScene
@@ -175,7 +175,7 @@ def draw(rng: np.random.Generator, morphology: MorphologyConfig) -> Scene:
                         "head_width_um": width,
                         "head_volume_um3": volume,
                         "kind": spine.kind,
-                        "scorable": inside and beyond_shaft_um(dendrite, at) >= 0.5,
+                        "scorable": inside and is_beside_shaft(dendrite, at),
                         "point": "head",
                         "planted": -1,
                     }

@@ -108,11 +108,8 @@ def contradicted(
     error: Contradiction, views: list[SessionView], corrections: Corrections
 ) -> InputError:
     """The same with the file, the region and the places that it is about, to find the lines by."""
-    spines = [(v.session.index, *place) for v in views for place in v.spines.centres_um]
-    places = [
-        f"session {t} at {z:.2f}, {y:.2f}, {x:.2f} um (z, y, x)"
-        for t, z, y, x in (spines[k] for k in error.spines)
-    ]
+    spines = [(v.session.index, place) for v in views for place in v.spines.centres_um]
+    places = [f"session {t} at {_told(place)}" for t, place in (spines[k] for k in error.spines)]
     s = views[0].session
     told = f" It is about {'; '.join(places)}." if places else ""
     return InputError(
@@ -163,44 +160,39 @@ class _Desk:
 
     def obey(self, row: dict[str, Any]) -> None:
         where = f"{self.source}, line {row['line']}"
-        action, t = row["action"], self._position(row["session"])
-        if not self._has_subject(row):
+        action = row["action"]
+        ends = [(self._position(row["session"]), np.array([row[c] for c in PLACE], float))]
+        if action in ("same", "different"):
+            there = np.array([row[c] for c in PLACE_TO], float)
+            ends.append((self._position(row["session_to"]), there))
+        if action != "add" and not self._has_subject(action, ends, where):
             return
         says_dendrite = action in ("add", "dendrite") and not pd.isna(row["dendrite_id"])
         told = row if says_dendrite else None
-        place = np.array([row[c] for c in PLACE], float)
-        spine = self._spine(t, place, told, where, SAME_UM if action == "add" else CLAIMED_UM)
-        if action in ("same", "different"):
-            u = self._position(row["session_to"])
-            there = np.array([row[c] for c in PLACE_TO], float)
-            self.said[action].append((spine, self._spine(u, there, None, where, CLAIMED_UM)))
+        reach_um = SAME_UM if action == "add" else CLAIMED_UM
+        spine, *other = (self._spine(t, place, told, where, reach_um) for t, place in ends)
+        if other:
+            self.said[action].append((spine, other[0]))
         elif action in ("present", "absent"):
             self.said[action].append((spine, self._position(row["session_to"])))
 
-    def _has_subject(self, row: dict[str, Any]) -> bool:
+    def _has_subject(self, action: str, ends: list[tuple[int, FloatArray]], where: str) -> bool:
         """Is there a spine to be absent elsewhere, or other than another? Where a row says that one
         is there although the net saw nothing, a word that it is added."""
-        action = row["action"]
-        ends = [(row["session"], np.array([row[c] for c in PLACE], float))]
-        if action in ("same", "different"):
-            ends.append((row["session_to"], np.array([row[c] for c in PLACE_TO], float)))
-        for session, place in ends:
-            t = self._position(session)
-            if action == "add" or self._nearest(t, place, CLAIMED_UM) is not None:
+        for t, place in ends:
+            if self._nearest(t, place, CLAIMED_UM) is not None:
                 continue
             if self._glimpse(t, place) >= GLIMPSE:
                 continue
+            session = self.views[t].session.index
             here = f"session {session} at {_told(place)}{self._nearest_told(t, place)}"
             if action in ("absent", "different"):
-                self.log.warn(
-                    f"{self.source}, line {row['line']} ({action}) was not obeyed: there is no "
-                    f"spine in {here}."
-                )
+                self.log.warn(f"{where} ({action}) was not obeyed: there is no spine in {here}.")
                 return False
             self.log.warn(
-                f"{self.source}, line {row['line']} ({action}): no spine was found in {here}. One "
-                "was added there, as the line says that there is one; if the session or the place "
-                "is wrong, correct the line."
+                f"{where} ({action}): no spine was found in {here}. One was added there, as the "
+                "line says that there is one; if the session or the place is wrong, correct the "
+                "line."
             )
         return True
 

@@ -203,11 +203,7 @@ def _infer(
     warn_of_strangers(told, files, log)
     for file in files:
         if not file.usable:
-            s = file.session
-            log.warn(
-                f"{s.animal}, {s.region}, session {s.index} (day {s.day:g}) was left out: "
-                f"{file.path.name} is marked usable=0 in sessions.csv."
-            )
+            log.leave_out(file, f"{file.path.name} is marked usable=0 in sessions.csv.")
     files = _readable([f for f in files if f.usable], log)
     with log.timed("start"):
         weights = load_segment_weights(config.weights.segment)

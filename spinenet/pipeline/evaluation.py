@@ -295,8 +295,10 @@ def _masks(truth: Truth, results: Path) -> list[_Mask]:
         number = _labels_of(here, true, voxel)
         hidden = number[~sure(here)].to_numpy(np.int64)
         counts = count_masks(true, seen, hidden[hidden > 1])
-        heads = _heads(true, set(number), session, voxel)
-        gone = here.index[(number > 1) & ~number.isin(np.flatnonzero(label_sizes(true)))]
+        drawn = np.flatnonzero(label_sizes(true)).tolist()
+        unnamed = sorted({*drawn} - {*number})
+        heads = _heads(true, unnamed, session, voxel)
+        gone = here.index[(number > 1) & ~number.isin(drawn)]
         out.append(_Mask(session, counts, heads, gone, true == IGNORE, voxel))
     return out
 
@@ -312,13 +314,12 @@ def _labels_of(marks: pd.DataFrame, labels: npt.NDArray[np.uint16], voxel_um: Um
 
 
 def _heads(
-    labels: npt.NDArray[np.uint16], named: set[int], session: Session, voxel_um: Um3
+    labels: npt.NDArray[np.uint16], unnamed: list[int], session: Session, voxel_um: Um3
 ) -> pd.DataFrame:
     """True heads that only the label image knows; cut off by the border, they count neither way."""
     faces = [np.take(labels, side, axis=axis) for axis in range(3) for side in (0, -1)]
     cut_off = {int(n) for face in faces for n in np.unique(face)}
-    drawn = np.flatnonzero(label_sizes(labels)).tolist()
-    numbers = [n for n in drawn if 1 < n < IGNORE and n not in named]
+    numbers = [n for n in unnamed if 1 < n < IGNORE]
     middles = label_middles(labels, numbers)
     who = {"animal": session.animal, "region": session.region, "session": session.index}
     rows: list[dict[str, object]] = [

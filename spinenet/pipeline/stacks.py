@@ -99,10 +99,14 @@ class RunLog:
 
     def fail(self, file: StackFile, error: InputError) -> None:
         """A stack that cannot be used."""
+        self.failed[str(file.path)] = str(error)
+        self.leave_out(file, str(error))
+
+    def leave_out(self, file: StackFile, why: str) -> None:
+        """Says which session is missing from all that follows."""
         s = file.session
         who = ", ".join(name for name in (s.animal, s.region) if name)
-        self.failed[str(file.path)] = str(error)
-        self.warn(f"{who}, session {s.index} (day {s.day:g}) was left out: {error}")
+        self.warn(f"{who}, session {s.index} (day {s.day:g}) was left out: {why}")
 
     def lose(self, what: str, why: str) -> None:
         self.failed[what] = why

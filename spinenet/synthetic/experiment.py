@@ -13,14 +13,15 @@ from scipy.spatial.transform import Rotation
 from spinenet.config import OpticsConfig, SimulateConfig
 from spinenet.geometry import affine_apply, inside
 from spinenet.synthetic.morphology import (
+    SCORABLE_EDGE_UM,
     Clutter,
     Dendrite,
     PlacedSpine,
     Scene,
     SpineShape,
-    beyond_shaft_um,
     draw_clutter,
     draw_shaft,
+    is_scorable,
     place,
 )
 from spinenet.synthetic.optics import draw_microscope, image
@@ -36,8 +37,6 @@ SHIFT_SHARE = np.array([0.5, 1.0, 1.0])
 """Of the shift in the plane, z, y, x."""
 FARTHEST_SHIFT = 3.0
 """In standard deviations."""
-SCORABLE_EDGE_UM = 1.0
-SCORABLE_REACH_UM = 0.5
 
 
 @dataclass(frozen=True)
@@ -230,7 +229,6 @@ def _spine_rows(
         if not inside(at.centre, extent, 0.0)[0]:
             continue
         radius = float(np.interp(spine.arc_um, dendrite.frame_um, dendrite.radius_um))
-        beyond = beyond_shaft_um(dendrite, at)
         per_um = float(np.pi * radius**2)
         within_um = radius / float(np.cos(np.deg2rad(spine.lean_deg)))
         thread = spine.kind == "filopodium"
@@ -257,8 +255,7 @@ def _spine_rows(
                 "source": "simulated",
                 "point": "head",
                 "label": n + 2,
-                "scorable": beyond >= SCORABLE_REACH_UM
-                and bool(inside(at.centre, extent, SCORABLE_EDGE_UM)[0]),
+                "scorable": is_scorable(dendrite, at, extent),
                 "planted": int(lives[d].planted[k]),
             }
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spinenet.config import MorphologyConfig
-from spinenet.geometry import arc_length, point_at, project, side_frame, tangents
+from spinenet.geometry import arc_length, inside, point_at, project, side_frame, tangents
 from spinenet.types import FloatArray, Um3
 
 THIN_RADIUS_UM = 0.15
@@ -19,6 +19,10 @@ NODE_UM = 0.5
 HEAD_UM3 = 0.01, 1.2
 """The smallest and the largest head."""
 SWELLINGS_PER_UM = 0.04
+SCORABLE_EDGE_UM = 1.0
+"""A head nearer to the border of a stack cannot be scored."""
+SCORABLE_REACH_UM = 0.5
+"""Nor can a spine whose tip lies less beyond its shaft's edge in the plane."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,16 @@ def beyond_shaft_um(dendrite: Dendrite, at: PlacedSpine) -> float:
     s = dendrite.frame_um
     distance, arc, _ = project(at.tip * from_above, dendrite.points_um * from_above, s)
     return float(distance[0] - np.interp(arc[0], s, dendrite.radius_um))
+
+
+def is_beside_shaft(dendrite: Dendrite, at: PlacedSpine) -> bool:
+    """Whether a placed spine sticks out beside its shaft far enough to be told from it."""
+    return beyond_shaft_um(dendrite, at) >= SCORABLE_REACH_UM
+
+
+def is_scorable(dendrite: Dendrite, at: PlacedSpine, extent_um: FloatArray) -> bool:
+    """Whether a person could score a placed spine in a stack of (3,) `extent_um`."""
+    return bool(inside(at.centre, extent_um, SCORABLE_EDGE_UM)[0]) and is_beside_shaft(dendrite, at)
 
 
 def draw_shaft(

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spinenet.config import MorphologyConfig, OpticsConfig
-from spinenet.synthetic.morphology import Scene, beyond_shaft_um, place
+from spinenet.synthetic.morphology import Scene, is_scorable, place
 from spinenet.synthetic.optics import draw_microscope, image
 from spinenet.synthetic.paint import paint
 from spinenet.synthetic.scenes import draw_scene
@@ -61,11 +61,6 @@ def scorable_spines(
     """Head centres (K, 3) in um, in the order of `paint`, and (K,) which of them can be scored: at
     least 1 um inside a stack of (3,) `extent_um`, head 0.5 um beyond the shaft's edge in the
     plane."""
-    placed = [(d, s, place(d, s)) for d in scene.dendrites for s in d.spines]
-    centres = np.array([at.centre for _, _, at in placed]).reshape(-1, 3)
-    scorable = np.zeros(len(placed), bool)
-    for k, (dendrite, _, at) in enumerate(placed):
-        beyond = beyond_shaft_um(dendrite, at)
-        inside = np.all((at.centre > 1) & (at.centre < extent_um - 1))
-        scorable[k] = beyond >= 0.5 and bool(inside)
-    return centres, scorable
+    placed = [(d, place(d, s)) for d in scene.dendrites for s in d.spines]
+    centres = np.array([at.centre for _, at in placed]).reshape(-1, 3)
+    return centres, np.array([is_scorable(d, at, extent_um) for d, at in placed], bool)

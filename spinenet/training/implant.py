@@ -15,8 +15,8 @@ from spinenet.synthetic.morphology import (
     Dendrite,
     Scene,
     SpineShape,
-    beyond_shaft_um,
     draw_spine,
+    is_beside_shaft,
     place,
 )
 from spinenet.synthetic.optics import blur, draw_microscope
@@ -86,8 +86,7 @@ def implant(
         mine = (seen == k + 2) & (patch.labels == 0)
         labels[mine], known[mine] = number, KNOWN_ALL
         centres.append(at.centre[None] / voxel)
-        beyond = beyond_shaft_um(dendrite, at)
-        wanted.append(np.array([beyond >= SCORABLE_REACH_UM]))
+        wanted.append(np.array([is_beside_shaft(dendrite, at)]))
     grown_patch = replace(
         patch,
         image=normalise(light, PLAIN),
