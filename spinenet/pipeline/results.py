@@ -34,7 +34,7 @@ from spinenet.report.methods import (
     analysis_methods,
     linking_methods,
 )
-from spinenet.report.page import DendriteMap, make_page
+from spinenet.report.page import DendriteMap, make_page, several
 from spinenet.report.reliability import link_trust
 from spinenet.report.review import review_list
 from spinenet.tables import (
@@ -190,7 +190,7 @@ def map_of(
     spines = spines[spines["dendrite_id"] == dendrite]
     figure = figures.dendrite_map(strips, tracks, spines, fate)
     n = tracks["track_id"].nunique()
-    seen = f"{n} spine{'s' * (n != 1)} over {len(strips)} session{'s' * (len(strips) != 1)}"
+    seen = f"{several(n, 'spine')} over {several(len(strips), 'session')}"
     return DendriteMap(f"{title}: {seen}", figure)
 
 
@@ -269,7 +269,7 @@ def page_of(
     hidden = int(lives["hidden"].sum())
     left_out = f" ({hidden} hidden by shafts or beside a border, left out)" if hidden else ""
     subtitle = (
-        f"{animals} animal{'s' * (animals != 1)}, {n_sessions} session{'s' * (n_sessions != 1)}, "
+        f"{several(animals, 'animal')}, {several(n_sessions, 'session')}, "
         f"{len(spines)} spines seen, {len(lives)} followed{left_out}. spinenet {__version__}."
     )
     return make_page("Dendritic spines over time", subtitle, analysis, tables, pictures, notes)

@@ -24,7 +24,7 @@ from spinenet.pipeline.results import (
     write_figures,
 )
 from spinenet.report.methods import analysis_methods
-from spinenet.report.page import DendriteMap, five_numbers, make_page
+from spinenet.report.page import DendriteMap, five_numbers, make_page, several
 from spinenet.report.study import straight_map
 from spinenet.tables import TRACKS
 from spinenet.types import Analysis, InputError, Tracks
@@ -67,7 +67,7 @@ def analyze_tracks(
     drawn = {name: figure for name, figure in analysis_figures(analysis).items() if figure}
     page = make_page(
         "Dendritic spines over time",
-        f"{n_animals} animal{'s' * (n_animals != 1)}. spinenet {__version__}.",
+        f"{several(n_animals, 'animal')}. spinenet {__version__}.",
         analysis,
         {t.file: f for t, f in ({TRACKS: tracks.frame} | tables).items()},
         (write_figures(out, drawn, maps), maps),

@@ -140,15 +140,18 @@ def _percent(value: float) -> str:
     return "n/a" if pd.isna(value) else f"{100 * value:.1f} %"
 
 
+def several(n: int, what: str) -> str:
+    """So many of something, one of which is single."""
+    return f"{n} {what}{'s' * (n != 1)}"
+
+
 def _note(row: pd.Series) -> str:
     if pd.isna(row["estimate"]) and row["test"]:
         return str(row["test"])
     parts = []
     if pd.notna(row["n_animals"]) and pd.notna(row["n_spines"]):
         animals, spines = int(row["n_animals"]), int(row["n_spines"])
-        parts.append(
-            f"n = {spines} spine{'s' * (spines != 1)}, {animals} animal{'s' * (animals != 1)}"
-        )
+        parts.append(f"n = {several(spines, 'spine')}, {several(animals, 'animal')}")
     if pd.notna(row["ci_low"]):
         counted = row["ci_low"] <= row["estimate"] <= row["ci_high"]
         which = "95 %" if counted else "95 %, the machine's likely mistakes put right"
