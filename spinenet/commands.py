@@ -292,8 +292,10 @@ def _add_evaluate(parser: ArgumentParser) -> None:
 
 def _evaluate(args: Namespace) -> int:
     from spinenet.io.write import write_text
-    from spinenet.pipeline.evaluation import evaluate
+    from spinenet.pipeline.evaluation import check_out, evaluate
 
+    if args.out:
+        check_out(Path(args.out))
     table = evaluate(Path(args.truth), Path(args.results), args.point, args.dendrites)
     if args.out:  # first: who reads the output may have read enough
         write_text(Path(args.out), table.to_csv(index=False))

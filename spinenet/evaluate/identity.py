@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from spinenet.evaluate.judge import Judged
+from spinenet.evaluate.judge import KEYS, Judged
 from spinenet.evaluate.spines import expected_calibration_error
 from spinenet.types import BoolArray
 
@@ -35,6 +35,7 @@ def identity_figures(judged: Judged, contested: pd.DataFrame | None = None) -> d
     for line, of_field in _lines(contested, truth):
         doubted |= of_field & (truth["track_id"] == line["track_id"]).fillna(False).to_numpy(bool)
     judged = replace(judged, truth=truth.assign(counts=truth["counts"] & ~doubted))
+    judged = _where_named(judged)
     true, found = _true(judged), _found(judged)
     sightings = true[true["found"] >= 0]
     pairs = Counter(zip(sightings["who"], sightings["number"], strict=True))
@@ -54,19 +55,33 @@ def identity_figures(judged: Judged, contested: pd.DataFrame | None = None) -> d
         "AssA": _ratio(sum(shares), len(sightings)),
         "complete_tracks": _ratio(complete, whole),
         "switches_per_100_links": 100 * _ratio(switches, links),
-        "turnover_bias_points": 100
-        * (_turnover(found, "number", judged) - _turnover(true, "who", judged)),
+        "turnover_bias_points": 100 * _turnover_bias(judged),
     }
+
+
+def _where_named(judged: Judged) -> Judged:
+    """Without the sessions in which spines were marked and none was given an identity."""
+    named = judged.truth.groupby(KEYS)["track_id"].count()
+    nameless = named[named == 0].index
+    kept = [
+        frame[~pd.MultiIndex.from_frame(frame[KEYS]).isin(nameless)]
+        for frame in (judged.truth, judged.detections)
+    ]
+    rows = [pd.Series(np.arange(len(frame)), frame.index) for frame in kept]
+    truth = kept[0].assign(found=kept[0]["found"].map(rows[1]).fillna(-1).astype(int))
+    found = kept[1].assign(true=kept[1]["true"].map(rows[0]).fillna(-1).astype(int))
+    return Judged(truth.reset_index(drop=True), found.reset_index(drop=True))
 
 
 def link_calibration(
     judged: Judged, links: pd.DataFrame, contested: pd.DataFrame | None = None
-) -> dict[str, float]:
+) -> tuple[dict[str, float], int]:
     """How far `p` of links (`tables.LINKS`) is from how often they are right (`ECE`), and the error
-    among the surest: of pairs whose two ends were both paired with a true spine or are alarms, and
-    of which neither spine has a contested link between these sessions."""
+    among the surest; and of how many: of pairs whose two ends were both paired with a true spine
+    that counts or are alarms, and of which neither has a contested link between these sessions."""
     found = judged.detections
-    names = judged.truth["track_id"].astype("float").to_numpy()
+    fair = judged.truth["track_id"].where(judged.truth["counts"])
+    names = fair.astype("float").to_numpy()
     true = found["true"].to_numpy(int)
     named = np.where(true >= 0, names[true], np.nan) if len(names) else np.full(len(true), np.nan)
     judgeable = np.isfinite(named) | found["alarm"].to_numpy(bool)
@@ -93,7 +108,7 @@ def link_calibration(
         "link_ECE": expected_calibration_error(p, right),
         "link_error_at_p_0.99": _ratio(int((~right[sure]).sum()), int(sure.sum())),
         "links_at_p_0.99": float(sure.sum()),
-    }
+    }, len(both)
 
 
 SURE_P = 0.99
@@ -155,19 +170,36 @@ def _numbers(detections: pd.DataFrame) -> list[str]:
     ]
 
 
-def _turnover(sightings: pd.DataFrame, who: str, judged: Judged) -> float:
-    """Gained and lost over the sum of both sessions' spines, adjacent sessions pooled; a session in
-    which something was marked or found is one, be it without spines that count."""
-    changed = seen = 0
-    everything = pd.concat([judged.truth, judged.detections])
-    looked = everything["animal"] + "|" + everything["region"]
-    for name, field in sightings.groupby("field"):
-        days = sorted(everything.loc[looked == name, "session"].unique())
-        sessions = [set(field.loc[field["session"] == day, who]) for day in days]
-        for a, b in pairwise(sessions):
-            changed += len(a ^ b)
-            seen += len(a) + len(b)
-    return _ratio(changed, seen)
+def _turnover_bias(judged: Judged) -> float:
+    """Turnover of what was found less that of the truth: gained and lost over the sum of both
+    sessions' spines, adjacent sessions pooled. A spine that does not count in one of the two says
+    nothing of turnover, nor does what was found of it; a session in which something was marked or
+    found is one, be it without spines that count."""
+    field = ["animal", "region"]
+    truth, found = judged.truth, judged.detections
+    named = truth["track_id"].notna()
+    truth = truth.assign(who=truth["track_id"], fair=truth["counts"] & named)
+    found = found.assign(who=_numbers(found))
+    tally = np.zeros((2, 2), int)
+    everything = pd.concat([truth[KEYS], found[KEYS]]).drop_duplicates().sort_values(KEYS)
+    for name, sessions in everything.groupby(field)["session"]:
+        mine, theirs = (f[(f[field] == list(name)).all(axis=1)] for f in (truth, found))
+        for pair in pairwise(sessions):
+            true, seen = (f[f["session"].isin(pair)] for f in (mine, theirs))
+            true = true[true["fair"] & ~true["who"].isin(true.loc[~true["fair"], "who"].dropna())]
+            unfair = (seen["true"] >= 0) & ~seen["true"].isin(true.index)
+            seen = seen[
+                (seen["alarm"] | (seen["true"] >= 0)) & ~seen["who"].isin(seen.loc[unfair, "who"])
+            ]
+            tally += [_changed(frame, pair) for frame in (true, seen)]
+    (true_changed, true_seen), (found_changed, found_seen) = tally.tolist()
+    return _ratio(found_changed, found_seen) - _ratio(true_changed, true_seen)
+
+
+def _changed(spines: pd.DataFrame, pair: tuple[int, int]) -> tuple[int, int]:
+    """How many were gained or lost between two sessions, and the sum of both sessions' spines."""
+    early, late = (set(spines.loc[spines["session"] == s, "who"]) for s in pair)
+    return len(early ^ late), len(early) + len(late)
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -18,6 +18,8 @@ from spinenet.types import FloatArray
 BLOCK_UM = 10.0
 """Side of the blocks of the field, all sessions together, that the bootstrap draws: spines of one
 block share their dendrite, and one spine is there in many sessions."""
+FEWEST_BLOCKS = 6
+"""Fewer blocks, drawn anew, vary less than the figure does."""
 SNR_EDGES = (0.0, 6.0, 12.0, np.inf)
 WIDTH_EDGES_UM = (0.0, 0.3, 0.5, np.inf)
 LENGTH_EDGES_UM = (0.0, 1.0, 2.0, np.inf)
@@ -122,7 +124,8 @@ def _words(values: npt.ArrayLike, edges: tuple[float, ...], text: str) -> npt.ND
 def _ratios(
     stratum: str, truth: pd.DataFrame, seen: pd.DataFrame, n_draws: int, rng: np.random.Generator
 ) -> list[dict[str, object]]:
-    """Precision, recall and F1 with intervals from drawing blocks of the field anew."""
+    """Precision, recall and F1 with intervals from drawing blocks of the field anew; nan where
+    there are too few of them."""
     fair, alarms = truth[truth["counts"]], seen[seen["alarm"]]
     both = pd.concat([fair[[*KEYS[:2], *XYZ]], alarms[[*KEYS[:2], *XYZ]]], ignore_index=True)
     place = (both[["y_um", "x_um"]] // BLOCK_UM).astype(int)
@@ -132,6 +135,8 @@ def _ratios(
     np.add.at(table, (block.to_numpy(int), kind), 1)
     draws = table[rng.integers(len(table), size=(n_draws, len(table)))].sum(axis=1)
     spread = pd.DataFrame([ratios(*d) for d in draws])
+    if len(table) < FEWEST_BLOCKS:
+        spread[:] = float("nan")
     n = len(fair)
     return [
         {

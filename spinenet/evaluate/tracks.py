@@ -17,12 +17,14 @@ import pandas as pd
 from spinenet.evaluate.judge import Judged
 from spinenet.evaluate.spines import ratios
 from spinenet.tables import CONTESTED as CONTESTED_LINKS
+from spinenet.types import BoolArray, IntArray
 
 RIGHT, UNLINKED, MISSED, CONTESTED, ENDS = "right", "unlinked", "missed", "contested", "ends"
 """Of a true spine in the earlier session: what became of its link; `ends` if it has none."""
 GAPS_DAYS = (0.0, 2.0, 7.0, 14.0, np.inf)
 SIZE_CHANGES = (0.0, 0.25, 0.5, 1.0, np.inf)
 """Bounds of the strata: days between the sessions, and change of the log of the head's volume."""
+SCATTERINGS = 400
 RUNS = ("error_run_mean", "error_run_longest", "error_run_by_chance")
 
 
@@ -134,27 +136,28 @@ def error_runs(table: pd.DataFrame) -> dict[str, float]:
     false new spines looks like a cluster.
 
     Of the links between adjacent sessions whose two ends were found, in order along each dendrite:
-    the mean and the greatest length of a run of wrong ones, and the mean if they were scattered at
-    random, 1 / (1 - their share); nan without any.
+    the mean and the greatest length of a run of wrong ones, and the mean if as many were scattered
+    over them at random (the mean of `SCATTERINGS`); nan without any.
     """
     kept = table[table["adjacent"] & table["link"].isin([RIGHT, UNLINKED])]
-    runs: list[int] = []
-    for _, line in kept.groupby(["animal", "region", "session", "session_to", "dendrite_id"]):
-        length = 0
-        for wrong in [*(line.sort_values("arc_length_um")["link"] == UNLINKED), False]:
-            if wrong:
-                length += 1
-            elif length:
-                runs.append(length)
-                length = 0
-    if not runs:
-        nothing = float("nan")
-        return dict.fromkeys(
-            ("error_run_mean", "error_run_longest", "error_run_by_chance"), nothing
-        )
-    right = float((kept["link"] == RIGHT).mean())
-    by_chance = 1 / right if right else float("inf")
-    return dict(zip(RUNS, (float(np.mean(runs)), float(max(runs)), by_chance), strict=True))
+    line = ["animal", "region", "session", "session_to", "dendrite_id"]
+    kept = kept.sort_values([*line, "arc_length_um"], kind="stable")
+    wrong = (kept["link"] == UNLINKED).to_numpy(bool)
+    if not wrong.any():
+        return dict.fromkeys(RUNS, float("nan"))
+    first = ~kept.duplicated(line).to_numpy(bool)
+    rng = np.random.default_rng(0)
+    scattered = [_runs(rng.permutation(wrong), first).mean() for _ in range(SCATTERINGS)]
+    runs = _runs(wrong, first)
+    values = float(runs.mean()), float(runs.max()), float(np.mean(scattered))
+    return dict(zip(RUNS, values, strict=True))
+
+
+def _runs(wrong: BoolArray, first: BoolArray) -> IntArray:
+    """Lengths of the runs of wrong links; `first` are those with which a line begins."""
+    starts = wrong & (first | ~np.r_[False, wrong[:-1]])
+    lengths: IntArray = np.bincount(np.cumsum(starts)[wrong])[1:]
+    return lengths
 
 
 @dataclass(frozen=True)

@@ -16,21 +16,20 @@ import pandas as pd
 
 from spinenet.evaluate.judge import BASE, XYZ
 from spinenet.io.finished import RUN, check_finished
-from spinenet.io.sessions import NO, YES, StackFile, find_stacks, is_usable
+from spinenet.io.points import RENAMED, WHO, check_twice, read_points
+from spinenet.io.sessions import StackFile, find_stacks, is_usable
 from spinenet.io.table import read_table
 from spinenet.io.traces import Traces, read_traces
 from spinenet.tables import CONTESTED, POINTS, SESSIONS, TRACES
 from spinenet.types import FloatArray, InputError, Segment, Session
 
 logger = logging.getLogger(__name__)
-RENAMED = {"dendrite": "dendrite_id", "track": "track_id", "spine": "spine_id"}
 TO_HEAD_UM = 0.5
 """A tip is clicked at the outer edge; the head's middle lies so far towards the base, at most half
 way."""
 MARK_REACH_UM = 6.0
 """A mark farther than this from the surface of every dendrite is on none of them; the longest
 filopodia are not longer."""
-WHO = ["animal", "region", "session"]
 ENDINGS = (".tif", ".tiff")
 
 
@@ -118,18 +117,21 @@ def read_truth(folder: Path, point: str = "", seen: pd.DataFrame | None = None) 
             "in it or in its folder truth. Check the path."
         )
     check_finished(inside)
-    spines = _read_points(inside / POINTS.file, point)
+    spines = read_points(inside / POINTS.file, point)
     listed = _read_sessions(inside)
     names = spines if seen is None else seen
     if listed is not None:
         names = listed
     spines = _with_names(spines, names, POINTS.file)
-    _check_twice(spines)
+    check_twice(spines)
     traces = read_traces(nodes) if nodes.is_file() else None
     if traces is not None:
-        first = traces.frame["session"].fillna(names["session"].min())
-        named = _with_names(traces.frame.assign(session=first), names, nodes.name)
-        traces = replace(traces, frame=named)
+        traces = replace(
+            traces, frame=_with_names(_first_if_blank(traces.frame, names), names, nodes.name)
+        )
+    doubted = CONTESTED.frame()
+    if contested.is_file():
+        doubted = _read_contested(contested, names, spines)
     sessions = pd.concat([listed, spines[WHO].assign(path="", usable="")]).drop_duplicates(WHO)
     good = np.array([is_usable(word) for word in sessions["usable"]], bool)
     left_out = pd.MultiIndex.from_frame(sessions.loc[~good, WHO])
@@ -138,7 +140,7 @@ def read_truth(folder: Path, point: str = "", seen: pd.DataFrame | None = None) 
         spines[counted].reset_index(drop=True),
         traces,
         sessions.loc[good, [*WHO, "path"]].reset_index(drop=True),
-        read_table(contested, CONTESTED, RENAMED) if contested.is_file() else CONTESTED.frame(),
+        doubted,
         inside,
         _looked_at_traces_only(inside),
     )
@@ -166,7 +168,7 @@ def read_annotated(folder: Path, point: str = "") -> list[AnnotatedStack]:
                 "known, so nothing is learned from it. Trace its dendrites.",
                 stack.path.name,
             )
-    _warn_of_strays(truth)
+    warn_of_strays(truth)
     if not found:
         raise InputError(
             f"no usable stack of {folder} is annotated: neither label TIFFs of the stacks' names "
@@ -177,7 +179,7 @@ def read_annotated(folder: Path, point: str = "") -> list[AnnotatedStack]:
     return found
 
 
-def _warn_of_strays(truth: Truth) -> None:
+def warn_of_strays(truth: Truth) -> None:
     """Label TIFFs that are named as no listed stack would be left out without a word."""
     names = {Path(p).name for p in truth.sessions["path"] if p}
     names |= {
@@ -229,63 +231,39 @@ def _read_sessions(inside: Path) -> pd.DataFrame | None:
     return None
 
 
-def _read_points(path: Path, point: str) -> pd.DataFrame:
-    if not path.is_file():
-        return POINTS.frame()
-    frame = read_table(path, POINTS, RENAMED)
-    if {"source", "arc_length_um"} <= set(frame):  # a table of results: places are heads
-        point = point or "head"
-    blank = frame["point"] == ""
-    if blank.any() and not point:
-        raise InputError(
-            f"{path.name} does not say what its places are. Add a column point with the word tip "
-            "(outer edge of the spine) or head (its middle), or give "
-            "--point (training: --annotated.point)."
-        )
-    frame["point"] = frame["point"].where(~blank, point)
-    odd = frame.loc[~frame["point"].isin(["tip", "head"]), "point"]
-    if len(odd):
-        raise InputError(
-            f"{path.name}: column point, line {int(odd.index[0]) + 2}: {odd.iloc[0]!r}; tip or "
-            "head was expected."
-        )
-    for column in ("scorable", "bad"):
-        words = frame[column].astype(str).str.strip().str.lower()
-        odd = frame.loc[~words.isin([*YES, *NO]), column]
-        if len(odd):
-            raise InputError(
-                f"{path.name}: column {column}, line {int(odd.index[0]) + 2}: {odd.iloc[0]!r}; "
-                "1 for yes and 0 for no were expected, or a blank where nothing is to be said."
-            )
-    negative = frame["track_id"] < 0
-    if negative.any():
-        line = int(negative.index[negative.fillna(False)][0])
-        raise InputError(
-            f"{path.name}: column track_id, line {line + 2}: {frame['track_id'][line]}; a number "
-            "from 0 on was expected. Leave it blank for a spine that is in no track."
-        )
-    lost = ~np.isfinite(frame[["z_um", "y_um", "x_um"]].to_numpy(float)).all(axis=1)
-    if lost.any():
-        raise InputError(
-            f"{path.name}, line {int(np.flatnonzero(lost)[0]) + 2}: the spine has no place (a "
-            "blank z_um, y_um or x_um). Fill it in, or remove the row."
+def _first_if_blank(nodes: pd.DataFrame, sessions: pd.DataFrame) -> pd.DataFrame:
+    """Nodes without a session are of the first of their field."""
+    out = nodes.copy()
+    blank = out["session"].isna()
+    for key in out.loc[blank, WHO[:2]].drop_duplicates().itertuples(index=False):
+        fits, mine = np.ones(len(sessions), bool), blank.copy()
+        for column, value in zip(WHO[:2], key, strict=True):
+            fits &= ((sessions[column] == value) | (value == "")).to_numpy(bool)
+            mine &= out[column] == value
+        first = sessions.loc[fits, "session"].min()
+        out.loc[mine, "session"] = sessions["session"].min() if pd.isna(first) else first
+    return out
+
+
+def _read_contested(path: Path, sessions: pd.DataFrame, spines: pd.DataFrame) -> pd.DataFrame:
+    """`tables.CONTESTED`, names filled, the earlier session first; lines of no link are named."""
+    frame = _with_names(read_table(path, CONTESTED, RENAMED), sessions, path.name)
+    frame[["session", "session_to"]] = np.sort(frame[["session", "session_to"]].to_numpy(int))
+    tracked = pd.MultiIndex.from_frame(spines.dropna(subset=["track_id"])[[*WHO, "track_id"]])
+    ends = [
+        pd.MultiIndex.from_frame(frame[[*WHO[:2], end, "track_id"]]).isin(tracked)
+        for end in ("session", "session_to")
+    ]
+    strange = ~(ends[0] & ends[1])
+    if strange.any():
+        logger.warning(
+            "%s: line %d (%d such lines) is about a track that spines.csv does not have in both "
+            "sessions, and changes nothing. Check its sessions and its track.",
+            path.name,
+            int(strange.argmax()) + 2,
+            int(strange.sum()),
         )
     return frame
-
-
-def _check_twice(spines: pd.DataFrame) -> None:
-    """One row for each spine of a session; names are filled, rows stand as in the file."""
-    for what, columns in (("place", ["z_um", "y_um", "x_um"]), ("track", ["track_id"])):
-        told = spines[spines[columns].notna().all(axis=1)]
-        again = told[told.duplicated([*WHO, *columns], keep=False)]
-        if len(again):
-            _, rows = next(iter(again.groupby([*WHO, *columns])))
-            first, second = rows.index[:2] + 2
-            raise InputError(
-                f"{POINTS.file}: lines {first} and {second} give one {what} in one session twice. "
-                "Rows that were pasted twice are the usual cause, or a spine at a branch point "
-                "listed for each dendrite; leave one row for each spine."
-            )
 
 
 def _with_names(frame: pd.DataFrame, sessions: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -297,6 +275,11 @@ def _with_names(frame: pd.DataFrame, sessions: pd.DataFrame, name: str) -> pd.Da
         for column, value in zip(WHO[:2], key[:2], strict=True):
             fits &= (sessions[column] == value) | (value == "")
         known = sessions.loc[fits, WHO[:2]].drop_duplicates()
+        if known.empty and sessions.empty:
+            raise InputError(
+                f"{name} does not say of which animal and region its rows are, and neither "
+                "sessions.csv nor results with spines do. Add sessions.csv."
+            )
         if known.empty:
             here = sessions[WHO].drop_duplicates().astype(str).agg(", ".join, axis=1)
             raise InputError(

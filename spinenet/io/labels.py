@@ -43,6 +43,8 @@ def read_labels(path: Path, shape: tuple[int, ...] | None, stack: str) -> npt.ND
         raise
     except TORN_TIFF as error:
         raise InputError(f"{path.name} cannot be read ({error}). Export it again.") from error
+    if not labels.size:
+        raise InputError(f"{path.name} cannot be read (it holds no whole plane). Export it again.")
     shape = labels.shape if shape is None else shape
     if labels.shape != shape or labels.dtype.kind not in "ui":
         raise InputError(

@@ -95,11 +95,6 @@ class Traces:
 
     def _segment(self, number: int, rows: pd.DataFrame) -> Segment:
         points = rows[["z_um", "y_um", "x_um"]].to_numpy(float)
-        if not np.isfinite(points).all():
-            raise InputError(
-                f"{self.source}: dendrite {number} has a node without a place (a blank, nan or "
-                "infinite coordinate). Fill it in or remove the node."
-            )
         points = points[np.r_[True, np.any(np.diff(points, axis=0) != 0, axis=1)]]
         if len(points) < 2:
             raise InputError(
@@ -132,6 +127,12 @@ def read_traces(path: Path) -> Traces:
         raise InputError(f"{path.name}: traces are read from .csv or .swc files. Export one.")
     if frame.empty:
         raise InputError(f"{path.name} holds no nodes. Trace at least one dendrite.")
+    lost = ~np.isfinite(frame[["z_um", "y_um", "x_um"]].to_numpy(float)).all(axis=1)
+    if lost.any():
+        raise InputError(
+            f"{path.name}: dendrite {frame['dendrite_id'].iloc[int(lost.argmax())]} has a node "
+            "without a place (a blank, nan or infinite coordinate). Fill it in or remove the node."
+        )
     return Traces(frame, path.name, sha256_of(path))
 
 

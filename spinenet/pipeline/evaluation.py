@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from spinenet.analyze.nulls import candidates, clustered
 from spinenet.analyze.states import histories
 from spinenet.config import AnalyzeConfig
 from spinenet.evaluate.identity import identity_figures, link_calibration
-from spinenet.evaluate.judge import KEYS, XYZ, Judged, judge, sure
-from spinenet.evaluate.masks import IGNORE, MaskCounts, count_masks
+from spinenet.evaluate.judge import KEYS, XYZ, Judged, judge
+from spinenet.evaluate.masks import MaskCounts
 from spinenet.evaluate.spines import detection_table
 from spinenet.evaluate.tracks import (
     UNLINKED,
@@ -26,20 +25,20 @@ from spinenet.evaluate.tracks import (
     error_runs,
     link_table,
 )
-from spinenet.geometry import label_middles, label_sizes, nearest_voxels
 from spinenet.io.annotated import (
     Truth,
-    heads_of,
     of_session,
     read_truth,
     traced_in,
+    warn_of_strays,
 )
 from spinenet.io.finished import check_finished
-from spinenet.io.labels import check_singles, known_labels, label_voxel_um, read_labels
+from spinenet.io.points import is_results_table
 from spinenet.io.table import read_table
 from spinenet.match.pins import PERSON
-from spinenet.tables import COVERAGE, LINKS, POINTS, SPINES, TRACKS
-from spinenet.types import InputError, Session, Tracks, Um3
+from spinenet.pipeline.true_masks import TrueMask, true_masks
+from spinenet.tables import COVERAGE, LINKS, SPINES, TRACKS
+from spinenet.types import BoolArray, InputError, Session, Tracks
 
 logger = logging.getLogger(__name__)
 RULE = "contiguous"
@@ -60,67 +59,92 @@ def evaluate(
     Raises
     ------
     InputError
-        If a table is missing or damaged, the folders have no session in common, or a dendrite is
-        not annotated.
+        If a table or label image is missing or damaged, the folders have no session in common, or
+        a dendrite is not traced.
     """
     check_finished(results)
     found = read_table(results / SPINES.file, SPINES)
+    _check_found(found, results)
     truth = read_truth(truth_folder, point, found)
     _warn_of_missing(truth, found, results)
-    masks = _masks(truth, results)
-    marks = truth.spines.copy()
-    for mask in masks:
-        marks.loc[mask.painted_over, "scorable"] = "0"
-    truth = replace(truth, spines=pd.concat([marks, *(m.heads for m in masks)]))
+    warn_of_strays(truth)
+    sessions = _sessions(truth)
+    masks = true_masks(truth, results, sessions)
+    truth = replace(truth, spines=_with_masks(truth, masks))
     _check_names(truth, found, results, dendrites)
-    for mask in masks:
-        found = found[~mask.unknown(found)]
     # heads alone, without traces, are taken to be all of the field
     everywhere = truth.traces is None and (truth.spines["point"] == "head").all()
-    sessions = _sessions(truth)
-    whole = [everywhere or (truth.labels_of(s) is not None and not truth.partly) for s in sessions]
-    looked = [
-        bool(
-            of_session(truth.spines, s).any()
-            or traced_in(truth.traces, s)
-            or truth.labels_of(s) is not None
-        )
-        for s in sessions
-    ]
+    drawn = [truth.labels_of(s) is not None for s in sessions]
+    whole = np.array([everywhere or (d and not truth.partly) for d in drawn], bool)
+    marked = np.array([of_session(truth.spines, s).any() for s in sessions], bool)
+    traced = np.array([bool(traced_in(truth.traces, s)) for s in sessions], bool)
+    looked = marked | traced | np.array(drawn, bool)
+    _warn_of_unseen(truth, looked, marked & ~traced & ~whole)
     annotated = truth.sessions[KEYS].assign(whole=whole)[looked]
-    if not all(looked):
-        logger.warning(
-            "%d of %d sessions have neither a mark, a trace nor a label image (the first is %s): "
-            "nobody is taken to have looked there, and nothing of them is counted.",
-            len(looked) - sum(looked),
-            len(looked),
-            _named(truth.sessions[~np.array(looked)]),
-        )
-    judged = judge(truth.spines, found.reset_index(drop=True), truth.nodes, annotated, dendrites)
-    tables = [detection_table(judged, _snr(results))]
+    judged = judge(truth.spines, found, truth.nodes, annotated, dendrites)
+    for mask in masks:  # found where nobody looked, it is no false alarm
+        known = ~mask.unknown(judged.detections)
+        alarm = judged.detections["alarm"] & known
+        judged = replace(judged, detections=judged.detections.assign(alarm=alarm))
     rows = _link_rows(link_table(judged, truth.contested))
-    figures = identity_figures(judged, truth.contested)
+    n = int((judged.truth["counts"] & judged.truth["track_id"].notna()).sum())
+    rows += _rows(identity_figures(judged, truth.contested), n)
     if (results / LINKS.file).is_file():
         links = read_table(results / LINKS.file, LINKS)
-        figures |= link_calibration(judged, links, truth.contested)
+        rows += _rows(*link_calibration(judged, links, truth.contested))
+    # neither clusters nor masks are told of some dendrites alone
     files = [folder / TRACKS.file for folder in (truth.folder, results)]
     if all(f.is_file() for f in files) and not dendrites:
         true, reported = (read_table(f, TRACKS) for f in files)
         both = true[KEYS].drop_duplicates().merge(reported[KEYS].drop_duplicates(), on=KEYS)
         tracks = fair_tracks(true.merge(both, on=KEYS), judged.truth)
-        seen = judged_tracks(reported.merge(both, on=KEYS), judged)
-        figures |= cluster_figures(tracks, seen)
-    n = int((judged.truth["counts"] & judged.truth["track_id"].notna()).sum())
-    rows += [{"figure": k, "stratum": "all", "value": v, "n": n} for k, v in figures.items()]
+        seen = judged_tracks(reported.merge(both, on=KEYS), judged, tracks)
+        rows += _rows(cluster_figures(tracks, seen), n)
     by_hand = len(found) > 0 and bool((found["source"] == PERSON).all())
-    if masks and not by_hand:  # spines that a person marked have no masks to compare
-        total = sum((m.counts for m in masks), MaskCounts())
-        n = total.matched + total.missed
-        rows += [
-            {"figure": name, "stratum": "all", "value": value, "n": n}
-            for name, value in total.figures().items()
-        ]
-    return pd.concat([*tables, pd.DataFrame(rows)], ignore_index=True)
+    compared = [mask.counts for mask in masks if mask.counts is not None]
+    if compared and not by_hand and not dendrites:  # spines that a person marked have no masks
+        total = sum(compared, MaskCounts())
+        rows += _rows(total.figures(), total.matched + total.missed)
+    detected = detection_table(judged, _snr(results))
+    return pd.concat([detected, pd.DataFrame(rows)], ignore_index=True)
+
+
+def check_out(path: Path) -> None:
+    """Raises `InputError` where a table of figures would take the place of something else."""
+    if path.is_dir():
+        raise InputError(
+            f"{path} is a folder; a name for the table was expected. Give a file in it, such as "
+            f"{path / 'evaluation.csv'}."
+        )
+    if path.is_file() and not path.read_bytes().startswith(b"figure,stratum,value"):
+        raise InputError(
+            f"{path} is there and is no table of figures: it was not overwritten. Give another "
+            "name, or remove it."
+        )
+
+
+def _rows(figures: dict[str, float], n: int) -> list[dict[str, object]]:
+    return [{"figure": k, "stratum": "all", "value": v, "n": n} for k, v in figures.items()]
+
+
+def _with_masks(truth: Truth, masks: list[TrueMask]) -> pd.DataFrame:
+    """The marked spines, and those that only label images know. What was painted over was no spine,
+    if the marks are the machine's own; of a person's mark nobody knows then."""
+    marks = truth.spines.copy()
+    for mask in masks:
+        if is_results_table(marks):
+            marks = marks.drop(index=mask.painted_over)
+        else:
+            marks.loc[mask.painted_over, "scorable"] = "0"
+    named = [mask.heads for mask in masks]
+    rest = sum(len(heads) for heads in named)
+    if rest and is_results_table(marks):
+        logger.warning(
+            "%d labels have no row in spines.csv: they count as spines. Where they are none, erase "
+            "the label too.",
+            rest,
+        )
+    return pd.concat([marks, *named], ignore_index=True)
 
 
 def _link_rows(table: pd.DataFrame) -> list[dict[str, object]]:
@@ -166,12 +190,15 @@ def fair_tracks(tracks: pd.DataFrame, spines: pd.DataFrame) -> Tracks:
     return Tracks(tracks[good].reset_index(drop=True))
 
 
-def judged_tracks(tracks: pd.DataFrame, judged: Judged) -> Tracks:
-    """Those of the reported tracks that were once seen where a person looked, right or wrong."""
+def judged_tracks(tracks: pd.DataFrame, judged: Judged, fair: Tracks) -> Tracks:
+    """Those of the reported tracks that were once seen on one of the `fair` true ones, or as a
+    false alarm: what else is right, nobody could score either."""
     keys = ["animal", "region", "track_id"]
-    d = judged.detections
-    known = d[((d["true"] >= 0) | d["alarm"]) & d["track_id"].notna()].astype({"track_id": "int64"})
-    good = pd.MultiIndex.from_frame(tracks[keys]).isin(pd.MultiIndex.from_frame(known[keys]))
+    d = judged.detections.dropna(subset=["track_id"]).astype({"track_id": "int64"})
+    partner = judged.truth[keys].reindex(d["true"])  # -1 has none
+    on_fair = pd.MultiIndex.from_frame(partner).isin(pd.MultiIndex.from_frame(fair.frame[keys]))
+    known = pd.MultiIndex.from_frame(d.loc[d["alarm"] | on_fair, keys])
+    good = pd.MultiIndex.from_frame(tracks[keys]).isin(known)
     return Tracks(tracks[good].reset_index(drop=True))
 
 
@@ -191,6 +218,24 @@ def cluster_figures(true: Tracks, found: Tracks) -> dict[str, float]:
     }
 
 
+def _check_found(found: pd.DataFrame, results: Path) -> None:
+    lost = ~np.isfinite(found[XYZ].to_numpy(float)).all(axis=1)
+    if lost.any():
+        raise InputError(
+            f"{results / SPINES.file}, line {int(lost.argmax()) + 2}: the spine has no place (a "
+            "blank or infinite z_um, y_um or x_um). Results were edited: fill it in, or remove the "
+            "row."
+        )
+    tracked = found.dropna(subset=["track_id"])
+    twice = tracked[tracked.duplicated([*KEYS, "track_id"])]
+    if len(twice):
+        raise InputError(
+            f"{results / SPINES.file}, line {int(twice.index[0]) + 2}: track "
+            f"{twice['track_id'].iloc[0]} is in one session twice. A track is one spine: results "
+            "were edited; give one of the two another number."
+        )
+
+
 def _check_names(
     truth: Truth, found: pd.DataFrame, results: Path, dendrites: Collection[int]
 ) -> None:
@@ -199,7 +244,9 @@ def _check_names(
             f"{truth.folder} has no spines: neither in spines.csv nor in label images of the "
             f"sessions of {results}. Check that both are of the same stacks."
         )
-    if truth.traces is None and (truth.spines["point"] == "tip").any():
+    tips = truth.spines[truth.spines["point"] == "tip"]
+    undrawn = [s for s in _sessions(truth) if truth.labels_of(s) is None]
+    if truth.traces is None and any(of_session(tips, s).any() for s in undrawn):
         raise InputError(
             f"{truth.folder} has tips but no dendrites.csv: nothing says where nothing was found, "
             "so false alarms cannot be counted. Add the traced dendrites along which it was looked."
@@ -210,12 +257,39 @@ def _check_names(
             f"{_named(found)}, the annotation is of {_named(truth.sessions)}. Use the same names "
             "for animal, region and session in both."
         )
-    known = set(truth.spines["dendrite_id"].dropna()) | set(truth.nodes["dendrite_id"])
+    marked = truth.spines[KEYS].drop_duplicates()
+    if truth.traces is not None and undrawn and truth.nodes.merge(marked, on=KEYS).empty:
+        raise InputError(
+            f"{truth.folder}: no session has both marks in spines.csv and a trace in "
+            f"dendrites.csv: marks are of {_named(marked)}, traces of {_named(truth.nodes)}. "
+            "Use the same names for animal, region and session in both."
+        )
+    known = set(truth.nodes["dendrite_id"])
     strange = sorted(set(dendrites) - known)
     if strange:
         raise InputError(
-            f"dendrite {strange[0]} is not annotated in {truth.folder}; there are "
-            f"{', '.join(str(d) for d in sorted(known))}."
+            f"dendrite {strange[0]} is not traced in {truth.folder}, so false alarms near it "
+            f"cannot be told; traced are {', '.join(str(d) for d in sorted(known)) or 'none'}."
+        )
+
+
+def _warn_of_unseen(truth: Truth, looked: BoolArray, untraced: BoolArray) -> None:
+    """Sessions in which nothing, or no false alarm, can be counted."""
+    if not looked.all():
+        logger.warning(
+            "%d of %d sessions have neither a mark, a trace nor a label image (the first is %s): "
+            "nobody is taken to have looked there, and nothing of them is counted.",
+            int((~looked).sum()),
+            len(looked),
+            _named(truth.sessions[~looked]),
+        )
+    if untraced.any():
+        logger.warning(
+            "%d of %d sessions have marks but no trace (the first is %s): false alarms there "
+            "cannot be counted, and precision is too high. Trace the dendrites in every session.",
+            int(untraced.sum()),
+            len(untraced),
+            _named(truth.sessions[untraced]),
         )
 
 
@@ -254,82 +328,3 @@ def _snr(results: Path) -> pd.DataFrame:
         return COVERAGE.frame()
     coverage = read_table(results / COVERAGE.file, COVERAGE)
     return coverage.groupby(KEYS, as_index=False)["snr"].median()
-
-
-@dataclass(frozen=True)
-class _Mask:
-    """A session's label images: compared, and what the true one says of places."""
-
-    session: Session
-    counts: MaskCounts
-    heads: pd.DataFrame
-    """`tables.POINTS`: the middles of true labels that spines.csv does not name."""
-    painted_over: pd.Index
-    """Rows of spines.csv whose label is not in the image: they count neither way."""
-    ignored: npt.NDArray[np.bool_]
-    voxel_um: Um3
-
-    def unknown(self, spines: pd.DataFrame) -> npt.NDArray[np.bool_]:
-        """Which detections lie where nobody looked."""
-        mine = of_session(spines, self.session).to_numpy(bool)
-        at = nearest_voxels(spines[XYZ].to_numpy(float), self.voxel_um, self.ignored.shape)
-        out: npt.NDArray[np.bool_] = mine & self.ignored[tuple(at.T)]
-        return out
-
-
-def _masks(truth: Truth, results: Path) -> list[_Mask]:
-    """The sessions of which both folders hold label images."""
-    out = []
-    for session in _sessions(truth):
-        true_file = truth.labels_of(session)
-        file = results / "labels" / f"{session.name}.ome.tif"
-        if true_file is None or not file.is_file():
-            continue
-        seen = read_labels(file, None, session.name)
-        true = read_labels(true_file, seen.shape, session.name)
-        voxel = label_voxel_um(file)
-        check_singles(true, voxel, true_file.name)
-        if truth.partly:
-            true = known_labels(true, voxel, traced_in(truth.traces, session))
-        here = truth.spines[of_session(truth.spines, session)]
-        number = _labels_of(here, true, voxel)
-        hidden = number[~sure(here)].to_numpy(np.int64)
-        counts = count_masks(true, seen, hidden[hidden > 1])
-        drawn = np.flatnonzero(label_sizes(true)).tolist()
-        unnamed = sorted({*drawn} - {*number})
-        heads = _heads(true, unnamed, session, voxel)
-        gone = here.index[(number > 1) & ~number.isin(drawn)]
-        out.append(_Mask(session, counts, heads, gone, true == IGNORE, voxel))
-    return out
-
-
-def _labels_of(marks: pd.DataFrame, labels: npt.NDArray[np.uint16], voxel_um: Um3) -> pd.Series:
-    """The label of each mark: what its row says, else that of the mask it lies in, if no other mark
-    has it; 0 without one."""
-    told = marks["label"].fillna(0).astype(np.int64)
-    under = labels[tuple(nearest_voxels(heads_of(marks), voxel_um, labels.shape).T)].astype(int)
-    under = pd.Series(np.where((under > 1) & (under < IGNORE), under, 0), marks.index)
-    under = under.mask((told > 0) | under.isin(told), 0)
-    return told + under.mask(under.duplicated(), 0)
-
-
-def _heads(
-    labels: npt.NDArray[np.uint16], unnamed: list[int], session: Session, voxel_um: Um3
-) -> pd.DataFrame:
-    """True heads that only the label image knows; cut off by the border, they count neither way."""
-    faces = [np.take(labels, side, axis=axis) for axis in range(3) for side in (0, -1)]
-    cut_off = {int(n) for face in faces for n in np.unique(face)}
-    numbers = [n for n in unnamed if 1 < n < IGNORE]
-    middles = label_middles(labels, numbers)
-    who = {"animal": session.animal, "region": session.region, "session": session.index}
-    rows: list[dict[str, object]] = [
-        {
-            **who,
-            "label": n,
-            "point": "head",
-            "scorable": "0" if n in cut_off else "1",
-            **dict(zip(XYZ, m * np.array(voxel_um), strict=True)),
-        }
-        for n, m in zip(numbers, middles, strict=True)
-    ]
-    return POINTS.frame(rows)

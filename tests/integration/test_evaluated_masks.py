@@ -8,6 +8,7 @@ from spinenet.io.table import read_table
 from spinenet.io.write import write_stack, write_table
 from spinenet.pipeline.evaluation import evaluate
 from spinenet.tables import POINTS, SPINES, TRACKS, TRUE_TRACKS
+from spinenet.types import InputError
 from tests.conftest import tracks_of
 
 VOXEL = (1.0, 0.1, 0.1)
@@ -68,6 +69,115 @@ def test_a_mask_that_a_mark_calls_not_scorable_counts_neither_way(folders):
 def test_a_mark_whose_label_was_painted_over_counts_neither_way(folders):
     gone = {**WHO, "z_um": 3.0, "y_um": 6.0, "x_um": 7.0, "label": 9}
     assert recall(*folders, *places(2, 3, 4), gone) == (pytest.approx(2 / 3), 3)
+
+
+@pytest.mark.parametrize("off", [{"y_um": 0.4}, {"z_um": 1.6}, {"y_um": 0.4, "point": "tip"}])
+def test_a_mark_beside_its_mask_is_the_same_spine(folders, off):
+    """Clicked beside its mask, as far off as a detection may be."""
+    moved = [
+        {**m, **{k: m[k] + v if k in m else v for k, v in off.items()}} for m in places(2, 3, 4)
+    ]
+    assert recall(*folders, *moved) == (pytest.approx(2 / 3), 3)
+
+
+def test_a_mask_that_the_border_cuts_off_counts_neither_way(folders):
+    truth, results = folders
+    cut = labels_of(2, 3)
+    cut[2:4, :4, 30:34] = 4
+    write_stack(truth / "labels" / "a_r_session0.ome.tif", cut, VOXEL)
+    value = evaluate(truth, results).set_index(["figure", "stratum"])["value"]
+    assert value["recall", "all"] == value["AP50", "all"] == 1
+
+
+def test_of_shafts_that_were_not_drawn_nothing_is_said(folders):
+    value = evaluate(*folders).set_index(["figure", "stratum"])["value"]
+    assert np.isnan(value["shaft Dice", "all"])
+    assert value["spine Dice", "all"] > 0
+
+
+def test_spines_numbered_from_1_are_refused(folders):
+    truth, results = folders
+    labels = labels_of(2, 3, 4)
+    write_stack(
+        truth / "labels" / "a_r_session0.ome.tif", labels - (labels > 0).astype(np.uint16), VOXEL
+    )
+    with pytest.raises(InputError, match="it is the shaft's number"):
+        evaluate(truth, results)
+
+
+def test_drawn_spines_of_a_session_without_results_are_missed(folders):
+    truth, results = folders
+    (results / "labels" / "a_r_session0.ome.tif").unlink()
+    found = read_table(results / SPINES.file, SPINES)
+    assert recall(truth, results) == (pytest.approx(2 / 3), 3)
+    write_table(results, SPINES, found.iloc[:0])
+    table = evaluate(truth, results).set_index(["figure", "stratum"])
+    assert table.loc[("recall", "all"), "value"] == 0
+    assert "AP50" not in table.index.get_level_values("figure")
+
+
+def test_a_drawn_spine_that_was_met_from_unknown_ground_was_met(folders):
+    """Nobody looked beside the masks; the detections lie there, near enough."""
+    truth, results = folders
+    labels = labels_of(2, 3)
+    write_stack(
+        truth / "labels" / "a_r_session0.ome.tif",
+        np.where(labels == 0, np.uint16(65535), labels),
+        VOXEL,
+    )
+    aside = [{**m, "y_um": m["y_um"] + 0.5, "spine_id": k} for k, m in enumerate(places(2, 3, 4))]
+    write_table(results, SPINES, SPINES.frame(aside))
+    value = evaluate(truth, results).set_index(["figure", "stratum"])["value"]
+    assert value["precision", "all"] == value["recall", "all"] == 1
+
+
+def test_what_was_painted_over_in_a_copy_of_results_is_a_false_alarm(folders, caplog):
+    """The machine's table, one of its spines erased from the image: recall is of the other."""
+    truth, results = folders
+    write_table(truth, SPINES, read_table(results / SPINES.file, SPINES))
+    write_stack(truth / "labels" / "a_r_session0.ome.tif", labels_of(2), VOXEL)
+    value = evaluate(truth, results).set_index(["figure", "stratum"])["value"]
+    assert (value["precision", "all"], value["recall", "all"]) == (0.5, 1)
+    assert value["AP50", "all"] == 0.5
+    write_stack(truth / "labels" / "a_r_session0.ome.tif", labels_of(2, 3, 4), VOXEL)
+    evaluate(truth, results)
+    assert "1 labels have no row in spines.csv" in caplog.text
+
+
+def test_marks_without_a_trace_of_their_session_are_named(folders, caplog):
+    truth, results = folders
+    (truth / "labels" / "a_r_session0.ome.tif").unlink()
+    write_table(truth, POINTS, POINTS.frame([{"point": "head", **m} for m in places(2, 3)]))
+    nodes = [{**WHO, "dendrite_id": 0, "z_um": 3.0, "y_um": 4.0, "x_um": x} for x in (0.0, 8.0)]
+    later = [{**n, "session": 1} for n in nodes]
+    pd.DataFrame(nodes + later).to_csv(truth / "dendrites.csv", index=False)
+    evaluate(truth, results)
+    assert "no trace" not in caplog.text
+    both = [{"point": "head", **m, "session": s} for s in (0, 1) for m in places(2, 3)]
+    write_table(truth, POINTS, POINTS.frame(both))
+    pd.DataFrame(nodes).to_csv(truth / "dendrites.csv", index=False)
+    pd.DataFrame([{**WHO, "session": s, "day": s, "path": f"{s}.tif"} for s in (0, 1)]).to_csv(
+        truth / "sessions.csv", index=False
+    )
+    evaluate(truth, results)
+    assert "1 of 2 sessions have marks but no trace" in caplog.text
+    pd.DataFrame([{**n, "session": 2} for n in nodes]).to_csv(truth / "dendrites.csv", index=False)
+    with pytest.raises(InputError, match="no session has both marks in spines.csv and a trace"):
+        evaluate(truth, results)
+
+
+@pytest.mark.parametrize(
+    ("edit", "text"),
+    [({"x_um": np.nan}, "line 3: the spine has no place"), ({"track_id": 7}, "track 7 is in one")],
+)
+def test_edited_results_are_refused(folders, edit, text):
+    truth, results = folders
+    found = read_table(results / SPINES.file, SPINES).assign(track_id=[7, 8])
+    for column, value in edit.items():
+        found.loc[1, column] = value
+    write_table(results, SPINES, found)
+    with pytest.raises(InputError, match=text):
+        evaluate(truth, results)
 
 
 def test_clusters_of_dendrites_that_nobody_annotated_are_not_invented(tmp_path, small_experiment):

@@ -185,7 +185,10 @@ def test_the_acceptance_scorer_agrees(tmp_path, point, named):
     if point == "head":  # the scorer takes all of the field to be annotated
         (tmp_path / "labels").mkdir()
         for s in range(4):
-            (tmp_path / "labels" / f"a_r_session{s}.ome.tif").touch()
+            nothing_drawn = np.zeros((4, 40, 40), np.uint16)
+            write_stack(
+                tmp_path / "labels" / f"a_r_session{s}.ome.tif", nothing_drawn, (1.0, 1.0, 1.0)
+            )
     lines = TRACES.frame(nodes) if named else TRACES.frame(nodes).drop(columns="animal")
     lines.to_csv(tmp_path / "dendrites.csv", index=False)
     SPINES.frame([{"spine_id": i, **f} for i, f in enumerate(found)]).to_csv(
@@ -219,7 +222,7 @@ def test_what_lies_mostly_on_a_hidden_spine_is_no_false_one():
     assert (c.matched, c.false, c.missed) == (0, 0, 0)
 
 
-def test_a_dendrite_that_was_not_annotated_is_refused(tmp_path, capsys):
+def test_a_dendrite_that_was_not_traced_is_refused(tmp_path, capsys):
     POINTS.frame([true(0, 1, 0)]).to_csv(tmp_path / "spines.csv", index=False)
     (tmp_path / "out").mkdir()
     found = SPINES.frame([{"spine_id": 0, **seen(0, 1, 0)}])
@@ -227,7 +230,7 @@ def test_a_dendrite_that_was_not_annotated_is_refused(tmp_path, capsys):
     assert (
         main(["evaluate", str(tmp_path), str(tmp_path / "out"), "--dendrites", "[9]"]) == BAD_INPUT
     )
-    assert "dendrite 9 is not annotated" in capsys.readouterr().err
+    assert "dendrite 9 is not traced" in capsys.readouterr().err
 
 
 def test_a_folder_without_annotations_is_refused(tmp_path, capsys):
@@ -335,3 +338,34 @@ def test_the_table_can_be_written(tmp_path):
         == 1
     )
     assert read_table(out / "spines.csv", SPINES).shape[0] == 1
+
+
+def test_figures_overwrite_nothing_else(tmp_path, capsys):
+    POINTS.frame([true(0, 1, 0)]).to_csv(tmp_path / "spines.csv", index=False)
+    out = tmp_path / "out"
+    out.mkdir()
+    found = out / "spines.csv"
+    SPINES.frame([{"spine_id": 0, **seen(0, 1, 0)}]).to_csv(found, index=False)
+    before = found.read_bytes()
+    assert main(["evaluate", str(tmp_path), str(out), "--out", str(found)]) == BAD_INPUT
+    assert "it was not overwritten" in capsys.readouterr().err
+    assert found.read_bytes() == before
+    assert main(["evaluate", str(tmp_path), str(out), "--out", str(out)]) == BAD_INPUT
+    assert "is a folder" in capsys.readouterr().err
+    for _ in range(2):
+        assert main(["evaluate", str(tmp_path), str(out), "--out", str(out / "e.csv")]) == DONE
+
+
+def test_contested_lines_are_read_either_way_and_lost_ones_named(tmp_path, caplog):
+    """The later session first; and a track that is not there."""
+    marks = [true(s, t, 10.0 * t) for s in (0, 1) for t in (1, 2)]
+    POINTS.frame(marks).to_csv(tmp_path / "spines.csv", index=False)
+    found = [seen(0, 1, 10.0), seen(1, 7, 10.0), seen(0, 2, 20.0), seen(1, 2, 20.0)]
+    write_table(
+        tmp_path / "out", SPINES, SPINES.frame([{"spine_id": i, **f} for i, f in enumerate(found)])
+    )
+    lines = [{"session": 1, "session_to": 0, "track_id": k} for k in (1, 9)]
+    CONTESTED.frame(lines).to_csv(tmp_path / "contested.csv", index=False)
+    value = evaluate(tmp_path, tmp_path / "out").set_index(["figure", "stratum"])["value"]
+    assert value["adjacent links recall", "both detected"] == 1
+    assert "contested.csv: line 3 (1 such lines) is about a track" in caplog.text

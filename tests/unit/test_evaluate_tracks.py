@@ -71,7 +71,8 @@ def test_errors_side_by_side_make_runs():
     assert error_runs(link_table(judged(truth, found))) == {
         "error_run_mean": 2,
         "error_run_longest": 3,
-        "error_run_by_chance": pytest.approx(1 / 0.6),
+        # one to four runs in 7, 63, 105 and 35 of the 210 ways to scatter four of ten
+        "error_run_by_chance": pytest.approx((7 * 4 + 63 * 2 + 105 * 4 / 3 + 35) / 210, abs=0.1),
     }
     right = error_runs(
         link_table(judged(truth, [seen(s, t, 5 * t) for s in (0, 1) for t in (1, 2)]))
@@ -131,7 +132,9 @@ def test_links_promise_what_they_hold():
         {"spine_from": 1, "spine_to": 4, "p": 0.3},  # to an alarm: wrong
     ]
     who = {"animal": "a", "region": "r", "session_from": 0, "session_to": 1, "chosen": True}
-    figures = link_calibration(judged(truth, found), LINKS.frame([who | row for row in links]))
+    table = LINKS.frame([who | row for row in links])
+    figures, n = link_calibration(judged(truth, found), table)
+    assert n == 3
     assert figures["link_ECE"] == pytest.approx((0.005 + 0.4 + 0.3) / 3)
     assert figures["link_error_at_p_0.99"] == 0
     assert figures["links_at_p_0.99"] == 1
@@ -167,7 +170,40 @@ def test_what_nobody_believes_any_more_counts_neither_way():
     who = {"animal": "a", "region": "r", "session_from": 0, "session_to": 1}
     links = [{"spine_from": 1, "spine_to": 3, "p": 0.995}, {"spine_from": 0, "spine_to": 2, "p": 0}]
     table = LINKS.frame([who | row for row in links])
-    assert link_calibration(judged(truth, found), table)["link_ECE"] == pytest.approx(0.5025)
-    assert link_calibration(judged(truth, found), table, doubted)["link_ECE"] < 0.01
+    assert link_calibration(judged(truth, found), table)[0]["link_ECE"] == pytest.approx(0.5025)
+    assert link_calibration(judged(truth, found), table, doubted)[0]["link_ECE"] < 0.01
     elsewhere = doubted.assign(region="other")
     assert identity_figures(judged(truth, found), elsewhere)["MOTA"] == 0.75
+
+
+def test_links_of_what_nobody_could_score_promise_nothing():
+    """Spine 1 is linked rightly; spine 2, which nobody could score in session 1, wrongly."""
+    truth = [
+        true(s, t, 10 * t, scorable="0" if s and t == 2 else "1") for s in (0, 1) for t in (1, 2)
+    ]
+    found = [seen(s, t, 10 * t) for s in (0, 1) for t in (1, 2)]
+    who = {"animal": "a", "region": "r", "session_from": 0, "session_to": 1, "p": 0.995}
+    links = [{"spine_from": 0, "spine_to": 2}, {"spine_from": 0, "spine_to": 3}]
+    figures, n = link_calibration(judged(truth, found), LINKS.frame([who | k for k in links]))
+    assert n == 1
+    assert figures["link_error_at_p_0.99"] == 0
+
+
+def test_turnover_is_told_of_spines_that_count_in_both_sessions():
+    """Ten spines that stay: six could not be scored in session 1, three of these were missed
+    in session 0. All that can be known is right."""
+    truth = [
+        true(s, t, 10 * t, scorable="0" if s and t < 6 else "1") for s in (0, 1) for t in range(10)
+    ]
+    found = [seen(s, t, 10 * t) for s in (0, 1) for t in range(10) if s or t >= 3]
+    assert identity_figures(judged(truth, found))["turnover_bias_points"] == 0
+    renamed = [seen(s, t + 100 * (s and t > 7), 10 * t) for s in (0, 1) for t in range(10)]
+    bias = identity_figures(judged(truth, renamed))["turnover_bias_points"]
+    assert bias == pytest.approx(50)  # of the four that count two were given a new number
+
+
+def test_a_session_without_any_identity_says_nothing_of_identities():
+    truth = [true(s, t if s < 2 else pd.NA, 10 * t) for s in (0, 1, 2) for t in (1, 2)]
+    found = [seen(s, t, 10 * t) for s in (0, 1, 2) for t in (1, 2)] + [seen(2, 9, 50)]
+    figures = identity_figures(judged(truth, found))
+    assert (figures["MOTA"], figures["turnover_bias_points"]) == (1, 0)
