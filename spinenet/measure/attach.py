@@ -26,7 +26,8 @@ from spinenet.types import (
 )
 
 INSIDE_SHAFT_UM = 0.1
-NEIGHBOUR_UM = 2.5
+NEIGHBOUR_UM = 4.5
+"""Farther heads throw no light on a spine, nor on the places along the shaft beside it."""
 SELF_UM = 0.2
 """A centre so near is that of the very spine."""
 CROWD_UM = 5.0

@@ -10,8 +10,8 @@ from spinenet.geometry import nearest_voxels
 from spinenet.types import BoolArray, FloatArray, IntArray, Um3, Volume
 
 SURELY = 10.0
-"""A run of voxels is blank if so many above the lowest value would be expected in it: a detector
-that cuts off the background leaves short dark runs everywhere."""
+"""A run of voxels is blank if so many of other values would be expected in it: a detector that cuts
+off the background leaves short dark runs everywhere."""
 DARK_QUANTILE = 0.1
 MOST_BLANK = 0.5
 """Where more is dark, it is the background."""
@@ -66,14 +66,21 @@ class Imaged:
 
 
 def find_imaged(volume: Volume) -> Imaged:
-    """Lines and columns without the runs at their ends that hold nothing but the lowest value, also
-    where the field was turned and they are of unlike length."""
+    """Lines and columns without the runs at their ends that hold nothing but one value, also where
+    the field was turned and they are of unlike length. The value is the lowest, or the commonest of
+    the stack's borders (0, where the background goes below it), whichever leaves more blank."""
+    edges = [volume.data[:, [0, -1]].ravel(), volume.data[:, :, [0, -1]].ravel()]
+    values, counts = np.unique(np.concatenate(edges), return_counts=True)
+    fills = {volume.data.min(), values[counts.argmax()]}
+    return max((_without(volume, fill) for fill in sorted(fills)), key=lambda i: i.blank_share)
+
+
+def _without(volume: Volume, fill: np.generic) -> Imaged:
     n_z, n_y, n_x = volume.data.shape
-    lowest = volume.data.min()
     by_line, by_column = np.zeros((n_z, n_y, 2), int), np.zeros((n_z, n_x, 2), int)
     shares = []
     for z, plane in enumerate(volume.data):
-        lit: BoolArray = plane > lowest
+        lit: BoolArray = plane != fill
         by_line[z], of_lines = _dark_ends(lit)
         by_column[z], of_columns = _dark_ends(lit.T)
         shares += [of_lines, of_columns]

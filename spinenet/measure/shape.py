@@ -13,14 +13,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
+from spinenet.geometry import nearest_voxels
 from spinenet.measure.imaged import Imaged
-from spinenet.types import FloatArray, Um3, Volume
+from spinenet.types import BoolArray, FloatArray, Um3, Volume
 
-REACH_UM: Um3 = (1.8, 0.75, 0.75)
+REACH_UM: Um3 = (2.0, 0.75, 0.75)
 """Half axes of the ellipsoid around a head whose light is its own."""
 BESIDE_UM = (-2.4, -2.0, -1.6, -1.2, 1.2, 1.6, 2.0, 2.4)
 """How far along the shaft the light without the spine is looked for."""
+CLEAR_SHARES = (0.7, 0.3)
+"""Of such a place must be clear of other spines; the less where none has the more."""
+FINE_UM = (0.3, 0.15, 0.15)
+"""Light is read between the voxels so finely: whole voxels of thick slices make an ellipsoid that
+is another one, the planes a little higher."""
 SHAFT_HALF_UM = 1.5
 NOWHERE: FloatArray = np.zeros((0, 3))
 SHAFT_BEYOND_UM = (2.5, 0.7)
@@ -69,13 +76,11 @@ def measure_shape(
     if not light.size:
         return Shape(float("nan"), float("nan"), float("nan"))
     blank = np.zeros(light.shape, bool) if imaged is None else imaged.blank(window)
-    own = (_scaled(grid, centre_um) <= 1) & ~blank
-    foreign = np.zeros(light.shape, bool)
-    for other in others_um:
-        foreign |= _scaled(grid, other) <= np.minimum(_scaled(grid, centre_um), 1)
-    own &= ~foreign
-    beside = _beside(grid, light, centre_um, stalk, foreign, blank)
-    total = float(light[own].sum()) - own.sum() * beside
+    corner_um = np.array([axis.flat[0] for axis in grid])
+    around = _Light(light, blank, corner_um, volume.voxel_size_um)
+    own, mine = around.of(centre_um, others_um, centre_um)
+    total = float((own[mine] - _beside(around, centre_um, stalk, others_um)).sum())
+    total *= float(np.prod(FINE_UM) / np.prod(volume.voxel_size_um))
     light[_nearer_to(crowd_um, grid, stalk)] = 0.0
     along = _shaft_light(light, grid, stalk, blank)
     strength = total / along if along > 0 and total > 0 else float("nan")
@@ -95,29 +100,71 @@ def _window(
     return (z, y, x), [axes[0][:, None, None], axes[1][None, :, None], axes[2][None, None, :]]
 
 
-def _scaled(grid: list[FloatArray], point_um: FloatArray) -> FloatArray:
-    """Distance to a point in units of `REACH_UM`."""
-    far2 = sum(((g - p) / r) ** 2 for g, p, r in zip(grid, point_um, REACH_UM, strict=True))
-    return np.sqrt(far2)
+def _scaled(points_um: FloatArray, centre_um: FloatArray) -> FloatArray:
+    """Distance (N,) to a point in units of `REACH_UM`."""
+    out: FloatArray = np.linalg.norm((points_um - centre_um) / REACH_UM, axis=1)
+    return out
 
 
-def _beside(
-    grid: list[FloatArray],
-    light: FloatArray,
-    centre_um: FloatArray,
-    stalk: Stalk,
-    foreign: npt.NDArray[np.bool_],
-    blank: npt.NDArray[np.bool_],
-) -> float:
+def _ellipsoid() -> FloatArray:
+    """(N, 3) offsets of a fine grid within `REACH_UM`."""
+    half = [np.arange(1, r / d + 1) * d for r, d in zip(REACH_UM, FINE_UM, strict=True)]
+    axes = [np.r_[-h[::-1], 0, h] for h in half]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    return points[_scaled(points, np.zeros(3)) <= 1]
+
+
+OFFSETS_UM = _ellipsoid()
+
+
+@dataclass(frozen=True)
+class _Light:
+    """Light (Z, Y, X) around a spine, background removed."""
+
+    light: FloatArray
+    blank: BoolArray
+    corner_um: FloatArray
+    """Place of its first voxel."""
+    voxel_um: Um3
+
+    def of(
+        self, middle_um: FloatArray, others_um: FloatArray, centre_um: FloatArray
+    ) -> tuple[FloatArray, BoolArray]:
+        """(N,) light on the fine grid of the ellipsoid around a place, as far as it was imaged; and
+        (N,) which of it is nearer to the spine at `centre_um` than to another one near it."""
+        points = middle_um + OFFSETS_UM
+        at = (points - self.corner_um) / self.voxel_um
+        there = ((at > -0.5) & (at < np.array(self.light.shape) - 0.5)).all(axis=1)
+        index = tuple(nearest_voxels(points - self.corner_um, self.voxel_um, self.light.shape).T)
+        there &= ~self.blank[index]
+        points, at = points[there], at[there]
+        light = ndimage.map_coordinates(self.light, at.T, order=1, mode="nearest")
+        mine = np.ones(len(points), bool)
+        for other in others_um:
+            mine &= _scaled(points, other) > np.minimum(_scaled(points, centre_um), 1)
+        return light, mine
+
+
+def _beside(around: _Light, centre_um: FloatArray, stalk: Stalk, others_um: FloatArray) -> float:
     """Mean light of the same ellipsoid moved along the shaft: what the shaft and its haze throw on
-    the spine's place. Places with another spine are left out; of the rest the darker quarter."""
-    means = []
-    for step in BESIDE_UM:
-        there = (_scaled(grid, centre_um + step * stalk.tangent) <= 1) & ~blank
-        clear = there & ~foreign
-        if clear.sum() > 0.7 * max(there.sum(), 1):
-            means.append(float(light[clear].mean()))
-    return float(np.percentile(means, 25)) if means else 0.0
+    the spine's place. Places with another spine are left out; of the rest the darker quarter. In a
+    close row no place on the spine's own side may be clear: then those across the shaft. nan where
+    there is none."""
+    across_um = 2 * stalk.base_um - centre_um
+    sides = [
+        [around.of(place + d * stalk.tangent, others_um, centre_um) for d in steps]
+        for place, steps in ((centre_um, BESIDE_UM), (across_um, (*BESIDE_UM, 0.0)))
+    ]
+    for least in CLEAR_SHARES:
+        for moved in sides:
+            means = [
+                float(light[clear].mean())
+                for light, clear in moved
+                if clear.sum() > least * max(len(clear), 1)
+            ]
+            if means:
+                return float(np.percentile(means, 25))
+    return float("nan")
 
 
 def _nearer_to(crowd_um: FloatArray, grid: list[FloatArray], stalk: Stalk) -> npt.NDArray[np.bool_]:

@@ -102,9 +102,30 @@ def _odd_in_z(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return out
 
 
+def _thinned(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """The skeleton of every part: a straight one of which thinning leaves nothing is narrowed by a
+    voxel, in y, in x or both, and thinned again."""
+    skeleton: npt.NDArray[np.bool_] = skeletonize(mask).astype(bool)
+    parts, n = ndimage.label(mask, ndimage.generate_binary_structure(3, 3))
+    for axes in ((1,), (2,), (1, 2)):
+        left = np.bincount(parts[skeleton], minlength=n + 1) > 1
+        left[0] = True
+        lost = ~left[parts]
+        if not lost.any():
+            break
+        for axis in axes:
+            first = [slice(None)] * 3
+            first[axis] = slice(0, 1)
+            beside = np.roll(lost, 1, axis)
+            beside[tuple(first)] = False
+            lost &= beside
+        skeleton |= skeletonize(lost).astype(bool)
+    return skeleton
+
+
 def _branches(coarse: _Coarse, spur_um: float) -> list[FloatArray]:
     """Unbranched stretches of skeleton in um, spurs cut until none is left (three rounds)."""
-    skeleton = skeletonize(coarse.mask).astype(bool)
+    skeleton = _thinned(coarse.mask)
     for _ in range(3):
         graph = _graph(skeleton, coarse)
         if graph is None:

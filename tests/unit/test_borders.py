@@ -37,6 +37,17 @@ def test_blank_borders_were_not_imaged(dark):
     assert 0.10 < part.blank_share < 0.18  # of 18 %
 
 
+def test_borders_are_blank_also_where_the_background_goes_below_them():
+    """ScanImage takes the offset off: background 2 with a noise of 20, and registration fills 0."""
+    data = np.random.default_rng(0).normal(2, 20, (8, 200, 200)).round().astype(np.int16)
+    whole = backdrop_of(Volume(data, (1.0, 0.1, 0.1), Session("a", "r", 0)))
+    data[:, :, 150:] = 0
+    part = backdrop_of(Volume(data, (1.0, 0.1, 0.1), Session("a", "r", 0)))
+    assert part.imaged.blank_share == pytest.approx(0.25, abs=0.01)
+    assert part.noise == pytest.approx(whole.noise, rel=0.05)
+    assert whole.imaged.blank_share < 0.002
+
+
 def test_a_dark_background_is_no_blank_border():
     """A detector that cuts off all background: beside one shaft, or two, nothing but zeros."""
     points = np.array([[3, 12.0, 10.0], [3, 1.0, 10.0], [3, 18.0, 10.0]])

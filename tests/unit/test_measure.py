@@ -141,7 +141,7 @@ def test_ties_of_ids_are_refused():
         Dendrites((Segment(0, np.eye(2, 3), np.ones(2), np.arange(2.0)),) * 2)
 
 
-@pytest.mark.parametrize("width", [(2, 2), (2, 4), (4, 4), (3, 3), (1, 2)])
+@pytest.mark.parametrize("width", [(2, 2), (2, 4), (4, 4), (3, 3), (1, 2), (1, 4), (3, 6), (5, 8)])
 def test_no_shaft_vanishes_whatever_its_section(width):
     shaft = np.zeros((12, 100, 240), bool)
     shaft[4 : 4 + width[0], 30 : 30 + 3 * width[1], :] = True
