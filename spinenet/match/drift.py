@@ -48,7 +48,7 @@ def drift(
 
 
 def _other(share: FloatArray) -> FloatArray:
-    """(K,) at each knot how likely the best other peak is that lies `SPACING_UM` or more from the
+    """(K,) at each knot how likely the best other peak is that lies beyond `SPACING_UM` from the
     highest one, beside that; the slopes of the highest one are none."""
     highest = share.argmax(axis=1)
     far = np.abs(SHIFTS_UM - SHIFTS_UM[highest][:, None]) > SPACING_UM

@@ -59,6 +59,8 @@ class Life:
 
 
 NOWHERE = np.zeros((0, 3))
+BEYOND_UM = 1.0
+"""Farther outside its stack no person saw a spine."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,15 @@ def look_back(
     return replace(life, between=frozenset(lent), settled=frozenset(settled | gone))
 
 
+def _check_held(view: SessionView, point: FloatArray) -> None:
+    if not inside(point, view.extent_um, -BEYOND_UM)[0]:
+        raise Contradiction(
+            f"a spine is present in session {view.session.index}, whose stack does not hold its "
+            f"place, {', '.join(f'{v:.1f}' for v in point)} um (z, y, x). Remove the line, or "
+            "check which session it is about"
+        )
+
+
 def _heights(t: int, view: SessionView, pins: Pins) -> FloatArray:
     """(K,) what the machine thinks of a session's spines; nan where a person alone saw them."""
     table = view.spines.frame
@@ -252,15 +263,16 @@ def _expected(home: Home, warp: ArcWarp, segment: Segment) -> tuple[FloatArray, 
 def _in_rim(
     t: int, view: SessionView, homes: dict[int, Home], warps: dict[tuple[int, int], ArcWarp]
 ) -> list[int]:
-    """Tracks expected within a session's stack, but so near to its border that they may lie
-    outside."""
+    """Tracks expected so near to the border of a session's stack that they may lie outside, or
+    within."""
     segments = view.dendrites.by_id()
     rim = np.minimum(RIM_SD * PLACE_SD_UM[[2, 1, 1]], RIM_SHARE * view.extent_um)
     out = []
     for k, home in homes.items():
         _, point = _expected(home, warps[t, home.dendrite], segments[home.dendrite])
+        around = point + np.vstack([np.zeros(3), np.diag(rim), np.diag(-rim)])
         far_in = inside(point, view.extent_um, rim)[0] and view.imaged(point[None], rim[1:])[0]
-        if in_view(view, point[None])[0] and not far_in:
+        if in_view(view, around).any() and not far_in:
             out.append(k)
     return out
 
@@ -300,6 +312,7 @@ def _accept(
         p = float(seen.probability[n])
         source = "lookback"
         if k in rules.there:
+            _check_held(view, centre)
             if _near(rules.empty_um, centre):
                 raise Contradiction(
                     f"a spine is present in session {view.session.index} at "

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from spinenet.chain import Rates, presence
 from spinenet.config import MatchConfig
+from spinenet.match.coverage import stretches
 from spinenet.match.head import Judge, all_candidates
 from spinenet.match.lookback import Life
 from spinenet.match.pins import NO_PINS, Pins, Spine
-from spinenet.match.scope import scorable_nodes
-from spinenet.match.score import CANDIDATE_P
+from spinenet.match.score import CANDIDATE_P, Candidates
 from spinenet.match.support import supported
 from spinenet.match.tokens import Tokens
-from spinenet.match.view import SessionView, on_dendrite, track_by_spine
+from spinenet.match.view import SessionView, track_by_spine
 from spinenet.match.warp import ArcWarp
 from spinenet.tables import COVERAGE, LINKS, SPINES, TRACKS
-from spinenet.types import FloatArray, Matches, Presence, Tracks
+from spinenet.types import IntArray, Matches, Presence, Tracks
 
-SEEN_UM = 1.0
 EVEN = 0.5
 
 
@@ -67,7 +66,11 @@ def record(
         Tracks(tracks),
         Matches(links),
         COVERAGE.frame(
-            [row for t, v in enumerate(views) for row in _stretches(t, v, warps, config, settled)]
+            [
+                row
+                for t, v in enumerate(views)
+                for row in stretches(t, v, warps, config.min_snr, settled)
+            ]
         ),
         warps,
     )
@@ -133,7 +136,9 @@ def _links(
     group = {
         key: i for i, key in enumerate(sorted(k for k, w in warps.items() if w.slip_ambiguous))
     }
-    for (t, u), found in supported(all_candidates(judge, tokens), life.track_of).items():
+    every, ids = all_candidates(judge, tokens), [view.spines.ids for view in life.views]
+    left = {pair: _not_ruled_out(c, told, ids, pair) for pair, c in every.items()}
+    for (t, u), found in supported(left, life.track_of).items():
         a, b = life.views[t], life.views[u]
         between = np.concatenate([*life.track_of[t + 1 : u], np.zeros(0, int)])
         # a track's links are those from each sighting to the next
@@ -148,7 +153,8 @@ def _links(
             )
         )
         plausible = chosen | {pair for pair, p in p_of.items() if p >= CANDIDATE_P}
-        dendrites, a_ids, b_ids = _ids(a), a.spines.ids, b.spines.ids
+        plausible |= set(zip(every[t, u].i.tolist(), every[t, u].j.tolist(), strict=True)) - {*p_of}
+        dendrites, a_ids, b_ids = _ids(a), ids[t], ids[u]
         of_person = {
             (i, j): told.get(frozenset({(t, int(a_ids[i])), (u, int(b_ids[j]))}))
             for i, j in plausible
@@ -166,7 +172,8 @@ def _links(
             p = of_person[i, j]
             if p is None:
                 rival = i in bound_i or j in bound_j  # of a link that a person made
-                p = 0.0 if rival else p_of.get((i, j), 0.0) * unslipped
+                # else it is their track that joins them, not that they are near
+                p = 0.0 if rival else p_of.get((i, j), EVEN) * unslipped
             k = int(life.track_of[t][i])
             if (i, j) in chosen:
                 chosen_p[k, t, u] = p
@@ -185,6 +192,19 @@ def _links(
                 }
             )
     return LINKS.frame(rows), chosen_p
+
+
+def _not_ruled_out(
+    found: Candidates,
+    told: dict[frozenset[Spine], float],
+    ids: list[IntArray],
+    pair: tuple[int, int],
+) -> Candidates:
+    """Without the pairs that a person ruled out: they compete with no other."""
+    t, u = pair
+    ends = zip(ids[t][found.i].tolist(), ids[u][found.j].tolist(), strict=True)
+    kept = np.array([told.get(frozenset({(t, i), (u, j)})) != 0 for i, j in ends], bool)
+    return replace(found, i=found.i[kept], j=found.j[kept], odds=found.odds[kept])
 
 
 def _slip(warp: ArcWarp) -> float:
@@ -278,50 +298,3 @@ def with_presence(tracks: pd.DataFrame) -> pd.DataFrame:
     out = tracks.copy()
     out.loc[looked, "p_present"] = table.reindex(keys).to_numpy(float)
     return out
-
-
-def _stretches(
-    t: int,
-    view: SessionView,
-    warps: dict[tuple[int, int], ArcWarp],
-    config: MatchConfig,
-    settled: dict[tuple[int, int], list[float]],
-) -> list[dict[str, object]]:
-    """Runs of nodes in view whose shaft is bright enough, or with a spine or a person's word that
-    none is there, in the shared arc length."""
-    rows = []
-    for segment in view.dendrites.segments:
-        snr = view.snr[segment.id]
-        warp = warps[t, segment.id]
-        good = scorable_nodes(view, segment, config.min_snr)
-        own = view.spines.frame["arc_length_um"].to_numpy(float)[on_dendrite(view, segment.id)]
-        # where a spine was seen, or known to be gone, one could be
-        told = warp(own).tolist() + settled.get((t, segment.id), [])
-        if told:
-            away = np.abs(warp(segment.arc_length_um)[:, None] - told).min(axis=1)
-            good |= away <= SEEN_UM
-        edges = np.flatnonzero(np.diff(np.r_[0, good.astype(int), 0]))
-        for a, b in zip(edges[::2], edges[1::2] - 1, strict=True):
-            if b <= a:
-                continue
-            ends = warp(segment.arc_length_um[[a, b]])
-            session = view.session
-            rows.append(
-                {
-                    **session.columns,
-                    "dendrite_id": segment.id,
-                    "start_um": ends[0],
-                    "end_um": ends[1],
-                    "snr": _median(snr[a : b + 1]),
-                    "usable": view.usable,
-                    "slip_ambiguous": warp.slip_ambiguous,
-                    "warp_rms_um": warp.rms_um,
-                }
-            )
-    return rows
-
-
-def _median(snr: FloatArray) -> float:
-    """Of the nodes within the stack; nan without any."""
-    known = snr[np.isfinite(snr)]
-    return float(np.median(known)) if len(known) else float("nan")

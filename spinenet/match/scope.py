@@ -14,7 +14,7 @@ EDGE_UM = 0.5
 
 def scorable_nodes(view: SessionView, segment: Segment, min_snr: float) -> BoolArray:
     """(N,) nodes of a dendrite in view at which its shaft is bright enough."""
-    bright: BoolArray = np.nan_to_num(view.snr[segment.id]) >= min_snr
+    bright: BoolArray = view.snr[segment.id] >= min_snr  # nan is not
     return in_view(view, segment.points_um) & bright
 
 

@@ -111,7 +111,13 @@ def test_beside_a_blank_border_a_spine_may_as_well_lie_outside():
     warps = {(0, 0): ArcWarp(np.array([0.0, 29.0]), np.zeros(2), rms_um=0.0)}
     view = session_of(0, shaft)
     cut = replace(view, imaged=lambda points, aside: points[:, 2] + aside[1] <= 20.0)
-    for arc, whole, in_rim in ((12.0, [], []), (19.3, [], [7]), (19.8, [], [])):
+    for arc, whole, in_rim in (
+        (12.0, [], []),
+        (19.3, [], [7]),
+        (19.8, [], [7]),
+        (20.4, [], [7]),
+        (22.0, [], []),
+    ):
         homes = {7: Home(0, np.array([arc, 1.5, 0.0]))}
         assert _in_rim(0, view, homes, warps) == whole
-        assert _in_rim(0, cut, homes, warps) == in_rim  # at 19.8 it is out of view
+        assert _in_rim(0, cut, homes, warps) == in_rim

@@ -1,12 +1,14 @@
 """What a person said of a few spines carries the rest of the dendrite with it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from spinenet.config import MatchConfig
 from spinenet.match.drift import drift
 from spinenet.match.overlay import overlay
-from spinenet.match.pins import Pins
+from spinenet.match.pins import Contradiction, Pins
 from spinenet.match.region import link_region
 from spinenet.types import Dendrites
 from tests.unit.drawn_shafts import line, session_of
@@ -74,3 +76,23 @@ def test_words_that_no_dendrite_could_follow_still_give_a_drift():
         np.c_[np.repeat(ends, 30), np.ones((60, 2))] for ends in ((10.0, 12.0), (40.0, -18.0))
     )
     assert np.isfinite(drift(moving, known, 40.0, np.arange(60)).shift_um).all()
+
+
+def test_a_pair_that_a_person_ruled_out_competes_with_no_other():
+    """Two heads 1.4 um apart in session 0, one in session 1, nearer to the first: which is not it.
+    What is left is as likely as heads so far apart are, and the pair is still told, as 0."""
+    rest = [(0, 5, 6.5, x) for x in (5.0, 12.0, 17.0, 24.0, 29.0, 35.0)]
+    two = session_of(0, SHAFT, (0, 5, 6.5, 8.0), (0, 5, 6.5, 9.4), *rest)
+    one = session_of(1, SHAFT, (0, 5, 6.5, 8.4), *rest)
+    pins = Pins(different=(((0, 1), (1, 1)),))
+    links = link_region([two, one], 0, CONFIG, 0.4, pins=pins).matches.links
+    p = links.set_index(["spine_from", "spine_to"])["p"]
+    assert p[1, 1] == 0
+    assert p[2, 1] > 0.4
+
+
+def test_nobody_saw_a_spine_outside_the_stack():
+    here, there = even(0, EVERY_2_UM), even(1, EVERY_2_UM[:-1])
+    short = replace(there, extent_um=np.array([70.0, 70.0, 28.0]))
+    with pytest.raises(Contradiction, match="whose stack does not hold its place"):
+        link_region([here, short], 0, CONFIG, 0.4, pins=Pins(present=(((0, 13), 1),)))

@@ -5,6 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from spinenet.analyze.checks import scored
+from spinenet.analyze.states import histories
+from spinenet.analyze.turnover import flow
 from spinenet.config import MatchConfig
 from spinenet.match.assign import left_out, path_cover
 from spinenet.match.laid import shared_tokens, warp_region
@@ -128,3 +131,22 @@ def test_what_a_person_says_is_gone_could_be_scored_there():
     last = linked.tracks.frame.query("session == 2")
     assert sorted(last["presence"].unique()) == ["absent", "not_scorable"]
     assert last.loc[last["presence"] == "absent", "p_present"].tolist() == [0.0]
+
+
+def test_where_a_shaft_is_too_dim_neither_sightings_nor_losses_count():
+    """Eleven spines in three sessions; in the last, dim one the machine finds eight of them. Of
+    these none can be told to live on while the other three cannot be told to be lost."""
+    shaft = Dendrites((line((15, 15, 0), (15, 15, 40)),))
+    places = [4.0, 7.5, 9.0, 13.0, 16.5, 18.0, 22.0, 27.0, 29.5, 33.0, 36.0]
+    heads = [(0, 15, 16.5, x) for x in places]
+    bright = [session_of(t, shaft, *heads) for t in (0, 1)]
+
+    def flow_of(last):
+        linked = link_region([*bright, last], 1, CONFIG, 0.4)
+        (h,) = histories(scored(linked.tracks, linked.coverage), 1)
+        return flow(h)
+
+    seen = flow_of(session_of(2, shaft, *heads[3:]))
+    assert (seen.n_before[1], seen.n_lost[1]) == (11, 3)
+    dim = flow_of(session_of(2, shaft, *heads[3:], snr=3.0))
+    assert dim.n_lost.tolist() == [0]  # of the first interval; of the second nothing is told
