@@ -58,7 +58,7 @@ def _run(name: str, arguments: list[str]) -> int:
             settings = parser.instantiate(given)
         except TypeError as error:
             raise InputError(
-                f"the settings cannot be read ({error}): a section of a YAML, such as net or "
+                "the settings cannot be read: a section of a YAML, such as net, analyze or "
                 "trainer, that holds a value where its own settings were expected is the usual "
                 "cause. Write them below it, indented, as --help names them."
             ) from error

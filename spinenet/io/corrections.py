@@ -47,7 +47,8 @@ def read_corrections(path: Path) -> Corrections:
     """
     frame = read_table(path, CORRECTIONS)
     frame["line"] = np.arange(len(frame)) + 2
-    frame = frame[frame["action"].str.strip() != ""].reset_index(drop=True)
+    frame["action"] = frame["action"].str.strip().str.lower()
+    frame = frame[frame["action"] != ""].reset_index(drop=True)
     for row in frame.to_dict("records"):
         where = f"{path.name}, line {row['line']}"
         action = row["action"]

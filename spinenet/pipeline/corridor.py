@@ -37,6 +37,7 @@ from spinenet.models.allocator import keep_freed_memory
 from spinenet.pipeline.corrections import check_corrections, contradicted, corrected
 from spinenet.pipeline.marks import link_marks, with_marks
 from spinenet.pipeline.results import (
+    MAPS,
     analysis_figures,
     check_untouched,
     forget_sessions,
@@ -261,6 +262,8 @@ def _infer(
         maps = [map_of(title, group, key, d, written) for title, group, key, d in strips]
         figures = analysis_figures(analysis) | link_figure(joined["links"], judge)
         shown = write_figures(out, figures, maps)
+        if not maps:
+            (out / "figures" / MAPS).unlink(missing_ok=True)
         net = f"{weights.name}, {weights.sha256[:12]}"
         marked = told.marks is not None
         methods = methods_of(net, centre_p, head_mark, config, told.sentences, marked=marked)

@@ -57,6 +57,7 @@ from spinenet.types import (
     Segmentation,
 )
 
+MAPS = "dendrites.pdf"
 FIGURE_KINDS: tuple[Literal["svg", "pdf", "png"], ...] = ("svg", "pdf", "png")
 
 
@@ -303,8 +304,8 @@ def link_figure(links: pd.DataFrame, judge: str) -> dict[str, Figure | None]:
 def write_figures(
     out: Path, drawn: Mapping[str, Figure | None], maps: list[DendriteMap]
 ) -> dict[str, str]:
-    """Figures as PDF, SVG and PNG, and every dendrite over its sessions, a page each; one that an
-    earlier run drew and this one cannot goes. SVG by name, for the page."""
+    """Figures as PDF, SVG and PNG, and every dendrite over its sessions, a page each; a figure that
+    an earlier run drew and this one cannot goes. SVG by name, for the page."""
     folder = out / "figures"
     for_page = {}
     for name, figure in drawn.items():
@@ -317,9 +318,6 @@ def write_figures(
         for kind, path in files.items():
             write_bytes(path, content[kind])
         for_page[name] = figures.inline(content["svg"])
-    every = folder / "dendrites.pdf"
     if maps:
-        write_bytes(every, figures.as_pages({m.title: m.figure for m in maps}))
-    else:
-        every.unlink(missing_ok=True)
+        write_bytes(folder / MAPS, figures.as_pages({m.title: m.figure for m in maps}))
     return for_page

@@ -103,6 +103,11 @@ def _warn_of_limits(stack: Stack, edge_um: float, log: RunLog) -> None:
             f"no dendrite was found in {name}, and so no spine. A wrong channel, an inverted or "
             "very dim stack, or a wrong voxel size are the usual causes."
         )
+    elif not len(stack.segmentation.centres_um):
+        log.warn(
+            f"{name} has dendrites, but not one spine was found on them. A wrong voxel size, a "
+            "very dim stack, or axons taken for dendrites are the usual causes."
+        )
     if volume.extent_um[0] <= 2 * edge_um:
         log.warn(
             f"{name} is {volume.extent_um[0]:.1f} um deep: every spine lies within "

@@ -19,6 +19,7 @@ from spinenet.io.write import write_json, write_table, write_text
 from spinenet.pipeline.corridor import Outcome
 from spinenet.pipeline.results import (
     FIGURE_KINDS,
+    MAPS,
     analysis_figures,
     analysis_tables,
     write_figures,
@@ -29,6 +30,8 @@ from spinenet.report.study import straight_map
 from spinenet.tables import TRACKS
 from spinenet.types import Analysis, InputError, Tracks
 
+WANDERS_UM = 4.0
+"""Farther than tissue stretches along one dendrite, once sessions are laid over each other."""
 logger = logging.getLogger(__name__)
 
 
@@ -78,9 +81,9 @@ def analyze_tracks(
     )
     report = write_text(out / "report.html", page)
     names = [f"{name}.{kind}" for name in drawn for kind in FIGURE_KINDS]
-    names += ["dendrites.pdf"] * bool(maps)
+    names += [MAPS] * bool(maps)
     for name in earlier - {*names}:
-        (out / "figures" / name).unlink()
+        (out / "figures" / name).unlink(missing_ok=True)
     write_json(
         out / RUN,
         {
@@ -105,11 +108,31 @@ def _written_figures(out: Path) -> set[str]:
 
 
 def _warned(tracks: pd.DataFrame) -> list[str]:
-    if (tracks["presence"] == "present").any():
-        return []
+    present = tracks[tracks["presence"] == "present"]
+    if len(present):
+        return _of_places(present)
     why = (
         f"none of the {len(tracks)} rows of {TRACKS.file} is of a spine that is present: there is "
         "nothing to analyse, and no number is given. Check that it is the table you meant."
+    )
+    logger.warning(why)
+    return [why]
+
+
+def _of_places(present: pd.DataFrame) -> list[str]:
+    """Whether the sightings of one spine lie where one spine can."""
+    who = ["animal", "region", "dendrite_id", "track_id"]
+    arc = present.groupby(who)["arc_length_um"]
+    spread = arc.max() - arc.min()
+    n = int((spread > WANDERS_UM).sum())
+    if not n:
+        return []
+    animal, region, dendrite, track = spread.idxmax()
+    why = (
+        f"the sightings of {n} of {len(spread)} spines lie more than {WANDERS_UM:g} um apart along "
+        f"their dendrite ({spread.max():.1f} um for track {track} of {animal}, {region}, dendrite "
+        f"{dendrite}): arc_length_um must be counted from the same point of a dendrite in every "
+        "session. Neighbours and clusters are wrong if it is not."
     )
     logger.warning(why)
     return [why]

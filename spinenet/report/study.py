@@ -131,10 +131,10 @@ def spacing(places: pd.DataFrame) -> Figure:
             axis.plot(grid, curve, color=colour, label=label)
         axis.set_xlabel("u': 0 at a stable spine, 1 midway")
         axis.set_title(_name(group))
-        # below: curves may run anywhere
-        axis.legend(
-            frameon=False, fontsize=6, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.25)
-        )
+        if not mine.empty:  # below: curves may run anywhere
+            axis.legend(
+                frameon=False, fontsize=6, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.25)
+            )
     axes[0].set_ylabel("share of new spines")
     return figure
 

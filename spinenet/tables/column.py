@@ -15,6 +15,11 @@ _DTYPES = {"int": "int64", "int?": "Int64", "float": "float64", "str": "object",
 _BLANK = {"int": 0, "int?": pd.NA, "float": float("nan"), "str": "", "bool": False}
 
 
+def _quoted(name: object) -> str:
+    """A name as it stands, blanks at its ends shown."""
+    return str(name) if str(name) == str(name).strip() else repr(str(name))
+
+
 @dataclass(frozen=True)
 class Column:
     """One column: its type (`int?` may be blank) and what it means, unit included."""
@@ -56,7 +61,7 @@ class Table:
         if missing:
             raise InputError(
                 f"{where} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; it has "
-                f"{', '.join(map(str, frame.columns)) or 'none'}. Column names are matched "
+                f"{', '.join(_quoted(c) for c in frame.columns) or 'none'}. Names are matched "
                 "exactly: rename the column, or save the table as comma-separated text."
             )
         out = {c.name: _cast(frame, c, where) for c in self.columns}

@@ -97,6 +97,11 @@ WRONG = {
         ["--voxel_um", "[1000,100,100]"],
         "cannot show spines",
     ),
+    "x, y, z in the place of z, y, x": (
+        lambda f: stack(f),
+        ["--voxel_um", "[0.12,0.12,1.0]"],
+        "in the order x, y, z in the place of z, y, x",
+    ),
     "double precision": (lambda f: stack(f, dtype="float64"), VOXELS, "float64 values"),
     "holes in the stack": (
         lambda f: changed(f, lambda d: d.__setitem__((0, 0, 0), np.nan)),

@@ -193,3 +193,29 @@ def test_figures_of_an_earlier_analysis_do_not_stay_beside_other_tables(tmp_path
     assert "turnover.pdf" not in left
     assert (out / "figures" / "survival.svg").read_text() == "mine"
     assert left - {"survival.svg"} == {*json.loads((out / "run.json").read_text())["figures"]}
+
+
+def test_a_table_without_spines_takes_the_place_of_one_with_them(tmp_path):
+    """Header alone: the figures of the first run go, a person's own file does not."""
+    out, told = tmp_path / "out", ["--analyze.n_shuffles", "20", "--quiet"]
+    write_table(tmp_path, TRACKS, tracks_of({1: "11", 2: "01", 3: "11"}).frame)
+    table = str(tmp_path / TRACKS.file)
+    assert main(["analyze", table, "--out", str(out), *told]) == DONE
+    assert (out / "figures" / "dendrites.pdf").is_file()
+    write_table(tmp_path, TRACKS, TRACKS.frame())
+    assert main(["analyze", table, "--out", str(out), *told]) == DONE
+    assert not (out / "figures" / "dendrites.pdf").is_file()
+    (out / "figures" / "dendrites.pdf").write_text("mine")
+    assert main(["analyze", table, "--out", str(out), *told]) == DONE
+    assert (out / "figures" / "dendrites.pdf").read_text() == "mine"
+
+
+def test_spines_that_wander_along_their_dendrite_are_named(tmp_path, capsys):
+    """Arc lengths counted from another point in the second session."""
+    frame = tracks_of({1: "11", 2: "11", 3: "01"}).frame
+    frame.loc[frame["session"] == 1, "arc_length_um"] += 10
+    write_table(tmp_path, TRACKS, frame)
+    command = ["analyze", str(tmp_path / TRACKS.file), "--out", str(tmp_path / "out")]
+    assert main([*command, "--analyze.n_shuffles", "20"]) == DONE
+    assert "the sightings of 2 of 3 spines lie more than 4 um apart" in capsys.readouterr().err
+    assert "counted from the same point" in (tmp_path / "out" / "report.html").read_text()
