@@ -54,10 +54,13 @@ PER_INTERVAL = (
 LIKE_STEPS, LIKE_MEANS = 1.1, 1.25
 """Groups whose sessions lie further apart than this many times the other's, by the median or on
 average, are not compared so: one long interval of few is a long one, a session left out is not."""
-BY_SIGHTINGS = ("transient_share", "persistent_share", "succedent_share")
+CLUSTERED = ("clustered_fraction_contiguous", "clustered_fraction_within_d", "succedent_share")
+"""Shares of new spines that grow with how many there are, and so with how often and how long one
+looks; their excess over chance does not."""
+BY_SIGHTINGS = ("transient_share", "persistent_share", *CLUSTERED)
 """Ratios that change with it: a spine is seen once, or formed in another session than its
 neighbour, the more easily the closer sessions lie."""
-OVER_STUDY = ("survival_fraction", "transient_share")
+OVER_STUDY = ("survival_fraction", "transient_share", *CLUSTERED)
 """Ratios that change with the days of the whole study."""
 
 

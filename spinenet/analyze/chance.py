@@ -147,6 +147,7 @@ def chance_rows(
             rows += [bare, row(excess, group, np.nan, test=why)]
             continue
         how = f"places of spines shuffled within dendrites, {config.n_shuffles} times{told}"
+        how += f", of whose new spines {100 * c.judged:.1f} % are clustered" * bool(told)
         share = beside_chance(name, group, mean, c.judged, c.null, how, n_spines=n_new[name])
         over = mean_of_animals(c.excess, -1.0, 1.0)
         same = {"p_value": share["p_value"], "n_spines": c.n_new}

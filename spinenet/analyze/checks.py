@@ -8,7 +8,8 @@ import pandas as pd
 from spinenet.tables.spelling import check_spelling
 from spinenet.types import InputError, Presence, Tracks, is_date
 
-KINDS = ("spine", "filopodium")
+FILOPODIUM = "filopodium"
+KINDS = ("spine", FILOPODIUM)
 BESIDE_UM = 1.0
 """A spine may stand so far beyond the last place at which its shaft was scored."""
 

@@ -18,6 +18,7 @@ from spinenet.types import FloatArray
 MOST_EXACT = 20_000
 """Relabellings up to which all are counted; beyond, so many are drawn."""
 LEVEL = 0.05
+ROUNDED = 1e-9
 FEWEST_FOR_ROBUST = 10
 """Animals below which robust (sandwich) standard errors are far too small."""
 
@@ -79,9 +80,16 @@ def mean_of_animals(values: FloatArray, lowest: float, highest: float) -> Mean:
     mean = float(values.mean())
     if n < 2:
         return Mean(mean, np.nan, np.nan, n, np.nan)
-    variance = float(values.var(ddof=1) / n)
+    variance = _variance(values)
     half = _half(variance, n)
     return Mean(mean, mean - half, mean + half, n, variance).within(lowest, highest)
+
+
+def _variance(values: FloatArray) -> float:
+    """Of the mean of values; 0 where they differ by no more than numbers are rounded."""
+    if np.ptp(values) <= ROUNDED * max(1.0, float(np.abs(values).max())):
+        return 0.0
+    return float(values.var(ddof=1) / len(values))
 
 
 def _half(variance: float, n: int) -> float:
@@ -97,7 +105,7 @@ def jackknife(whole: float, without: FloatArray) -> Mean:
     pseudo = n * whole - (n - 1) * without
     if n < 2 or not np.isfinite(pseudo).all():
         return Mean(whole, np.nan, np.nan, n, np.nan)
-    variance = float(pseudo.var(ddof=1) / n)
+    variance = _variance(pseudo)
     half = _half(variance, n)
     return Mean(whole, whole - half, whole + half, n, variance)
 

@@ -82,7 +82,7 @@ def hazard_row(
         **_bounds(log.low, log.high),
         p_value=_permuted(periods, exposed, config, rng),
         test="complementary log-log hazard, intervals between sessions; interval by leaving "
-        "out animals; P by shuffling the class within animals",
+        "out animals; P by shuffling the class within dendrites",
         **n,
     )
     return found, log
@@ -91,6 +91,11 @@ def hazard_row(
 def hazard_difference(a: str, b: str, logs: Mapping[str, Mean]) -> Row:
     """One group's hazard ratio over another's."""
     between = welch(logs[a], logs[b])
+    if not np.isfinite(between.low):
+        why = "one of the two hazard ratios is not settled, or rests on too few animals"
+        return row(
+            HAZARD, a, float(np.exp(between.value)), group_b=b, n_animals=between.n, test=why
+        )
     return row(
         HAZARD,
         a,
@@ -114,14 +119,15 @@ def _permuted(
     periods: pd.DataFrame, exposed: FloatArray, config: AnalyzeConfig, rng: np.random.Generator
 ) -> float:
     """P of the score (losses of the exposed beyond those expected of their intervals) when the
-    class is shuffled among the spines of each animal."""
+    class is shuffled among the spines of each dendrite: where more come and go there are more of
+    both, whatever clusters mean."""
     spans = periods["from_days"].astype(str) + "-" + periods["to_days"].astype(str)
     lost = periods["lost"].astype(float)
     beyond = lost - lost.groupby(spans).transform("mean")
     spines = periods.assign(beyond=beyond, exposed=exposed).groupby("spine", sort=True)
     first = spines.first()
     score = spines["beyond"].sum().to_numpy(float)
-    _, whose = np.unique(first["animal"].to_numpy(str), return_inverse=True)
+    _, whose = np.unique(first["dendrite"].to_numpy(str), return_inverse=True)
     flags = first["exposed"].to_numpy() > 0
     if not mixed_strata(flags, whose):
         return float("nan")

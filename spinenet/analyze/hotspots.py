@@ -19,6 +19,8 @@ from spinenet.analyze.states import NEVER, Histories
 from spinenet.config import AnalyzeConfig
 from spinenet.types import BoolArray, FloatArray, IntArray
 
+NOWHERE = np.zeros(0, int), np.zeros(0, bool)
+
 
 def hotspot_row(group: str, ground: Ground, config: AnalyzeConfig, rng: np.random.Generator) -> Row:
     """`turnover_before_clusters`: spines gained and lost before the window within `d_um` of the
@@ -31,23 +33,29 @@ def hotspot_row(group: str, ground: Ground, config: AnalyzeConfig, rng: np.rando
         return row(name, group, np.nan, test=why)
     animals, means, nulls, n_clusters = sorted({h.animal for h in hs}), [], [], 0
     for animal in animals:
-        parts = [_places(h, config) for h in hs if h.animal == animal]
-        events = np.concatenate([e for e, _ in parts]).astype(float)
-        earliest = np.concatenate([e for _, e in parts])
-        if not earliest.any():
-            continue
-        n_clusters += int(earliest.sum())
-        means.append(float(events[earliest].mean()))
-        values, number = np.unique(events, return_counts=True)
-        dealt = rng.multivariate_hypergeometric(
-            number, int(earliest.sum()), size=config.n_shuffles, method="marginals"
-        )
-        nulls.append(dealt @ values / earliest.sum())
+        found, n, dealt = 0.0, 0, np.zeros(config.n_shuffles)
+        for h in hs:
+            events, earliest = _places(h, config) if h.animal == animal else NOWHERE
+            if not earliest.any():
+                continue
+            n += int(earliest.sum())
+            found += float(events[earliest].sum())
+            values, number = np.unique(events, return_counts=True)
+            dealt += (
+                values
+                @ rng.multivariate_hypergeometric(
+                    number, int(earliest.sum()), size=config.n_shuffles, method="marginals"
+                ).T
+            )
+        if n:
+            n_clusters += n
+            means.append(found / n)
+            nulls.append(dealt / n)
     if not means:
         return row(name, group, np.nan, test=f"no clusters in the window{ground.told}")
     null: FloatArray = np.mean(nulls, axis=0)
     mean = mean_of_animals(np.array(means), 0.0, np.inf)
-    how = f"within {config.d_um:g} um; places of all spines of the animal instead{ground.told}"
+    how = f"within {config.d_um:g} um; other places of the same dendrites instead{ground.told}"
     return beside_chance(name, group, mean, mean.value, null, how, n_spines=n_clusters)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import stats
@@ -17,7 +17,7 @@ from spinenet.analyze.animals import (
     pooled,
     ratios_of_animals,
 )
-from spinenet.analyze.chance import shares_by_rule
+from spinenet.analyze.chance import chances
 from spinenet.analyze.cluster_counts import cluster_counts
 from spinenet.analyze.errors import Doubt, combine, draw
 from spinenet.analyze.ground import Ground
@@ -27,6 +27,9 @@ from spinenet.analyze.rows import Row
 from spinenet.analyze.survival import NEW, Cohort, follow
 from spinenet.config import AnalyzeConfig
 from spinenet.types import FloatArray
+
+DRAW_SHUFFLES = 50
+"""Of each drawn history; their mean scatters by a seventh of what one shuffle does."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +45,19 @@ class Redrawn:
 def redraw(
     ground: Ground,
     doubt: list[Doubt],
-    chance: Mapping[str, FloatArray],
     horizon_days: float,
     known: Around,
     config: AnalyzeConfig,
+    seed: list[int],
     rng: np.random.Generator,
 ) -> Redrawn:
     """Draw a group's histories anew and measure them, `config.n_draws` times.
 
     Parameters
     ----------
-    chance: by rule, (A,) each animal's clustered share by chance, as it is: shuffles of every draw
-        would take hours
     horizon_days: whole days after the landmark on which survival is told
+    seed: of the shuffles: each draw has its own chance, as spines missed raise the clustered share
+        and its chance alike
     """
     hs, animals = ground.whole, sorted({h.animal for h in ground.whole})
     unsure = any(np.isfinite(p).any() for h in hs for p in (h.p_present, h.p_link))
@@ -62,7 +65,8 @@ def redraw(
         return Redrawn()
     means: dict[str, list[float]] = {}
     variances: dict[str, list[float]] = {}
-    for _ in range(config.n_draws):
+    shuffled = replace(config, n_shuffles=min(DRAW_SHUFFLES, config.n_shuffles))
+    for n in range(config.n_draws):
         drawn = [draw(h, d, config.max_gap, rng) for h, d in zip(hs, doubt, strict=True)]
         cohort = follow(drawn, config)
         values, parts = ratios_of_animals(drawn, cohort, horizon_days, config, known)
@@ -72,8 +76,8 @@ def redraw(
             means.setdefault(name, []).append(of_all.value)
             variances.setdefault(name, []).append(of_all.variance)
         values |= {
-            f"clustered_excess_{rule}": share - chance[rule]
-            for rule, share in shares_by_rule(ground.among(drawn), animals, config).items()
+            f"clustered_excess_{rule}": c.excess
+            for rule, c in chances(ground.among(drawn), animals, shuffled, [*seed, n]).items()
         }
         for name, of_animals in values.items():
             mean = mean_of_animals(of_animals, -np.inf, np.inf)

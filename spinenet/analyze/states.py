@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spinenet.analyze.checks import KINDS, check_tracks
+from spinenet.analyze.checks import FILOPODIUM, check_tracks
 from spinenet.analyze.days import slack_days
 from spinenet.types import BoolArray, FloatArray, InputError, IntArray, Presence, Tracks
 
@@ -223,7 +223,10 @@ def _history(
     codes = table([CODES.get(Presence(p), UNKNOWN) for p in rows["presence"]], UNKNOWN)
     arc = np.bincount(row, rows["arc_length_um"], n) / np.bincount(row, minlength=n)
     order = np.lexsort((track_ids, arc))
-    spine, filopodium = (np.bincount(row[rows["kind"] == kind], minlength=n) for kind in KINDS)
+    # as it was seen; blank is a spine, and where it was not seen nobody could tell
+    present = (rows["presence"] == Presence.PRESENT).to_numpy(bool)
+    filopodium = np.bincount(row[present & (rows["kind"] == FILOPODIUM)], minlength=n)
+    spine = np.bincount(row[present], minlength=n) - filopodium
     told = codes.astype(np.int8)[order]
     scored = (told != UNKNOWN).any(axis=0)
     told = told[:, scored]

@@ -63,7 +63,16 @@ from spinenet.analyze.states import Histories, histories
 from spinenet.analyze.strength import FIRST, changes, first_changes, strength_rows
 from spinenet.analyze.stretches import stretches_of
 from spinenet.analyze.sureness import sureness_rows
-from spinenet.analyze.survival import NEW, NO_DAY, Cohort, corrected_share, follow, survival, untold
+from spinenet.analyze.survival import (
+    NEW,
+    NO_DAY,
+    NOTHING_LATER,
+    Cohort,
+    corrected_share,
+    follow,
+    survival,
+    untold,
+)
 from spinenet.analyze.turnover import bare, intervals
 from spinenet.config import AnalyzeConfig
 from spinenet.tables import STATISTICS
@@ -164,19 +173,18 @@ def analyze(
         hazard, hazards[group] = hazard_row(group, cohort, config, streams[2])
         found.append(hazard)
         missed = dict(zip(animals, values[group]["miss_rate_q"].tolist(), strict=True))
-        found += _corrected(group, cohort, missed)
+        found += _corrected(group, cohort, missed, cohort.horizon(animals))
         found += spacing_rows(group, places, config, streams[3])
         found += strength_rows(group, strength, config, streams[4])
         if strength is not None:
             values[group][FIRST] = first_changes(strength, group)
-        chance = {rule: c.shuffled.mean(axis=1) for rule, c in by_rule.items()}
         machine[group] = redraw(
             ground,
             [doubt[i] for i in at],
-            chance,
             cohort.horizon(animals),
             nearby,
             config,
+            [seed, number, 17],
             streams[5],
         )
         rows += [with_machine(r, machine[group]) for r in found]
@@ -186,7 +194,8 @@ def analyze(
     whys = {name: dict(unlike) for name in PER_INTERVAL + BY_SIGHTINGS}
     for name in OVER_STUDY:
         whys[name] = unlike_spans(hs) | whys.get(name, {})
-    rows += _comparisons(values, days, whys, machine, np.random.default_rng([seed, 7]))
+    no_day = NO_DAY if cohort.looked else NOTHING_LATER.format(config.landmark_day)
+    rows += _comparisons(values, days, whys, machine, no_day, np.random.default_rng([seed, 7]))
     rows += mixed_rows(parts, unlike)
     rows += [hazard_difference(a, b, hazards) for a, b in combinations(sorted(hazards), 2)]
     if hs:
@@ -270,8 +279,8 @@ def _pooled_row(
     return found | spread | {"test": test}
 
 
-def _corrected(group: str, cohort: Cohort, miss_rate: Mapping[str, float]) -> list[Row]:
-    """Survival if the sightings at the last session were missed as often as those between two.
+def _corrected(group: str, cohort: Cohort, miss_rate: Mapping[str, float], day: float) -> list[Row]:
+    """Survival until a day if the sightings on it were missed as often as those between two.
 
     Parameters
     ----------
@@ -282,7 +291,7 @@ def _corrected(group: str, cohort: Cohort, miss_rate: Mapping[str, float]) -> li
         rates = np.array([q for a, q in miss_rate.items() if a != left_out])
         known = rates[np.isfinite(rates)]
         return corrected_share(
-            lives[lives["animal"] != left_out], float(known.mean()) if len(known) else np.nan
+            lives[lives["animal"] != left_out], float(known.mean()) if len(known) else np.nan, day
         )
 
     rows = []
@@ -292,8 +301,10 @@ def _corrected(group: str, cohort: Cohort, miss_rate: Mapping[str, float]) -> li
         without = np.array([share(mine, a) for a in mine["animal"].unique()])
         found = jackknife(share(mine, ""), without).within(0.0, 1.0)
         test = (
-            "share of the landmark cohort seen at the last session over 1 - miss_rate_q; pooled; "
-            "interval by leaving out animals"
+            f"share of the landmark cohort seen {day:g} days after the landmark over "
+            "1 - miss_rate_q; pooled; interval by leaving out animals"
+            if np.isfinite(day)
+            else NO_DAY
         )
         told = mean_row(f"survival_{kind}_corrected", group, found, test=test, n_spines=len(mine))
         rows.append(told | {"estimate": min(found.value, 1.0)})
@@ -305,6 +316,7 @@ def _comparisons(
     days: Mapping[str, float],
     whys: Mapping[str, Mapping[tuple[str, str], str]],
     machine: dict[str, Redrawn],
+    no_day: str,
     rng: np.random.Generator,
 ) -> list[Row]:
     """Every pair of groups: the first minus the second, animals' labels permuted.
@@ -313,12 +325,13 @@ def _comparisons(
     ----------
     days: by group, after the landmark, on which its survival is told
     whys: by ratio, pairs of groups in which it cannot be compared, and why
+    no_day: why survival cannot be where `days` differ
     """
     rows = []
     for a, b in combinations(sorted(values), 2):
         for name in values[a]:
             if name in SURVIVALS and days[a] != days[b]:
-                rows.append(row(name, a, np.nan, group_b=b, test=NO_DAY))
+                rows.append(row(name, a, np.nan, group_b=b, test=no_day))
                 continue
             if why := whys.get(name, {}).get((a, b)):
                 rows.append(row(name, a, np.nan, group_b=b, test=why))

@@ -34,8 +34,8 @@ NOTHING_LATER = (
 )
 NO_DAY = "animals share no day after the landmark on which all of them were looked at"
 NEW = ("clustered", "non_clustered")
-LIFE = ("animal", "group", "class", "days", "last_seen_days", "looks_days", "lost", "seen_at_end")
-PERIOD = ("animal", "group", "class", "spine", "from_days", "to_days", "lost")
+LIFE = ("animal", "group", "class", "days", "last_seen_days", "looks_days", "lost", "told")
+PERIOD = ("animal", "group", "class", "dendrite", "spine", "from_days", "to_days", "lost")
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Cohort:
 
     lives: pd.DataFrame
     """A row per spine: animal, group, class, days (from the landmark to the first absence, or to
-    the last look), last_seen_days, looks_days (of all its looks until then), lost, seen_at_end (at
-    its dendrite's last session; nan if it could not be scored there)."""
+    the last look), last_seen_days, looks_days (of all its looks until then), lost, told (by day on
+    which it could be scored, whether it was seen)."""
     periods: pd.DataFrame
-    """A row per spine and interval at risk: animal, group, class, spine, from_days, to_days,
-    lost."""
+    """A row per spine and interval at risk: animal, group, class, dendrite, spine, from_days,
+    to_days, lost."""
     looks: Mapping[str, FloatArray]
     """By group, the days from the landmark to all its sessions, the landmark (0) first."""
     uneven: frozenset[str]
@@ -91,7 +91,7 @@ def follow(all_histories: list[Histories], config: AnalyzeConfig) -> Cohort:
             end = int(gone[0]) if len(gone) else int(known[-1])
             at = known[known <= end]
             who = (h.animal, h.group, kind)
-            last = h.told[k, -1]
+            told = h.told[k, landmark:]
             lives.append(
                 (
                     *who,
@@ -99,12 +99,17 @@ def follow(all_histories: list[Histories], config: AnalyzeConfig) -> Cohort:
                     float(days[at[-2] if len(gone) else end]),
                     tuple(days[at].tolist()),
                     bool(len(gone)),
-                    np.nan if last == UNKNOWN else float(last == SEEN),
+                    {
+                        d: p == SEEN
+                        for d, p in zip(days.tolist(), told, strict=True)
+                        if p != UNKNOWN
+                    },
                 )
             )
-            spine = len(lives)
+            spine, dendrite = len(lives), f"{h.animal}|{h.region}|{h.dendrite_id}"
             for a, b in zip(at[:-1], at[1:], strict=True):
-                periods.append((*who, spine, float(days[a]), float(days[b]), seen[b] == GONE))
+                span = float(days[a]), float(days[b])
+                periods.append((*who, dendrite, spine, *span, seen[b] == GONE))
     return Cohort(
         pd.DataFrame(lives, columns=list(LIFE)),
         pd.DataFrame(periods, columns=list(PERIOD)),
@@ -231,13 +236,14 @@ def untold(n_spines: int, last_day: float, cohort: Cohort, config: AnalyzeConfig
     return "" if np.isfinite(last_day) else NO_DAY
 
 
-def corrected_share(lives: pd.DataFrame, miss_rate: float) -> float:
-    """Share of a cohort still there at the last session, if one sighting in so many is missed.
+def corrected_share(lives: pd.DataFrame, miss_rate: float, day: float) -> float:
+    """Share of a cohort still there on a day after the landmark, if one sighting in so many is
+    missed.
 
     Of S survivors 1 - q are seen there: S = seen / (1 - q), which may by chance exceed 1. The plain
     curve instead takes every first absence for a loss. nan where the miss rate is not known.
     """
-    seen = lives["seen_at_end"].dropna()
-    if not len(seen) or not miss_rate < 1:
+    seen = [told[day] for told in lives["told"] if day in told]
+    if not seen or not miss_rate < 1:
         return float("nan")
-    return float(seen.mean() / (1 - miss_rate))
+    return float(np.mean(seen) / (1 - miss_rate))

@@ -266,7 +266,9 @@ def _infer(
             (out / "figures" / MAPS).unlink(missing_ok=True)
         net = f"{weights.name}, {weights.sha256[:12]}"
         marked = told.marks is not None
-        methods = methods_of(net, centre_p, head_mark, config, told.sentences, marked=marked)
+        said = told.sentences
+        groups = len({s.volume.session.group for s in done})
+        methods = methods_of(net, centre_p, head_mark, config, said, marked=marked, n_groups=groups)
         page = page_of(analysis, written, (shown, maps), (log.warnings, methods))
         report = write_text(out / "report.html", page)
         forget_sessions(out, earlier, labels)

@@ -233,6 +233,7 @@ def methods_of(
     told: list[str],
     *,
     marked: bool,
+    n_groups: int,
 ) -> list[str]:
     """The methods paragraphs of a run.
 
@@ -243,6 +244,7 @@ def methods_of(
     head: name and sha256 of the head that linked the spines, if one did
     told: sentences on what a person said before the run
     marked: whether spines were marked beforehand, not detected
+    n_groups: of animals
     """
     links = LINKED_BY_PLACE
     if head is not None:
@@ -250,7 +252,7 @@ def methods_of(
     return [
         *linking_methods(f"{__version__} (net {net})", centre_p, links, config, marked=marked),
         *told,
-        *analysis_methods(config.analyze, ends_known=True),
+        *analysis_methods(config.analyze, n_groups, ends_known=True),
     ]
 
 

@@ -76,7 +76,11 @@ def analyze_tracks(
         (write_figures(out, drawn, maps), maps),
         (
             _warned(tracks.frame),
-            analysis_methods(config.analyze, ends_known=evidence.coverage is not None),
+            analysis_methods(
+                config.analyze,
+                tracks.frame["group"].nunique(),
+                ends_known=evidence.coverage is not None,
+            ),
         ),
     )
     report = write_text(out / "report.html", page)

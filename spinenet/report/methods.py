@@ -71,6 +71,14 @@ def linking_methods(
     return paragraphs
 
 
+GROUPS = (
+    " Groups: the animals' labels were permuted; beside that, mixed models of their dendrites, and "
+    "Welch's t test of hazard ratios. These P are of sampling alone, the machine's mistakes not "
+    "among them (the total interval holds both), and none is corrected for the number of "
+    "statistics and of pairs of groups that were looked at."
+)
+
+
 def _readings(config: AnalyzeConfig) -> str:
     """How the rules were read, for the methods."""
     rules = " and ".join(config.filopodia_in)
@@ -82,14 +90,15 @@ def _readings(config: AnalyzeConfig) -> str:
     return f"{filopodia}; members {met}{old}"
 
 
-def analysis_methods(config: AnalyzeConfig, *, ends_known: bool) -> list[str]:
+def analysis_methods(config: AnalyzeConfig, n_groups: int, *, ends_known: bool) -> list[str]:
     """How tracks were analysed, with the readings that were chosen.
 
     Parameters
     ----------
+    n_groups: of animals
     ends_known: whether coverage.csv told where dendrites could be scored
     """
-    window = "every session after the first"
+    window = "any session after the first"
     if config.window is not None:
         window = f"the sessions of days {config.window[0]:g} to {config.window[1]:g}"
     ends = (
@@ -113,9 +122,7 @@ def analysis_methods(config: AnalyzeConfig, *, ends_known: bool) -> list[str]:
         f"{config.persist_days:g} days or more are persistent. Spacing: u' between stable "
         f"neighbours with an exclusion zone of {config.exclusion_um:g} um. Chance was judged on "
         f"dendrites with {config.min_spines_per_segment} spines or more on "
-        f"{config.min_seg_um:g} um or more{ends}. Groups: the animals' labels "
-        "were permuted; beside that, mixed models of their dendrites, and "
-        "Welch's t test of hazard ratios.",
+        f"{config.min_seg_um:g} um or more{ends}.{GROUPS * (n_groups > 1)}",
         "The unit is the animal: estimates are means over animals of their own ratios, sampling "
         "intervals are t intervals over them, and none is given from one animal. Where sightings "
         f"and links carry probabilities, {config.n_draws} histories were drawn from them, links "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -109,6 +110,10 @@ def make_page(
     )
 
 
+JUDGED_ON = re.compile(r"(on \d+ of \d+ dendrites).*(, of whose new spines [\d.]+ % are clustered)")
+"""In the words of `test`: chance was told of a part of the dendrites."""
+
+
 def _doubtful(analysis: Analysis) -> bool:
     stats = analysis.statistics
     return bool((stats.loc[stats["name"] == "quality_reasons", "estimate"] > 0).any())
@@ -157,7 +162,9 @@ def _note(row: pd.Series) -> str:
         which = "95 %" if counted else "95 %, the machine's likely mistakes put right"
         parts.append(f"{which}: {100 * row['ci_low']:.0f} to {100 * row['ci_high']:.0f} %")
     if pd.notna(row["null_mean"]):
-        parts.append(f"chance {_percent(row['null_mean'])}, P = {row['p_value']:.3g}")
+        part = JUDGED_ON.search(str(row["test"]))
+        where = f" ({part[1]}{part[2]})" if part else ""
+        parts.append(f"chance {_percent(row['null_mean'])}, P = {row['p_value']:.3g}{where}")
     elif str(row.name).startswith(("clustered_fraction", "survival_")):
         parts.append(str(row["test"]))
     return "; ".join(parts)

@@ -99,9 +99,9 @@ def test_animals_seen_on_other_days_share_a_curve_without_a_band():
 
 
 def test_missed_sightings_do_not_lower_the_corrected_survival():
-    lives = pd.DataFrame({"seen_at_end": [1.0] * 72 + [0.0] * 28})
-    assert corrected_share(lives, 0.1) == pytest.approx(0.8)
-    assert np.isnan(corrected_share(lives.iloc[:0], 0.1))
+    lives = pd.DataFrame({"told": [{8.0: True}] * 72 + [{8.0: False}] * 28 + [{4.0: True}] * 9})
+    assert corrected_share(lives, 0.1, 8.0) == pytest.approx(0.8)
+    assert np.isnan(corrected_share(lives, 0.1, 12.0))
 
 
 def classes(lives, **more):

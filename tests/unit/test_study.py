@@ -167,14 +167,14 @@ def test_the_methods_say_what_was_set():
     told = [
         " ".join(
             linking_methods("1.0", p, "by place", config, marked=False)
-            + analysis_methods(config.analyze, ends_known=known)
+            + analysis_methods(config.analyze, n_groups, ends_known=known)
         )
-        for config, p, known in ((usual, 0.4, True), (other, 0.15, False))
+        for config, p, known, n_groups in ((usual, 0.4, True, 1), (other, 0.15, False, 2))
     ]
     for text in (
         "of 0.15 or more", "mean over 4 mirror images", "from 0.3 of that threshold",
         "a probability of 0.5 or more", "a probability of 0.05 or more", "within 3 um along",
-        "over 10 days or more", "sessions of days 3 to 9",
+        "over 10 days or more", "sessions of days 3 to 9", "none is corrected for the number",
     ):  # fmt: skip
         assert text in told[1]
         assert text not in told[0]
