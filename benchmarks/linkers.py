@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
 import numpy as np
 from pycpd import DeformableRegistration
@@ -36,7 +38,9 @@ class Spines:
     width_um: FloatArray
 
 
-Linker = Callable[[Spines, Spines, float], Pairs]
+Setting = float | tuple[float, float]
+"""What a linker is tuned by: its gate, and what else it has."""
+Linker = Callable[[Spines, Spines, Any], Pairs]
 
 
 def nearest(a: Spines, b: Spines, gate: float) -> Pairs:
@@ -133,30 +137,40 @@ def _box(s: Spines) -> tuple[FloatArray, FloatArray]:
     return s.points_um[:, 1:] - half, s.points_um[:, 1:] + half
 
 
-def drifting_points(a: Spines, b: Spines, gate: float) -> Pairs:
-    """Deformable coherent point drift (Myronenko 2010, pycpd), then as `hungarian`."""
+def drifting_points(a: Spines, b: Spines, setting: tuple[float, float]) -> Pairs:
+    """Deformable coherent point drift (Myronenko 2010, pycpd), then as `hungarian`; by how stiff
+    the drift is (alpha there) and the gate."""
+    stiffness, gate = setting
     if min(len(a.points_um), len(b.points_um)) < 4:
         return hungarian(a, b, gate)
     p, q = a.points_um * SQUEEZE, b.points_um * SQUEEZE
     middle, size = q.mean(axis=0), max(float(q.std()), 1e-6)
     moved, _ = DeformableRegistration(
-        X=(q - middle) / size, Y=(p - middle) / size, alpha=2.0, beta=1.0, w=0.1, max_iterations=60
+        X=(q - middle) / size,
+        Y=(p - middle) / size,
+        alpha=stiffness,
+        beta=1.0,
+        w=0.1,
+        max_iterations=60,
     ).register()
     return _assign(cdist(moved * size + middle, q), gate)
 
 
-LINKERS: dict[str, tuple[Linker, tuple[float, ...]]] = {
+LINKERS: dict[str, tuple[Linker, tuple[Setting, ...]]] = {
     "nearest neighbour": (nearest, (0.6, 0.9, 1.2, 1.8, 2.5)),
     "Hungarian": (hungarian, (0.6, 0.9, 1.2, 1.8, 2.5)),
     "arc length and side (MapManager)": (arc_and_side, (0.5, 0.8, 1.2, 1.8, 2.5)),
     "order-preserving": (in_order, (0.6, 0.9, 1.2, 1.8, 2.5)),
     "overlap in time (RESPAN)": (overlap, (0.6, 1.0, 1.5, 2.0, 3.0)),
     "boxes and depth (SynapFlow)": (boxes, (0.8, 1.1, 1.4, 1.7, 2.0)),
-    "deformable point drift": (drifting_points, (0.4, 0.6, 0.9, 1.2, 1.8)),
+    "deformable point drift": (
+        drifting_points,
+        tuple(product((2.0, 30.0, 300.0, 1000.0), (0.6, 0.9, 1.2, 1.8))),
+    ),
 }
 
 
-def chain(sessions: list[Spines], link: Linker, gate: float) -> list[IntArray]:
+def chain(sessions: list[Spines], link: Linker, gate: Setting) -> list[IntArray]:
     """Tracks from the links between each session and the next."""
     tracks = [np.arange(len(sessions[0].points_um))]
     number = len(tracks[0])

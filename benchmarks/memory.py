@@ -8,6 +8,7 @@ in reality. Reports the peak resident memory of the process that ran infer.py.
 
 from __future__ import annotations
 
+import argparse
 import json
 import resource
 import subprocess
@@ -42,6 +43,7 @@ def big_stack() -> Volume:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         stack = write_volume(Path(folder) / "big.ome.tif", big_stack())
         start = time.perf_counter()

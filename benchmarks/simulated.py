@@ -32,12 +32,15 @@ XYZ = ["z_um", "y_um", "x_um"]
 
 
 def measures(truth: pd.DataFrame, found: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Median ratio to the truth, spread (half the 16-84 % range of the log) and correlation."""
+    """Median ratio to the truth, spread (half the 16-84 % range of the log) and correlation, of the
+    `fair` spines that were found."""
     pairs = []
     keys = ["animal", "region", "session"]
     for key, mine in found.groupby(keys):
-        true = truth[(truth[keys] == list(key)).all(axis=1) & (truth["kind"] == "spine")]
+        true = truth[(truth[keys] == list(key)).all(axis=1)]
         i, j = pair_centres(mine[XYZ].to_numpy(), true[XYZ].to_numpy())
+        kept = (true["fair"] & (true["kind"] == "spine")).to_numpy(bool)[j]
+        i, j = i[kept], j[kept]
         pairs.append((mine.iloc[i][list(MEASURES)], true.iloc[j][list(MEASURES)]))
     a, b = (pd.concat([p[k] for p in pairs], ignore_index=True) for k in (0, 1))
     out = {}
@@ -76,7 +79,7 @@ def run(snr: str, regions: int, folder: Path) -> dict:
         "detection": evaluated.loc[evaluated["stratum"] == "all"]
         .set_index("figure")["value"]
         .to_dict(),
-        "measures": measures(truth, found),
+        "measures": measures(truth.assign(fair=scorable), found),
         "clusters_true": count[0],
         "clusters_found": count[1],
     }

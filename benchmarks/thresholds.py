@@ -101,7 +101,8 @@ def table(weights: str) -> dict[tuple[float, float], dict[str, Counts]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", default="unet-base")
-    found = table(parser.parse_args().weights)
+    weights = parser.parse_args().weights
+    found = table(weights)
     held: dict[str, dict] = {}
     for d in DENDRITES:
         rest = [e for e in DENDRITES if e != d]
@@ -125,7 +126,9 @@ def main() -> None:
         "chosen": chosen,
         "grid": [{"centre": c, "sure": s, "counts": v} for (c, s), v in found.items()],
     }
-    (ROOT / "benchmarks" / "thresholds.json").write_text(json.dumps(content) + "\n")
+    (ROOT / "benchmarks" / "thresholds.json").write_text(
+        json.dumps({"weights": weights, **content}) + "\n"
+    )
 
 
 if __name__ == "__main__":

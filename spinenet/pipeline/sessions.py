@@ -20,6 +20,8 @@ from spinenet.types import Dendrites, FloatArray, InputError, IntArray, Segment
 
 REFERENCES_TRIED = 3
 MOST_SATURATED = 0.05
+LONG_UM, ENDS_MEET_UM = 10.0, 3.0
+"""A dendrite that is longer, and whose ends lie nearer to each other, is a ring."""
 LITTLE_BLANK = 0.01
 
 
@@ -108,6 +110,16 @@ def _warn_of_limits(stack: Stack, edge_um: float, log: RunLog) -> None:
             f"{name} has dendrites, but not one spine was found on them. A wrong voxel size, a "
             "very dim stack, or axons taken for dendrites are the usual causes."
         )
+    for segment in stack.dendrites.segments:
+        first, last = segment.points_um[[0, -1]]
+        if segment.length_um > LONG_UM and np.linalg.norm(last - first) < ENDS_MEET_UM:
+            z, y, x = segment.points_um.mean(axis=0)
+            log.warn(
+                f"{name}: a dendrite of {segment.length_um:.0f} um around {z:.0f}, {y:.0f}, "
+                f"{x:.0f} um (z, y, x) ends where it begins: the rim of a cell body or of a "
+                "vessel? Its length counts in densities; trace the dendrites that are to count and "
+                "give them with --dendrites, or crop it off."
+            )
     if volume.extent_um[0] <= 2 * edge_um:
         log.warn(
             f"{name} is {volume.extent_um[0]:.1f} um deep: every spine lies within "

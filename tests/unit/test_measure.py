@@ -320,3 +320,13 @@ def test_dropped_planes_and_empty_stacks_are_named(scene, dendrites):
     assert "plane 5 (from 0) holds one value only (0)" in log.warnings[0]
     _warn_of_limits(Stack(file, volume, seen, Dendrites(), None, "", Path()), 1.0, log)
     assert "no dendrite was found in s.tif" in log.warnings[1]
+
+
+def test_a_dendrite_that_runs_round_a_cell_body_is_named(scene):
+    volume, seen = scene
+    turn = np.linspace(0, 1.95 * np.pi, 60)
+    rim = np.column_stack([np.full(60, 3.0), 9 + 4 * np.sin(turn), 9 + 4 * np.cos(turn)])
+    ring = Segment(0, rim, np.full(60, 0.8), np.linspace(0, 24.5, 60))
+    log, file = RunLog(), StackFile(volume.session, Path("s.tif"))
+    _warn_of_limits(Stack(file, volume, seen, Dendrites((ring,)), None, "", Path()), 1.0, log)
+    assert "a dendrite of 24 um around 3, 9, 9 um (z, y, x) ends where it begins" in log.warnings[0]
