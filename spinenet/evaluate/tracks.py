@@ -2,7 +2,8 @@
 
 Right: both ends found, one track. Wrong: one track for two different spines, or for a spine and a
 false alarm of the later session (as the acceptance scorer counts; a false alarm that goes on as a
-spine is a spine found wrongly, not a link). Unlinked: both ends found, not one track (a false new
+spine is a spine found wrongly, not a link; nor is one that goes on as a spine that nobody could
+score). Unlinked: both ends found, not one track (a false new
 and a false lost one).
 """
 
