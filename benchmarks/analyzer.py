@@ -47,7 +47,10 @@ PLAIN = CohortConfig()
 PLANTED = replace(PLAIN, clustered_share=0.35, protection=2.0, miss_rate=0.05, link_error=0.02)
 FLAWLESS = replace(PLANTED, miss_rate=0.0, link_error=0.0)
 COHORTS = {"with mistakes": PLANTED, "without": FLAWLESS}
-COVERED = ("formation", "elimination", "turnover_ratio", "clustered_fraction_contiguous")
+COVERED = (
+    *("formation", "elimination", "turnover_ratio"),
+    *("clustered_fraction_contiguous", "clustered_excess_contiguous", "clustered_excess_within_d"),
+)
 
 
 def strengths(tracks: Tracks, rng: np.random.Generator) -> pd.DataFrame:
@@ -85,7 +88,7 @@ def planted_cohort(seed: int, cohort: CohortConfig) -> dict[str, list[float]]:
     """Estimate, sampling interval, total interval of what is covered."""
     rng = np.random.default_rng([seed, 2])
     tracks = simulate_cohort(cohort, "a", rng).observed
-    config = AnalyzeConfig(n_shuffles=20)
+    config = AnalyzeConfig(n_shuffles=50)
     if cohort == FLAWLESS:  # nothing to draw
         config = replace(config, n_draws=0)
     rows = analyze(tracks, config, seed=seed).statistics.set_index("name")
@@ -97,7 +100,7 @@ def truth(cohort: CohortConfig) -> dict[str, float]:
     """Of 400 animals; wrong links hide losses and births, which are in the truth alone."""
     many = replace(cohort, animals=400)
     tracks = simulate_cohort(many, "a", np.random.default_rng(99)).true
-    rows = analyze(tracks, AnalyzeConfig(n_shuffles=2, n_draws=0)).statistics.set_index("name")
+    rows = analyze(tracks, AnalyzeConfig(n_shuffles=20, n_draws=0)).statistics.set_index("name")
     return {name: float(rows.loc[name, "estimate"]) for name in COVERED}
 
 
