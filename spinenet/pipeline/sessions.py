@@ -20,6 +20,7 @@ from spinenet.types import Dendrites, FloatArray, InputError, IntArray, Segment
 
 REFERENCES_TRIED = 3
 MOST_SATURATED = 0.05
+THICK_UM = 1.5
 LONG_UM, ENDS_MEET_UM = 10.0, 3.0
 """A dendrite that is longer, and whose ends lie nearer to each other, is a ring."""
 LITTLE_BLANK = 0.01
@@ -110,6 +111,12 @@ def _warn_of_limits(stack: Stack, edge_um: float, log: RunLog) -> None:
             f"{name} has dendrites, but not one spine was found on them. A wrong voxel size, a "
             "very dim stack, or axons taken for dendrites are the usual causes."
         )
+    _warn_of_geometry(stack, edge_um, log)
+
+
+def _warn_of_geometry(stack: Stack, edge_um: float, log: RunLog) -> None:
+    """Rings, thick slices and flat stacks."""
+    name, volume = stack.file.path.name, stack.volume
     for segment in stack.dendrites.segments:
         first, last = segment.points_um[[0, -1]]
         if segment.length_um > LONG_UM and np.linalg.norm(last - first) < ENDS_MEET_UM:
@@ -125,6 +132,12 @@ def _warn_of_limits(stack: Stack, edge_um: float, log: RunLog) -> None:
             f"{name} is {volume.extent_um[0]:.1f} um deep: every spine lies within "
             f"measure.edge_um ({edge_um:g} um) of its border (touches_edge), and spines above and "
             "below were not imaged."
+        )
+    if volume.voxel_size_um[0] > THICK_UM:
+        log.warn(
+            f"{name}: its slices lie {volume.voxel_size_um[0]:g} um apart. Beyond {THICK_UM:g} um "
+            "strengths, head widths and volumes hang on where the planes fall, by half and more "
+            "where a dendrite is tilted: do not compare them."
         )
 
 

@@ -322,11 +322,15 @@ def test_dropped_planes_and_empty_stacks_are_named(scene, dendrites):
     assert "no dendrite was found in s.tif" in log.warnings[1]
 
 
-def test_a_dendrite_that_runs_round_a_cell_body_is_named(scene):
+def test_a_dendrite_round_a_cell_body_and_thick_slices_are_named(scene):
     volume, seen = scene
     turn = np.linspace(0, 1.95 * np.pi, 60)
     rim = np.column_stack([np.full(60, 3.0), 9 + 4 * np.sin(turn), 9 + 4 * np.cos(turn)])
     ring = Segment(0, rim, np.full(60, 0.8), np.linspace(0, 24.5, 60))
     log, file = RunLog(), StackFile(volume.session, Path("s.tif"))
     _warn_of_limits(Stack(file, volume, seen, Dendrites((ring,)), None, "", Path()), 1.0, log)
+    coarse = Volume(volume.data, (2.0, *volume.voxel_size_um[1:]), volume.session)
+    _warn_of_limits(Stack(file, coarse, seen, Dendrites((ring,)), None, "", Path()), 1.0, log)
+    assert any("its slices lie 2 um apart" in w for w in log.warnings)
+    assert not any("slices" in w for w in log.warnings[:1])
     assert "a dendrite of 24 um around 3, 9, 9 um (z, y, x) ends where it begins" in log.warnings[0]
