@@ -13,6 +13,8 @@ from spinenet.tables import POINTS
 from spinenet.types import InputError
 
 RENAMED = {"dendrite": "dendrite_id", "track": "track_id", "spine": "spine_id"}
+BY_MACHINE = ("detected", "lookback")
+"""`source` of the spines that no person named."""
 WHO = ["animal", "region", "session"]
 
 

@@ -33,7 +33,7 @@ from spinenet.io.annotated import (
     warn_of_strays,
 )
 from spinenet.io.finished import check_finished
-from spinenet.io.points import is_results_table
+from spinenet.io.points import BY_MACHINE
 from spinenet.io.table import read_table
 from spinenet.match.pins import PERSON
 from spinenet.pipeline.true_masks import TrueMask, true_masks
@@ -129,22 +129,21 @@ def _rows(figures: dict[str, float], n: int) -> list[dict[str, object]]:
 
 def _with_masks(truth: Truth, masks: list[TrueMask]) -> pd.DataFrame:
     """The marked spines, and those that only label images know. What was painted over was no spine,
-    if the marks are the machine's own; of a person's mark nobody knows then."""
+    if the machine had found it and a person corrects it; of other marks nobody knows then."""
     marks = truth.spines.copy()
-    for mask in masks:
-        if is_results_table(marks):
-            marks = marks.drop(index=mask.painted_over)
-        else:
-            marks.loc[mask.painted_over, "scorable"] = "0"
+    found = marks["source"] if "source" in marks else pd.Series("", marks.index)
+    by_machine = found.isin(BY_MACHINE)
+    gone = marks.index.isin([row for mask in masks for row in mask.painted_over])
+    marks.loc[gone, "scorable"] = "0"
     named = [mask.heads for mask in masks]
-    rest = sum(len(heads) for heads in named)
-    if rest and is_results_table(marks):
+    rest = sum(int((heads["scorable"] == "1").sum()) for heads in named)
+    if rest and by_machine.any():
         logger.warning(
             "%d labels have no row in spines.csv: they count as spines. Where they are none, erase "
             "the label too.",
             rest,
         )
-    return pd.concat([marks, *named], ignore_index=True)
+    return pd.concat([marks[~(gone & by_machine)], *named], ignore_index=True)
 
 
 def _link_rows(table: pd.DataFrame) -> list[dict[str, object]]:

@@ -134,7 +134,8 @@ def test_a_drawn_spine_that_was_met_from_unknown_ground_was_met(folders):
 def test_what_was_painted_over_in_a_copy_of_results_is_a_false_alarm(folders, caplog):
     """The machine's table, one of its spines erased from the image: recall is of the other."""
     truth, results = folders
-    write_table(truth, SPINES, read_table(results / SPINES.file, SPINES))
+    mine = read_table(results / SPINES.file, SPINES).assign(source="detected")
+    write_table(truth, SPINES, mine)
     write_stack(truth / "labels" / "a_r_session0.ome.tif", labels_of(2), VOXEL)
     value = evaluate(truth, results).set_index(["figure", "stratum"])["value"]
     assert (value["precision", "all"], value["recall", "all"]) == (0.5, 1)
@@ -142,6 +143,11 @@ def test_what_was_painted_over_in_a_copy_of_results_is_a_false_alarm(folders, ca
     write_stack(truth / "labels" / "a_r_session0.ome.tif", labels_of(2, 3, 4), VOXEL)
     evaluate(truth, results)
     assert "1 labels have no row in spines.csv" in caplog.text
+    # of simulated spines without a voxel of their own nobody can tell
+    write_table(truth, SPINES, mine.assign(source="simulated"))
+    write_stack(truth / "labels" / "a_r_session0.ome.tif", labels_of(2), VOXEL)
+    value = evaluate(truth, results).set_index(["figure", "stratum"])["value"]
+    assert (value["precision", "all"], value["recall", "all"]) == (1, 1)
 
 
 def test_marks_without_a_trace_of_their_session_are_named(folders, caplog):
