@@ -151,12 +151,9 @@ def _beside(around: _Light, centre_um: FloatArray, stalk: Stalk, others_um: Floa
     close row no place on the spine's own side may be clear: then those across the shaft. nan where
     there is none."""
     across_um = 2 * stalk.base_um - centre_um
-    sides = [
-        [around.of(place + d * stalk.tangent, others_um, centre_um) for d in steps]
-        for place, steps in ((centre_um, BESIDE_UM), (across_um, (*BESIDE_UM, 0.0)))
-    ]
     for least in CLEAR_SHARES:
-        for moved in sides:
+        for place_um, steps in ((centre_um, BESIDE_UM), (across_um, (*BESIDE_UM, 0.0))):
+            moved = (around.of(place_um + d * stalk.tangent, others_um, centre_um) for d in steps)
             means = [
                 float(light[clear].mean())
                 for light, clear in moved
