@@ -33,8 +33,13 @@ def stretches(
         of_person = (here["source"] == PERSON).to_numpy(bool)
         arc_um = warp(segment.arc_length_um)
         good |= _beside(arc_um, [*seen_um[of_person], *settled.get((t, segment.id), [])])
-        dim = _beside(arc_um, seen_um.tolist()) & ~good
-        for a, b, usable in (*_runs(good, view.usable), *_runs(dim, False)):
+        runs = [(a, b, view.usable) for a, b in _runs(good) if b > a]
+        dim = _beside(arc_um, seen_um.tolist())
+        for a, b, _ in runs:
+            dim[a : b + 1] = False
+        last = len(dim) - 1  # a node alone has no length: it takes its neighbours in
+        runs += [(max(a - 1, 0), min(b + 1, last), False) for a, b in _runs(dim)]
+        for a, b, usable in runs:
             ends = warp(segment.arc_length_um[[a, b]])
             session = view.session
             rows.append(
@@ -60,10 +65,10 @@ def _beside(arc_um: FloatArray, places_um: list[float]) -> BoolArray:
     return near
 
 
-def _runs(of: BoolArray, usable: bool) -> list[tuple[int, int, bool]]:
-    """First and last node of every run of two nodes or more."""
+def _runs(of: BoolArray) -> list[tuple[int, int]]:
+    """First and last node of every run."""
     edges = np.flatnonzero(np.diff(np.r_[0, of.astype(int), 0]))
-    return [(a, b - 1, usable) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - 1 > a]
+    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _median(snr: FloatArray) -> float:

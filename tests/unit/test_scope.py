@@ -150,3 +150,17 @@ def test_where_a_shaft_is_too_dim_neither_sightings_nor_losses_count():
     assert (seen.n_before[1], seen.n_lost[1]) == (11, 3)
     dim = flow_of(session_of(2, shaft, *heads[3:], snr=3.0))
     assert dim.n_lost.tolist() == [0]  # of the first interval; of the second nothing is told
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_every_sighting_stands_on_a_stretch_however_the_light_flickers(seed):
+    """Shafts whose nodes are bright and dim by chance: usable or not, something is said of each."""
+    rng = np.random.default_rng(seed)
+    flickering = [
+        replace(view, snr={0: rng.choice([2.0, 20.0], len(SHAFT.segments[0].points_um))})
+        for view in (session_of(t, SHAFT, *heads(seed=t)) for t in (0, 1, 2))
+    ]
+    linked = link_region(flickering, 0, CONFIG, 0.4)
+    told = scored(linked.tracks, linked.coverage)  # refuses sightings that stand nowhere
+    assert len(told.frame) == len(linked.tracks.frame)
+    assert linked.coverage["usable"].nunique() == 2
