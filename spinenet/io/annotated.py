@@ -254,10 +254,10 @@ def _read_contested(path: Path, sessions: pd.DataFrame, spines: pd.DataFrame) ->
         pd.MultiIndex.from_frame(frame[[*WHO[:2], end, "track_id"]]).isin(tracked)
         for end in ("session", "session_to")
     ]
-    strange = ~(ends[0] & ends[1])
+    strange = ~(ends[0] | ends[1])
     if strange.any():
         logger.warning(
-            "%s: line %d (%d such lines) is about a track that spines.csv does not have in both "
+            "%s: line %d (%d such lines) is about a track that spines.csv has in neither of its "
             "sessions, and changes nothing. Check its sessions and its track.",
             path.name,
             int(strange.argmax()) + 2,
