@@ -19,8 +19,6 @@ from spinenet.analyze.states import NEVER, Histories
 from spinenet.config import AnalyzeConfig
 from spinenet.types import BoolArray, FloatArray, IntArray
 
-NOWHERE = np.zeros(0, int), np.zeros(0, bool)
-
 
 def hotspot_row(group: str, ground: Ground, config: AnalyzeConfig, rng: np.random.Generator) -> Row:
     """`turnover_before_clusters`: spines gained and lost before the window within `d_um` of the
@@ -34,19 +32,16 @@ def hotspot_row(group: str, ground: Ground, config: AnalyzeConfig, rng: np.rando
     animals, means, nulls, n_clusters = sorted({h.animal for h in hs}), [], [], 0
     for animal in animals:
         found, n, dealt = 0.0, 0, np.zeros(config.n_shuffles)
-        for h in hs:
-            events, earliest = _places(h, config) if h.animal == animal else NOWHERE
+        for events, earliest in (_places(h, config) for h in hs if h.animal == animal):
             if not earliest.any():
                 continue
             n += int(earliest.sum())
             found += float(events[earliest].sum())
             values, number = np.unique(events, return_counts=True)
-            dealt += (
-                values
-                @ rng.multivariate_hypergeometric(
-                    number, int(earliest.sum()), size=config.n_shuffles, method="marginals"
-                ).T
+            drawn = rng.multivariate_hypergeometric(
+                number, int(earliest.sum()), size=config.n_shuffles, method="marginals"
             )
+            dealt += drawn @ values
         if n:
             n_clusters += n
             means.append(found / n)
