@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from spinenet.evaluate.judge import BASE, XYZ
+from spinenet.evaluate.judge import BASE, KEYS, XYZ
 from spinenet.io.finished import RUN, check_finished
-from spinenet.io.points import RENAMED, WHO, check_twice, read_points
+from spinenet.io.points import RENAMED, check_twice, read_points
 from spinenet.io.sessions import StackFile, find_stacks, is_usable
 from spinenet.io.table import read_table
 from spinenet.io.traces import Traces, read_traces
@@ -132,14 +133,14 @@ def read_truth(folder: Path, point: str = "", seen: pd.DataFrame | None = None) 
     doubted = CONTESTED.frame()
     if contested.is_file():
         doubted = _read_contested(contested, names, spines)
-    sessions = pd.concat([listed, spines[WHO].assign(path="", usable="")]).drop_duplicates(WHO)
+    sessions = pd.concat([listed, spines[KEYS].assign(path="", usable="")]).drop_duplicates(KEYS)
     good = np.array([is_usable(word) for word in sessions["usable"]], bool)
-    left_out = pd.MultiIndex.from_frame(sessions.loc[~good, WHO])
-    counted = ~pd.MultiIndex.from_frame(spines[WHO]).isin(left_out)
+    left_out = pd.MultiIndex.from_frame(sessions.loc[~good, KEYS])
+    counted = ~pd.MultiIndex.from_frame(spines[KEYS]).isin(left_out)
     return Truth(
         spines[counted].reset_index(drop=True),
         traces,
-        sessions.loc[good, [*WHO, "path"]].reset_index(drop=True),
+        sessions.loc[good, [*KEYS, "path"]].reset_index(drop=True),
         doubted,
         inside,
         _looked_at_traces_only(inside),
@@ -184,7 +185,7 @@ def warn_of_strays(truth: Truth) -> None:
     names = {Path(p).name for p in truth.sessions["path"] if p}
     names |= {
         f"{Session(animal, region, int(index)).name}.ome.tif"
-        for animal, region, index in truth.sessions[WHO].itertuples(index=False)
+        for animal, region, index in truth.sessions[KEYS].itertuples(index=False)
     }
     folder = truth.folder / "labels"
     files = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
@@ -227,20 +228,25 @@ def _read_sessions(inside: Path) -> pd.DataFrame | None:
     """sessions.csv of the folder, or of the one above a folder `truth/`."""
     for folder in (inside, inside.parent) if inside.name == "truth" else (inside,):
         if (folder / SESSIONS.file).is_file():
-            return read_table(folder / SESSIONS.file, SESSIONS)[[*WHO, "path", "usable"]]
+            return read_table(folder / SESSIONS.file, SESSIONS)[[*KEYS, "path", "usable"]]
     return None
+
+
+def _may_be_of(sessions: pd.DataFrame, names: Sequence[str]) -> pd.Series:
+    """Which sessions are of an animal and a region, of which either may be blank."""
+    fits = pd.Series(True, sessions.index)
+    for column, value in zip(KEYS[:2], names, strict=True):
+        fits &= (sessions[column] == value) | (value == "")
+    return fits
 
 
 def _first_if_blank(nodes: pd.DataFrame, sessions: pd.DataFrame) -> pd.DataFrame:
     """Nodes without a session are of the first of their field."""
     out = nodes.copy()
     blank = out["session"].isna()
-    for key in out.loc[blank, WHO[:2]].drop_duplicates().itertuples(index=False):
-        fits, mine = np.ones(len(sessions), bool), blank.copy()
-        for column, value in zip(WHO[:2], key, strict=True):
-            fits &= ((sessions[column] == value) | (value == "")).to_numpy(bool)
-            mine &= out[column] == value
-        first = sessions.loc[fits, "session"].min()
+    for key in out.loc[blank, KEYS[:2]].drop_duplicates().itertuples(index=False):
+        first = sessions.loc[_may_be_of(sessions, key), "session"].min()
+        mine = blank & (out[KEYS[:2]] == list(key)).all(axis=1)
         out.loc[mine, "session"] = sessions["session"].min() if pd.isna(first) else first
     return out
 
@@ -249,9 +255,9 @@ def _read_contested(path: Path, sessions: pd.DataFrame, spines: pd.DataFrame) ->
     """`tables.CONTESTED`, names filled, the earlier session first; lines of no link are named."""
     frame = _with_names(read_table(path, CONTESTED, RENAMED), sessions, path.name)
     frame[["session", "session_to"]] = np.sort(frame[["session", "session_to"]].to_numpy(int))
-    tracked = pd.MultiIndex.from_frame(spines.dropna(subset=["track_id"])[[*WHO, "track_id"]])
+    tracked = pd.MultiIndex.from_frame(spines.dropna(subset=["track_id"])[[*KEYS, "track_id"]])
     ends = [
-        pd.MultiIndex.from_frame(frame[[*WHO[:2], end, "track_id"]]).isin(tracked)
+        pd.MultiIndex.from_frame(frame[[*KEYS[:2], end, "track_id"]]).isin(tracked)
         for end in ("session", "session_to")
     ]
     strange = ~(ends[0] | ends[1])
@@ -270,18 +276,16 @@ def _with_names(frame: pd.DataFrame, sessions: pd.DataFrame, name: str) -> pd.Da
     """Blank animals and regions filled from the sessions that they can only be of."""
     out = frame.copy()
     blanks = (out["animal"] == "") | (out["region"] == "")
-    for key in out.loc[blanks, WHO].drop_duplicates().itertuples(index=False):
-        fits = sessions["session"] == key[2]
-        for column, value in zip(WHO[:2], key[:2], strict=True):
-            fits &= (sessions[column] == value) | (value == "")
-        known = sessions.loc[fits, WHO[:2]].drop_duplicates()
+    for key in out.loc[blanks, KEYS].drop_duplicates().itertuples(index=False):
+        fits = _may_be_of(sessions, key[:2]) & (sessions["session"] == key[2])
+        known = sessions.loc[fits, KEYS[:2]].drop_duplicates()
         if known.empty and sessions.empty:
             raise InputError(
                 f"{name} does not say of which animal and region its rows are, and neither "
                 "sessions.csv nor results with spines do. Add sessions.csv."
             )
         if known.empty:
-            here = sessions[WHO].drop_duplicates().astype(str).agg(", ".join, axis=1)
+            here = sessions[KEYS].drop_duplicates().astype(str).agg(", ".join, axis=1)
             raise InputError(
                 f"{name}: rows of animal {key[0]!r}, region {key[1]!r}, session {key[2]} are of no "
                 f"known stack; known are {'; '.join(here[:5])}{'; ...' * (len(here) > 5)}. "
@@ -294,8 +298,8 @@ def _with_names(frame: pd.DataFrame, sessions: pd.DataFrame, name: str) -> pd.Da
                 f"{len(known)} fields of view. Give animal and region in {name}, as sessions.csv "
                 "has them."
             )
-        rows = (out[WHO] == list(key)).all(axis=1)
-        out.loc[rows, WHO[:2]] = known.iloc[0].to_numpy()
+        rows = (out[KEYS] == list(key)).all(axis=1)
+        out.loc[rows, KEYS[:2]] = known.iloc[0].to_numpy()
     return out
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from spinenet.evaluate.judge import KEYS, XYZ
 from spinenet.io.sessions import NO, YES
 from spinenet.io.table import read_table
 from spinenet.tables import POINTS
@@ -15,7 +16,6 @@ from spinenet.types import InputError
 RENAMED = {"dendrite": "dendrite_id", "track": "track_id", "spine": "spine_id"}
 BY_MACHINE = ("detected", "lookback")
 """`source` of the spines that no person named."""
-WHO = ["animal", "region", "session"]
 
 
 def is_results_table(spines: pd.DataFrame) -> bool:
@@ -58,7 +58,7 @@ def read_points(path: Path, point: str) -> pd.DataFrame:
             f"{path.name}: column track_id, line {line + 2}: {frame['track_id'][line]}; a number "
             "from 0 on was expected. Leave it blank for a spine that is in no track."
         )
-    lost = ~np.isfinite(frame[["z_um", "y_um", "x_um"]].to_numpy(float)).all(axis=1)
+    lost = ~np.isfinite(frame[XYZ].to_numpy(float)).all(axis=1)
     if lost.any():
         raise InputError(
             f"{path.name}, line {int(np.flatnonzero(lost)[0]) + 2}: the spine has no place (a "
@@ -69,11 +69,11 @@ def read_points(path: Path, point: str) -> pd.DataFrame:
 
 def check_twice(spines: pd.DataFrame) -> None:
     """One row for each spine of a session; names are filled, rows stand as in the file."""
-    for what, columns in (("place", ["z_um", "y_um", "x_um"]), ("track", ["track_id"])):
+    for what, columns in (("place", XYZ), ("track", ["track_id"])):
         told = spines[spines[columns].notna().all(axis=1)]
-        again = told[told.duplicated([*WHO, *columns], keep=False)]
+        again = told[told.duplicated([*KEYS, *columns], keep=False)]
         if len(again):
-            _, rows = next(iter(again.groupby([*WHO, *columns])))
+            _, rows = next(iter(again.groupby([*KEYS, *columns])))
             first, second = rows.index[:2] + 2
             raise InputError(
                 f"{POINTS.file}: lines {first} and {second} give one {what} in one session twice. "

@@ -12,7 +12,7 @@ from spinenet.config import MatchConfig
 from spinenet.geometry import from_line_frame, inside
 from spinenet.match.pins import NO_PINS, PERSON, Contradiction, Pins
 from spinenet.match.power import learn_sight
-from spinenet.match.scope import in_view
+from spinenet.match.scope import held, in_view
 from spinenet.match.score import PLACE_SD_UM
 from spinenet.match.view import Probe, SessionView, frames_of, track_by_spine
 from spinenet.match.warp import ArcWarp
@@ -59,8 +59,6 @@ class Life:
 
 
 NOWHERE = np.zeros((0, 3))
-BEYOND_UM = 1.0
-"""Farther outside its stack no person saw a spine."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +179,7 @@ def look_back(
 
 
 def _check_held(view: SessionView, point: FloatArray) -> None:
-    if not inside(point, view.extent_um, -BEYOND_UM)[0]:
+    if not held(view, point):
         raise Contradiction(
             f"a spine is present in session {view.session.index}, whose stack does not hold its "
             f"place, {', '.join(f'{v:.1f}' for v in point)} um (z, y, x). Remove the line, or "

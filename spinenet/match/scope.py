@@ -10,6 +10,8 @@ from spinenet.match.warp import ArcWarp
 from spinenet.types import BoolArray, FloatArray, Segment
 
 EDGE_UM = 0.5
+BEYOND_UM = 1.0
+"""Farther outside its stack no person saw a spine."""
 
 
 def scorable_nodes(view: SessionView, segment: Segment, min_snr: float) -> BoolArray:
@@ -22,6 +24,11 @@ def in_view(view: SessionView, points_um: FloatArray) -> BoolArray:
     """(N,) points that lie within the stack and where it was imaged, not at the very border."""
     border = np.full(2, EDGE_UM)
     return inside(points_um, view.extent_um, EDGE_UM) & view.imaged(points_um, border)
+
+
+def held(view: SessionView, place_um: FloatArray) -> bool:
+    """Whether a person may have seen a spine at a place (3,) in a session's stack."""
+    return bool(inside(place_um, view.extent_um, -BEYOND_UM)[0])
 
 
 def looked_at(

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from spinenet.geometry import nearest_voxels
 from spinenet.measure.imaged import Imaged
 from spinenet.types import BoolArray, FloatArray, Um3, Volume
 
@@ -135,13 +134,14 @@ class _Light:
         points = middle_um + OFFSETS_UM
         at = (points - self.corner_um) / self.voxel_um
         there = ((at > -0.5) & (at < np.array(self.light.shape) - 0.5)).all(axis=1)
-        index = tuple(nearest_voxels(points - self.corner_um, self.voxel_um, self.light.shape).T)
-        there &= ~self.blank[index]
         points, at = points[there], at[there]
+        imaged = ~self.blank[tuple(np.rint(at).astype(int).T)]
+        points, at = points[imaged], at[imaged]
         light = ndimage.map_coordinates(self.light, at.T, order=1, mode="nearest")
         mine = np.ones(len(points), bool)
+        own = np.minimum(_scaled(points, centre_um), 1)
         for other in others_um:
-            mine &= _scaled(points, other) > np.minimum(_scaled(points, centre_um), 1)
+            mine &= _scaled(points, other) > own
         return light, mine
 
 

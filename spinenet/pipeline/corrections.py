@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from spinenet.geometry import inside
 from spinenet.io.annotated import MARK_REACH_UM
 from spinenet.io.corrections import PLACE, PLACE_TO, Corrections
 from spinenet.match.lookback import CLAIMED_UM
 from spinenet.match.pins import PERSON, Contradiction, Pins, Spine
+from spinenet.match.scope import held
 from spinenet.match.view import SessionView
 from spinenet.measure.attach import attach
 from spinenet.pipeline.stacks import RunLog
@@ -285,7 +285,7 @@ class _Desk:
 
     def _check_inside(self, t: int, place: FloatArray, where: str) -> None:
         view = self.views[t]
-        if not inside(place, view.extent_um, -1.0)[0]:
+        if not held(view, place):
             raise InputError(
                 f"{where}: the place {', '.join(f'{v:g}' for v in place)} um (z, y, x) lies "
                 f"outside the stack of session {view.session.index}, which reaches to "

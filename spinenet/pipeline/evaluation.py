@@ -42,6 +42,7 @@ from spinenet.types import BoolArray, InputError, Session, Tracks
 
 logger = logging.getLogger(__name__)
 RULE = "contiguous"
+FIGURES_START = b"figure,stratum,value"
 
 
 def evaluate(
@@ -82,10 +83,10 @@ def evaluate(
     _warn_of_unseen(truth, looked, marked & ~traced & ~whole)
     annotated = truth.sessions[KEYS].assign(whole=whole)[looked]
     judged = judge(truth.spines, found, truth.nodes, annotated, dendrites)
+    alarm = judged.detections["alarm"].copy()
     for mask in masks:  # found where nobody looked, it is no false alarm
-        known = ~mask.unknown(judged.detections)
-        alarm = judged.detections["alarm"] & known
-        judged = replace(judged, detections=judged.detections.assign(alarm=alarm))
+        alarm &= ~mask.unknown(judged.detections)
+    judged = replace(judged, detections=judged.detections.assign(alarm=alarm))
     rows = _link_rows(link_table(judged, truth.contested))
     n = int((judged.truth["counts"] & judged.truth["track_id"].notna()).sum())
     rows += _rows(identity_figures(judged, truth.contested), n)
@@ -116,7 +117,11 @@ def check_out(path: Path) -> None:
             f"{path} is a folder; a name for the table was expected. Give a file in it, such as "
             f"{path / 'evaluation.csv'}."
         )
-    if path.is_file() and not path.read_bytes().startswith(b"figure,stratum,value"):
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        ours = file.read(len(FIGURES_START)) == FIGURES_START
+    if not ours:
         raise InputError(
             f"{path} is there and is no table of figures: it was not overwritten. Give another "
             "name, or remove it."
