@@ -29,14 +29,6 @@ import numpy.typing as npt
 import torch
 from linkers import LINKERS, Linker, Setting, chain
 from linking_cases import SIZES, Case, Score, SizedTokens, case_of, f1, figures, ratio, score
-from planted import (
-    DAYS,
-    HARD,
-    INVENTED,
-    STANDARD,
-    Planting,
-    plant,
-)
 from real import ROOT
 
 from spinenet.config import MatchConfig
@@ -52,8 +44,12 @@ from spinenet.match.score import CANDIDATE_P, PLACE_SD_UM, Candidates, Places
 from spinenet.match.support import supported, sure_of_track
 from spinenet.match.tokens import ABOUT, Tokens, pair_graph
 from spinenet.measure.portrait import PORTRAIT
+from spinenet.training.planted import DAYS, Planting, plant
+from spinenet.training.sightings import NOBODY
 from spinenet.types import FloatArray, IntArray
 
+STANDARD = Planting(0.5, 50.0, 0.04, 0.03, 0.08, (0.4, 0.1, 0.1), 1.0)
+HARD = Planting(0.8, 25.0, 0.10, 0.10, 0.15, (1.0, 0.12, 0.12), 1.5)
 LEAST_P = (0.05, 0.1, 0.2, 0.35, 0.5)
 DRAWS = 2000
 TUNING_SEED, TEST_SEED = 90_000, 10_000
@@ -92,7 +88,7 @@ def fit_sizes(cases: list[Case]) -> tuple[FloatArray, FloatArray]:
         for t, u in session_pairs(len(case.tokens)):
             one = case.truth[t][:, None] == case.truth[u]
             change = case.tokens[t].sizes[:, None] - case.tokens[u].sizes
-            real = (case.truth[t] != INVENTED)[:, None]
+            real = (case.truth[t] != NOBODY)[:, None]
             same.append(change[one & real])
             other.append(change[~one])
     return np.concatenate(same).std(axis=0), np.concatenate(other).std(axis=0)
@@ -236,7 +232,7 @@ def judged_pairs(
         for (t, u), found in supported(all_candidates(decide, case.tokens), tracks).items():
             a, b = case.truth[t][found.i], case.truth[u][found.j]
             p.append(found.probability)
-            right.append((a == b) & (a != INVENTED))
+            right.append((a == b) & (a != NOBODY))
     every, good = np.concatenate(p), np.concatenate(right)
     return every[every >= CANDIDATE_P], good[every >= CANDIDATE_P]
 

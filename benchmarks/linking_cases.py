@@ -8,15 +8,17 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 from linkers import Spines
-from planted import INVENTED, PlantedRegion, raw_points, rigid_points
 
 from spinenet.config import MatchConfig
+from spinenet.geometry import affine_apply
 from spinenet.match.assign import Pair
 from spinenet.match.head import PlacesAlone
 from spinenet.match.region import lay
 from spinenet.match.tokens import Tokens
 from spinenet.match.view import frames_of
 from spinenet.segment.label import PEAK_GAP_UM
+from spinenet.training.planted import PlantedRegion
+from spinenet.training.sightings import NOBODY
 from spinenet.types import BoolArray, FloatArray, IntArray
 
 SIZES = ("length_um", "head_width_um", "head_volume_um3", "strength")
@@ -71,10 +73,11 @@ def case_of(region: PlantedRegion) -> Case:
         along = np.array(
             [laid.warps[t, d](frame[k : k + 1, 0])[0] for k, d in enumerate(dendrite.tolist())]
         )
+        raw = view.spines.centres_um
         # before the warp an arc length is that of the map where the rigid registration puts it
         for name, points, arc in (
-            ("none", raw_points(region, t), frame[:, 0]),
-            ("rigid", rigid_points(region, t), frame[:, 0]),
+            ("none", raw, frame[:, 0]),
+            ("rigid", affine_apply(region.affines[t], raw), frame[:, 0]),
             ("rigid + warp", token.places.points_um, along),
         ):
             sessions[name].append(Spines(points, arc, side, dendrite, width))
@@ -84,7 +87,7 @@ def case_of(region: PlantedRegion) -> Case:
 def true_pairs(truth: list[IntArray]) -> list[Pair]:
     """Sightings of one spine one after the other, counted through all sessions."""
     every = np.concatenate(truth)
-    seen = [np.flatnonzero(every == who).tolist() for who in np.unique(every[every != INVENTED])]
+    seen = [np.flatnonzero(every == who).tolist() for who in np.unique(every[every != NOBODY])]
     return [pair for of in seen for pair in pairwise(of)]
 
 
@@ -122,10 +125,10 @@ def score(case: Case, tracks: list[IntArray]) -> Score:
         crowded_a, crowded_b = _crowded(case, t), _crowded(case, u)
         for i, who in enumerate(a):
             linked = np.flatnonzero(tracks[u] == tracks[t][i])
-            partner = np.flatnonzero(b == who) if who != INVENTED else np.zeros(0, int)
+            partner = np.flatnonzero(b == who) if who != NOBODY else np.zeros(0, int)
             right = bool(len(linked) and len(partner) and linked[0] == partner[0])
             # two inventions at one place may be anything
-            wrong = bool(len(linked)) and not right and max(who, b[linked[0]]) != INVENTED
+            wrong = bool(len(linked)) and not right and max(who, b[linked[0]]) != NOBODY
             missed = bool(len(partner)) and not right
             for name, value in (("right", right), ("wrong", wrong), ("missed", missed)):
                 count[name] += value
@@ -133,18 +136,18 @@ def score(case: Case, tracks: list[IntArray]) -> Score:
                 crowded = crowded_a[i] or crowded_b[[*linked[:1], *partner]].any()
                 count[f"apart_{name}"] += value and not crowded
             count["switches"] += wrong
-            if who != INVENTED:
+            if who != NOBODY:
                 count["spines"] += 1
                 count["true_lost"] += not len(partner)
                 count["lost"] += not len(linked)
         for j, who in enumerate(b):
-            if who != INVENTED:
+            if who != NOBODY:
                 count["true_new"] += who not in a
                 count["new"] += tracks[u][j] not in tracks[t]
         count["intervals"] += 1
     for who in np.unique(np.concatenate(case.truth)):
         seen = [np.flatnonzero(of == who) for of in case.truth]
-        if who != INVENTED and all(len(k) for k in seen):
+        if who != NOBODY and all(len(k) for k in seen):
             numbers = {int(track[k[0]]) for track, k in zip(tracks, seen, strict=True)}
             count["whole_tracks"] += 1
             count["complete"] += len(numbers) == 1

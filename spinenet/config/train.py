@@ -226,6 +226,27 @@ class MatchAnnotatedConfig:
         check(self, NOT_NEGATIVE, "worst")
 
 
+@dataclass(frozen=True)
+class PlantedConfig:
+    """Simulated dendrites with planted spines, laid over each other by the linker, in training the
+    head.
+
+    Parameters
+    ----------
+    regions
+        how many; every tenth is kept for validation
+    share
+        of the simulated pairs of sessions, those that come from them
+    """
+
+    regions: int = 0
+    share: float = 0.6
+
+    def __post_init__(self) -> None:
+        check(self, SHARE, "share")
+        check(self, NOT_NEGATIVE, "regions")
+
+
 def _long_dendrites() -> SimulateConfig:
     return SimulateConfig(
         dendrites=1,
@@ -268,6 +289,7 @@ class TrainMatchConfig:
 
     simulate: SimulateConfig = field(default_factory=_long_dendrites)
     misfit: MisfitConfig = field(default_factory=MisfitConfig)
+    planted: PlantedConfig = field(default_factory=PlantedConfig)
     annotated: MatchAnnotatedConfig = field(default_factory=MatchAnnotatedConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     segment: str = "default"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import lightning as L
@@ -21,7 +23,8 @@ from spinenet.models.allocator import keep_freed_memory
 from spinenet.progress import Stages
 from spinenet.segment.predict import pick_device
 from spinenet.training.match_annotated import read_families
-from spinenet.training.match_pairs import MatchExample, draw_pair
+from spinenet.training.match_pairs import Laid, MatchExample, draw_laid, draw_pair
+from spinenet.training.match_planted import draw_laid_family
 from spinenet.training.match_simulated import draw_families
 from spinenet.training.match_task import MatchTask, TrainingPairs, join
 from spinenet.training.run import (
@@ -39,6 +42,8 @@ from spinenet.training.temperature import fit_temperature
 from spinenet.types import InputError
 
 VALIDATION_DRAWS = 4
+PLANTED_SEED, SEEDS_APART = 1_000_000, 100_000
+"""Planted dendrites that linkers are compared on (benchmarks/linking.py) have smaller numbers."""
 
 
 def train_match(
@@ -50,9 +55,9 @@ def train_match(
 ) -> tuple[Path, dict[str, float]]:
     """Train, and write `siamese.safetensors` (with its fitted temperature) into `out`.
 
-    Simulated regions are drawn first and kept in `out`/regions; a folder that holds some, or a
-    checkpoint, goes on from there. `init` starts from weights. `data` is a lab's annotated folder
-    whose spines carry tracks. `progress` draws bars.
+    Simulated regions are drawn first and kept in `out`/regions and `out`/planted; a folder that
+    holds some, or a checkpoint, goes on from there. `init` starts from weights. `data` is a lab's
+    annotated folder whose spines carry tracks. `progress` draws bars.
 
     Returns
     -------
@@ -74,15 +79,20 @@ def train_match(
     begun = {k: v for k, v in asdict(config).items() if k not in free}
     same_run(out, begun | {"init": init, "segment": weights.sha256}, annotated)
     own = read_families(annotated, config.annotated.hold_out, weights) if annotated else []
-    simulated, kept = _regions(config, out / "regions", weights, progress)
-    held_out = _validation(kept, config)
+    drawn = _drawn(config, out, weights, progress)
+    simulated, kept = _parted(drawn["regions"])
+    planted, kept_planted = _parted(drawn["planted"])
+    laid, kept_laid = ([Laid.of(f) for f in of] for of in (planted, kept_planted))
+    held_out = _validation(kept, kept_laid, config)
     task = MatchTask(config)
     resume, start = resumption(out)
     if start_net is not None and not resume:
         task.net.load_state_dict(start_net.state_dict())
     path = out / "siamese.safetensors"
     loader = DataLoader(
-        TrainingPairs(config, simulated, own, start), batch_size=config.batch, collate_fn=join
+        TrainingPairs(config, simulated, laid, own, start),
+        batch_size=config.batch,
+        collate_fn=join,
     )
     with Stages(quiet=not progress) as stages, quiet_lightning():
         trainer = make_trainer(
@@ -105,19 +115,18 @@ def _read(data: str | None, config: TrainMatchConfig) -> list[AnnotatedStack]:
 
 
 class _Draw(Dataset[int]):
-    """Draws the regions that a folder lacks."""
+    """Draws the families of regions by their number, where a folder lacks them."""
 
-    def __init__(self, config: TrainMatchConfig, folder: Path, weights: SegmentWeights) -> None:
-        self.config, self.folder, self.weights = config, folder, weights
+    def __init__(self, folder: Path, regions: int, draw: Callable[[int], list[Family]]) -> None:
+        self.folder, self.regions, self.draw = folder, regions, draw
 
     def __len__(self) -> int:
-        return self.config.regions
+        return self.regions
 
     def __getitem__(self, number: int) -> int:
         path = _file(self.folder, number)
         if not path.exists():
-            like = replace(self.config.simulate, seed=self.config.seed)
-            save_families(path, draw_families(like, self.weights, number))
+            save_families(path, self.draw(number))
         return number
 
 
@@ -125,34 +134,57 @@ def _file(folder: Path, number: int) -> Path:
     return folder / f"{number:05d}.npz"
 
 
-def _regions(
-    config: TrainMatchConfig, folder: Path, weights: SegmentWeights, progress: bool
-) -> tuple[list[Family], list[Family]]:
-    """The dendrites of simulated regions: to train on, and kept for validation."""
-    folder.mkdir(parents=True, exist_ok=True)
-    loader = DataLoader(
-        _Draw(config, folder, weights),
-        batch_size=None,
-        num_workers=config.workers,
-        worker_init_fn=keep_to_one_core,
-    )
-    with Stages(quiet=not progress) as stages, quiet_lightning():
-        bar = stages.stage("simulate regions", config.regions)
-        for _ in loader:
-            bar.step()
+def _drawn(
+    config: TrainMatchConfig, out: Path, weights: SegmentWeights, progress: bool
+) -> dict[str, list[list[Family]]]:
+    """The dendrites of simulated regions, by region: misplaced in training, and as laid."""
+    like = replace(config.simulate, seed=config.seed)
+    sources = {
+        "regions": (config.regions, partial(draw_families, like, weights)),
+        "planted": (config.planted.regions, partial(_planted, config.seed)),
+    }
+    for name, (n, draw) in sources.items():
+        (out / name).mkdir(parents=True, exist_ok=True)
+        loader = DataLoader(
+            _Draw(out / name, n, draw),
+            batch_size=None,
+            num_workers=config.workers,
+            worker_init_fn=keep_to_one_core,
+        )
+        with Stages(quiet=not progress) as stages, quiet_lightning():
+            bar = stages.stage(f"simulate {name}", n)
+            for _ in loader:
+                bar.step()
+    return {
+        name: [
+            [f for f in load_families(_file(out / name, number)) if len(f) > 1]
+            for number in range(n)
+        ]
+        for name, (n, _) in sources.items()
+    }
+
+
+def _planted(seed: int, number: int) -> list[Family]:
+    return [draw_laid_family(PLANTED_SEED + seed * SEEDS_APART + number)]
+
+
+def _parted(regions: list[list[Family]]) -> tuple[list[Family], list[Family]]:
+    """To train on, and kept for validation."""
     train: list[Family] = []
     kept: list[Family] = []
-    for number in range(config.regions):
-        families = [f for f in load_families(_file(folder, number)) if len(f) > 1]
+    for number, families in enumerate(regions):
         (kept if number % VALIDATION_EVERY == VALIDATION_EVERY - 1 else train).extend(families)
     return train, kept
 
 
-def _validation(kept: list[Family], config: TrainMatchConfig) -> list[MatchExample]:
-    """Pairs of held-out regions, misplaced as in training, nothing hidden."""
+def _validation(
+    kept: list[Family], kept_laid: list[Laid], config: TrainMatchConfig
+) -> list[MatchExample]:
+    """Pairs of held-out regions, misplaced as in training or as laid, nothing hidden."""
     rng = np.random.default_rng([config.seed, 1])
     told: MisfitConfig = replace(config.misfit, hide_portraits=0.0, slip=0.0, resettled=0.0)
     drawn = [draw_pair([f], told, rng) for f in kept for _ in range(VALIDATION_DRAWS)]
+    drawn += [draw_laid([one], told, rng) for one in kept_laid for _ in range(VALIDATION_DRAWS)]
     held_out = [e for e in drawn if e.same.any()]
     if not held_out:
         raise InputError(

@@ -1,4 +1,5 @@
-"""Training pairs for the matching head: two sessions of a dendrite, moved apart as tissue moves."""
+"""Training pairs for the matching head: two sessions of a dendrite, moved apart as tissue moves or
+laid over each other by the linker."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ from spinenet.match.tokens import (
     Tokens,
     pair_graph,
 )
-from spinenet.measure.portrait import STEP_UM
-from spinenet.training.sightings import MARGIN, UNNAMED, WIDE, Family, Sighting
+from spinenet.measure.portrait import PORTRAIT, STEP_UM
+from spinenet.training.sightings import MARGIN, UNNAMED, Family, Sighting
 from spinenet.types import FloatArray
 
 SMOOTH_UM = 12.0
@@ -41,6 +42,20 @@ class MatchExample:
     alone: npt.NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class Laid:
+    """A dendrite whose sessions the linker laid over each other, with pictures (K, *PORTRAIT), and
+    the scatter (3,) along, sideways and upward that its links by places then have."""
+
+    family: Family
+    scatter_um: FloatArray
+
+    @classmethod
+    def of(cls, family: Family) -> Laid:
+        """Sessions in one frame, their links by places made anew."""
+        return cls(family, _scatter(family))
+
+
 def draw_pair(
     families: list[Family], config: MisfitConfig, rng: np.random.Generator
 ) -> MatchExample:
@@ -50,17 +65,44 @@ def draw_pair(
     a, b = family[int(t)], family[int(u)]
     if rng.random() < config.resettled:
         a, b = _resettled(a, b, rng)
-    leave_out = rng.uniform(0, config.leave_out)
-    a, b = (_kept(s, rng.random(len(s.track)) >= leave_out) for s in (a, b))
-    a, b = _mirrored(a, b, rng)
+    a, b = _varied(a, b, config, rng)
     misfit, beside, depth = np.exp(rng.uniform(np.log(LEAST_SHARE), 0, 3)) * config.worst
     beside_um = np.array(config.scatter_um) * [beside, beside, depth]
     a, b = (_scattered(s, beside_um, rng) for s in (a, b))
     b = _moved(b, b.frame_um + _misfit(b.frame_um[:, 0], config, misfit, rng))
-    scatter_um = link_by_places([_tokens(s) for s in (a, b)], MatchConfig())[0].scatter_um
+    scatter_um = _scatter([a, b])
     if rng.random() < config.hide_portraits:
-        a, b = (replace(s, portraits=np.zeros_like(s.portraits)) for s in (a, b))
+        a, b = _hidden(a, b)
     return as_example(a, b, scatter_um)
+
+
+def draw_laid(laid: list[Laid], config: MisfitConfig, rng: np.random.Generator) -> MatchExample:
+    """Two sessions of a dendrite in either order as the linker laid them, some spines left out."""
+    one = laid[int(rng.integers(len(laid)))]
+    t, u = rng.choice(len(one.family), 2, replace=False)
+    a, b = _varied(one.family[int(t)], one.family[int(u)], config, rng)
+    if rng.random() < config.hide_portraits:
+        a, b = _hidden(a, b)
+    return as_example(a, b, one.scatter_um)
+
+
+def _varied(
+    a: Sighting, b: Sighting, config: MisfitConfig, rng: np.random.Generator
+) -> tuple[Sighting, Sighting]:
+    """Both sessions with some spines left out, and perhaps as in a mirror."""
+    leave_out = rng.uniform(0, config.leave_out)
+    a, b = (_kept(s, rng.random(len(s.track)) >= leave_out) for s in (a, b))
+    return _mirrored(a, b, rng)
+
+
+def _hidden(a: Sighting, b: Sighting) -> tuple[Sighting, Sighting]:
+    a, b = (replace(s, portraits=np.zeros_like(s.portraits)) for s in (a, b))
+    return a, b
+
+
+def _scatter(sightings: list[Sighting]) -> FloatArray:
+    """(3,) what links by places learn of it."""
+    return link_by_places([_tokens(s) for s in sightings], MatchConfig())[0].scatter_um
 
 
 def _resettled(a: Sighting, b: Sighting, rng: np.random.Generator) -> tuple[Sighting, Sighting]:
@@ -107,8 +149,7 @@ def as_example(a: Sighting, b: Sighting, scatter_um: FloatArray) -> MatchExample
 
 def _tokens(s: Sighting) -> Tokens:
     places = Places(s.frame_um, np.tile(np.eye(3), (len(s.track), 1, 1)))
-    z, y, x = MARGIN
-    return Tokens(places, s.about, s.portraits[:, z:-z, y:-y, x:-x])
+    return Tokens(places, s.about, s.portraits)
 
 
 def _kept(s: Sighting, keep: npt.NDArray[np.bool_]) -> Sighting:
@@ -135,17 +176,18 @@ def _moved(s: Sighting, frame_um: FloatArray) -> Sighting:
 
 
 def _scattered(s: Sighting, scatter_um: FloatArray, rng: np.random.Generator) -> Sighting:
-    """Spines found or clicked beside their middles: place and picture are off by it."""
+    """Spines found or clicked beside their middles: place and picture, cut from its surroundings,
+    are off by it."""
     far = np.where(rng.random(len(s.track)) < FAR_SHARE, FAR_TIMES, 1.0)[:, None]
     off = rng.normal(0, 1, s.frame_um.shape) * scatter_um * far
     by = np.rint(off[:, [2, 1, 0]] * [-1, 1, 1] / STEP_UM).astype(int)  # down, sideways, along
-    by = np.clip(by, np.negative(MARGIN), MARGIN)
-    looks = np.zeros_like(s.portraits)
-    for k, look in enumerate(s.portraits):
-        source = tuple(slice(max(d, 0), n + min(d, 0)) for d, n in zip(by[k], WIDE, strict=True))
-        target = tuple(slice(max(-d, 0), n - max(d, 0)) for d, n in zip(by[k], WIDE, strict=True))
-        looks[k][target] = look[source]
-    return replace(_moved(s, s.frame_um + off), portraits=looks)
+    corner = np.clip(by, np.negative(MARGIN), MARGIN) + MARGIN
+    looks = [
+        look[tuple(slice(c, c + n) for c, n in zip(at, PORTRAIT, strict=True))]
+        for look, at in zip(s.portraits, corner.tolist(), strict=True)
+    ]
+    portraits = np.array(looks, s.portraits.dtype).reshape(-1, *PORTRAIT)
+    return replace(_moved(s, s.frame_um + off), portraits=portraits)
 
 
 def _misfit(

@@ -15,7 +15,7 @@ from torch.utils.data import IterableDataset
 from spinenet.config import TrainMatchConfig
 from spinenet.match.head import as_tensors
 from spinenet.models.siamese import SiameseMatcher, SpinePairs, match_loss
-from spinenet.training.match_pairs import MatchExample, draw_pair
+from spinenet.training.match_pairs import Laid, MatchExample, draw_laid, draw_pair
 from spinenet.training.run import finite, with_schedule
 from spinenet.training.sightings import Family
 from spinenet.types import InputError
@@ -42,7 +42,8 @@ def join(examples: list[MatchExample]) -> MatchBatch:
 
 
 class TrainingPairs(IterableDataset[MatchExample]):
-    """Endless pairs of sessions; `annotated` dendrites give `config.annotated.share` of them.
+    """Endless pairs of sessions; `annotated` dendrites give `config.annotated.share` of them, laid
+    ones `config.planted.share` of the rest.
 
     `start` is the step training goes on from, so that a resumed run sees fresh pairs.
     """
@@ -51,11 +52,12 @@ class TrainingPairs(IterableDataset[MatchExample]):
         self,
         config: TrainMatchConfig,
         simulated: list[Family],
+        laid: list[Laid],
         annotated: list[Family],
         start: int,
     ) -> None:
         self.config, self.start = config, start
-        self.simulated, self.annotated = simulated, annotated
+        self.simulated, self.laid, self.annotated = simulated, laid, annotated
 
     def __iter__(self) -> Iterator[MatchExample]:
         c = self.config
@@ -65,6 +67,8 @@ class TrainingPairs(IterableDataset[MatchExample]):
         while fruitless < MOST_FRUITLESS:
             if self.annotated and rng.random() < c.annotated.share:
                 example = draw_pair(self.annotated, gentle, rng)
+            elif self.laid and rng.random() < c.planted.share:
+                example = draw_laid(self.laid, c.misfit, rng)
             else:
                 example = draw_pair(self.simulated, c.misfit, rng)
             fruitless = 0 if example.same.any() else fruitless + 1

@@ -31,8 +31,8 @@ PARTS = ("frame", "about", "portraits", "track")
 @dataclass(frozen=True)
 class Sighting:
     """The K spines of one session on one dendrite: arc length, sideways and upward offset (K, 3),
-    what was measured (K, 4), what they and their surroundings look like (K, *WIDE), and their true
-    tracks (K,)."""
+    what was measured (K, 4), what they look like, (K, *PORTRAIT) or with their surroundings
+    (K, *WIDE), and their true tracks (K,)."""
 
     frame_um: FloatArray
     about: npt.NDArray[np.float32]

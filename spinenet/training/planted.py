@@ -1,7 +1,8 @@
 """Simulated dendrites whose spines are planted as detections: found, missed and invented by rule.
 
 The places carry a detector's scatter, the images are those of the simulator, and between sessions
-the tissue moves; what is left after a rigid registration is planted too.
+the tissue moves; what is left after a rigid registration is planted too. The matching head learns
+from them, and linkers are compared on others (benchmarks/linking.py).
 """
 
 from __future__ import annotations
@@ -14,24 +15,21 @@ import pandas as pd
 from spinenet.config import MeasureConfig, MorphologyConfig, SimulateConfig, TurnoverConfig
 from spinenet.evaluate.judge import XYZ
 from spinenet.geometry import (
-    affine_apply,
     arc_length,
     inside,
     point_at,
     side_frame,
     tangents,
 )
-from spinenet.match.view import SessionView
+from spinenet.match.view import Probe, SessionView
 from spinenet.match.warp import place_map
 from spinenet.measure.attach import EXTRA_COLUMNS, attach, spine_rows
 from spinenet.measure.portrait import portraits
 from spinenet.measure.quality import backdrop_of
 from spinenet.synthetic.experiment import simulate_region
 from spinenet.tables import SPINES
-from spinenet.types import Dendrites, FloatArray, IntArray, Segment, SpineTable, Volume
-
-INVENTED = -1
-"""The track of a false alarm."""
+from spinenet.training.sightings import NOBODY
+from spinenet.types import Dendrites, FloatArray, IntArray, Segment, SpineTable, Um3, Volume
 
 
 @dataclass(frozen=True)
@@ -51,12 +49,11 @@ class Planting:
     turnover: float
     scatter_um: tuple[float, float, float]
     left_um: float
+    voxel_um: Um3 = (0.8, 0.12, 0.12)
 
 
-STANDARD = Planting(0.5, 50.0, 0.04, 0.03, 0.08, (0.4, 0.1, 0.1), 1.0)
-HARD = Planting(0.8, 25.0, 0.10, 0.10, 0.15, (1.0, 0.12, 0.12), 1.5)
 DAYS = (0.0, 4.0, 8.0, 12.0, 16.0)
-VOXEL_UM = (0.8, 0.12, 0.12)
+DEPTH_UM, WIDTH_UM = 19.2, 13.44
 KNOWN_SHARE = 0.49
 """Of simulated spines; the others hide above or below the shaft or at the stack's border."""
 KNOWN_SESSIONS = 0.5
@@ -80,8 +77,8 @@ def plant(planting: Planting, seed: int) -> PlantedRegion:
     loss_per_day = -np.log(1 - planting.turnover) / DAYS[1]
     config = SimulateConfig(
         dendrites=1,
-        shape=(24, 112, round(planting.length_um / VOXEL_UM[2])),
-        voxel_um=VOXEL_UM,
+        shape=_shape(planting),
+        voxel_um=planting.voxel_um,
         snr="any",
         morphology=MorphologyConfig(spines_per_um=(per_um, per_um)),
         turnover=TurnoverConfig(
@@ -120,6 +117,12 @@ def plant(planting: Planting, seed: int) -> PlantedRegion:
     return PlantedRegion(views, tracks, affines, reference)
 
 
+def _shape(planting: Planting) -> tuple[int, int, int]:
+    """Of a stack that shows the dendrite whole."""
+    z, y, x = planting.voxel_um
+    return round(DEPTH_UM / z), round(WIDTH_UM / y), round(planting.length_um / x)
+
+
 def _line(nodes: pd.DataFrame, session: int) -> Segment:
     mine = nodes[nodes["session"] == session]
     points = mine[XYZ].to_numpy(float)
@@ -154,7 +157,7 @@ def _detections(
     false = foot + away * rng.uniform(0.7, 1.6, (n, 1))
     heads = np.concatenate([heads, false]) + rng.normal(0, planting.scatter_um, (len(heads) + n, 3))
     seen = inside(heads, extent_um, 0.0)
-    return heads[seen], np.r_[track, np.full(n, INVENTED)][seen]
+    return heads[seen], np.r_[track, np.full(n, NOBODY)][seen]
 
 
 def _view(volume: Volume, dendrites: Dendrites, heads: FloatArray) -> SessionView:
@@ -167,7 +170,7 @@ def _view(volume: Volume, dendrites: Dendrites, heads: FloatArray) -> SessionVie
         return portraits(volume, points_um, dendrites, home, back.background)
 
     # looking back would find spines besides, and linkers are compared on identical detections
-    def no_probe(points_um: FloatArray, home: IntArray) -> None:
+    def no_probe(points_um: FloatArray, home: IntArray) -> Probe:
         raise NotImplementedError("planted spines are not looked for")
 
     rows = measure(heads, attach(heads, dendrites).dendrite)
@@ -186,13 +189,3 @@ def _view(volume: Volume, dendrites: Dendrites, heads: FloatArray) -> SessionVie
         measure,
         portray,
     )
-
-
-def rigid_points(region: PlantedRegion, t: int) -> FloatArray:
-    """(K, 3) heads of a session where its rigid registration puts them in the reference."""
-    return affine_apply(region.affines[t], region.views[t].spines.centres_um)
-
-
-def raw_points(region: PlantedRegion, t: int) -> FloatArray:
-    """(K, 3) heads of a session where its own stack has them."""
-    return region.views[t].spines.centres_um
