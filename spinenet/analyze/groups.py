@@ -111,10 +111,11 @@ def jackknife(whole: float, without: FloatArray) -> Mean:
 
 
 def welch(a: Mean, b: Mean) -> Difference:
-    """The difference of two groups' figures by Welch's t test, from their variances."""
+    """The difference of two groups' figures by Welch's t test, from their variances; nothing where
+    the animals of one do not differ: so few cannot tell how much they would."""
     total = a.variance + b.variance
     value, n = a.value - b.value, a.n + b.n
-    if not total > 0:
+    if not min(a.variance, b.variance) > 0:
         why = "too few animals, or animals that do not differ, to tell how much the groups do"
         return Difference(value, np.nan, np.nan, np.nan, why, n)
     freedom = total**2 / (a.variance**2 / (a.n - 1) + b.variance**2 / (b.n - 1))
@@ -143,7 +144,8 @@ def compare(a: FloatArray, b: FloatArray, rng: np.random.Generator) -> Differenc
         low = high = float("nan")
         test = f"animal labels permuted ({how}); no interval: animals do not differ"
     elif (1 + (len(a) == len(b))) / len(picks) > LEVEL:  # the mirrored labelling of equal groups
-        low, high = _welch(a, b)
+        between = welch(*(mean_of_animals(of, -np.inf, np.inf) for of in (a, b)))
+        low, high = between.low, between.high
         test = f"animal labels permuted ({how}); too few animals to invert: Welch's t interval"
     else:
         low, high = (_edge(a, b, picks, exact, side) for side in (-1, 1))
@@ -187,14 +189,6 @@ def _edge(a: FloatArray, b: FloatArray, picks: np.ndarray, exact: bool, side: in
         else:
             outside = half
     return middle + side * outside
-
-
-def _welch(a: FloatArray, b: FloatArray) -> tuple[float, float]:
-    """nan where a group's animals do not differ: so few cannot tell how much they would."""
-    if np.allclose(a, a[0]) or np.allclose(b, b[0]):
-        return float("nan"), float("nan")
-    found = stats.ttest_ind(a, b, equal_var=False).confidence_interval(1 - LEVEL)
-    return float(found.low), float(found.high)
 
 
 def hierarchical_bootstrap(

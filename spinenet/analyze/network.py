@@ -13,6 +13,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import shortest_path
 
+from spinenet.analyze.near import within
 from spinenet.types import FloatArray, IntArray
 
 
@@ -57,7 +58,7 @@ def network_k(
     out[:, 1] = n * (n - 1) / tree.total_um if tree.total_um > 0 else 0.0
     if n > 1:
         far, weight = pair_weights(tree, edge, offset_um)
-        out[:, 0] = [float(weight[far <= r].sum()) for r in radii_um]
+        out[:, 0] = [float(weight[within(far, r)].sum()) for r in radii_um]
     return out
 
 

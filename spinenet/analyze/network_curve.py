@@ -14,6 +14,7 @@ import numpy as np
 from spinenet.analyze.branches import Branching, grow
 from spinenet.analyze.deals import shuffle_within
 from spinenet.analyze.ground import Ground
+from spinenet.analyze.near import within
 from spinenet.analyze.network import pair_weights
 from spinenet.analyze.nulls import candidates
 from spinenet.analyze.rows import Row, p_value, row
@@ -71,10 +72,12 @@ def curve_rows(
                 continue
             place = tree.place(whose, spines.arc_um[on])
             far, weight = pair_weights(tree.tree, *place)
-            within = np.array(RADII_UM) <= LARGEST_SHARE * tree.tree.total_um
-            near = [weight * (far <= r) * w for r, w in zip(RADII_UM, within, strict=True)]
+            told_on = np.array(RADII_UM) <= LARGEST_SHARE * tree.tree.total_um
+            near = [
+                weight * within(far, r) * told for r, told in zip(RADII_UM, told_on, strict=True)
+            ]
             pairs = new.sum() * (new.sum() - 1) / tree.tree.total_um
-            seen += np.c_[[float(new @ w @ new) for w in near], pairs * within]
+            seen += np.c_[[float(new @ w @ new) for w in near], pairs * told_on]
             for start in range(0, config.n_shuffles, BATCH):
                 n = min(BATCH, config.n_shuffles - start)
                 dealt = shuffle_within(new, spines.stratum[on], n, rng).astype(float)

@@ -124,7 +124,7 @@ def _near_of_succedent(
     late = mine[mine["class"] == "succedent"]
     room = late["gap_um"].to_numpy(float) / 2 - config.exclusion_um
     near = late["near_um"].to_numpy(float)
-    good = (room > 0) & (near >= config.exclusion_um)
+    good = (room > 0) & beyond(near, config.exclusion_um)
     if not good.any():
         return row(name, group, np.nan, test="no succedent spine between stable ones")
     drawn = config.exclusion_um + rng.random((config.n_shuffles, int(good.sum()))) * room[good]
