@@ -53,7 +53,7 @@ def _run(name: str, arguments: list[str]) -> int:
     try:
         parser = make_parser(name, summary)
         add(parser)
-        given = parser.parse_args(_with_shipped_config(arguments))
+        given = parser.parse_args(_configs_first(name, arguments))
         try:
             settings = parser.instantiate(given)
         except TypeError as error:
@@ -105,25 +105,36 @@ def _run(name: str, arguments: list[str]) -> int:
         return FAULT
 
 
-def _with_shipped_config(arguments: list[str]) -> list[str]:
-    """`--config configs/NAME.yaml` means our own where there is no such file: an installed package
-    has them inside. Of any other folder a file is meant that must be there."""
+def _configs_first(name: str, arguments: list[str]) -> list[str]:
+    """The arguments with every `--config FILE` before the rest, so that what was typed goes before
+    what a file says, wherever it stands; files checked, and found where they are our own."""
+    from spinenet.io.settings import check_settings
+
+    configs: list[str] = []
+    others: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        flag, equals, file = word.partition("=")
+        if flag != "--config":
+            others.append(word)
+            continue
+        given = file if equals else next(words, None)
+        configs.append("--config")
+        if given is not None:
+            configs.append(_shipped(given))
+            check_settings(Path(configs[-1]))
+    first = 1 if name == "train" else 0  # which net is told before its settings
+    return [*others[:first], *configs, *others[first:]]
+
+
+def _shipped(name: str) -> str:
+    """`configs/NAME.yaml` means our own where there is no such file: an installed package has them
+    inside. Of any other folder a file is meant that must be there."""
     from spinenet.io.weights import shipped_folder
 
-    def shipped(name: str) -> str:
-        ours = shipped_folder("configs") / Path(name).name
-        meant = Path(name).parts[:-1] == ("configs",) and not Path(name).exists()
-        return str(ours) if meant and ours.is_file() else name
-
-    out: list[str] = []
-    for word in arguments:
-        flag, equals, name = word.partition("=")
-        if out[-1:] == ["--config"]:
-            word = shipped(word)
-        elif flag == "--config" and equals:
-            word = flag + equals + shipped(name)
-        out.append(word)
-    return out
+    ours = shipped_folder("configs") / Path(name).name
+    meant = Path(name).parts[:-1] == ("configs",) and not Path(name).exists()
+    return str(ours) if meant and ours.is_file() else name
 
 
 def entry() -> None:

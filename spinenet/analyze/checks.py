@@ -23,6 +23,14 @@ def check_tracks(frame: pd.DataFrame) -> None:
             f"tracks.csv: presence {odd['presence'].iloc[0]!r} is not one of "
             f"{', '.join(sorted(known))}. A 1/0 table needs present and absent instead."
         )
+    for column in ("animal", "region"):
+        blank = frame[frame[column].str.strip() == ""]
+        if len(blank):
+            raise InputError(
+                f"tracks.csv, line {int(blank.index[0]) + 2}: {column} is blank; it must be named "
+                "in every row, as animals are what statistics count. Merged cells of a spreadsheet "
+                "are the usual cause."
+            )
     for column in ("animal", "group"):
         check_spelling(column, frame[column].unique(), "tracks.csv")
     for _, regions in frame.groupby("animal")["region"]:

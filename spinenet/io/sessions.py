@@ -18,7 +18,8 @@ from spinenet.types import InputError, Session, Um3, is_date
 
 logger = logging.getLogger(__name__)
 YES, NO = ("", "1", "1.0", "yes", "true"), ("0", "0.0", "no", "false")
-LONGEST_NAME = 160
+LONGEST_NAME = 200
+"""Bytes; what is written adds an ending, and disks take 255."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,22 @@ def find_stacks(
         stacks = [replace(s, voxel_um=s.voxel_um or voxel_um) for s in stacks]
     if channel:
         stacks = [replace(s, channel=s.channel or channel) for s in stacks]
+    for stack in stacks:
+        _check_writable(stack.path)
     _check_sessions([s.session for s in stacks], source)
     _check_files(stacks, source)
     return stacks
+
+
+def _check_writable(path: Path) -> None:
+    """Names from an old archive may hold bytes that no table can."""
+    try:
+        path.name.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"the name of the stack {path.name!a} is not in UTF-8, and no result could be named "
+            "after it. An archive or a disk of another system is the usual cause: rename the file."
+        ) from error
 
 
 def _from_table(path: Path) -> list[StackFile]:
@@ -85,8 +99,8 @@ def _from_table(path: Path) -> list[StackFile]:
             )
         if not np.isfinite(row["day"]):
             raise InputError(
-                f"{path.name}, line {line}: day is blank. Give the day of each session as a "
-                "number; turnover and survival are meaningless without it."
+                f"{path.name}, line {line}: day is blank or infinite. Give the day of each session "
+                "as a number; turnover and survival are meaningless without it."
             )
         size = [row[f"voxel_{a}_um"] for a in "zyx"]
         given = int(np.isfinite(size).sum())
@@ -262,10 +276,15 @@ def _check_sessions(sessions: list[Session], source: Path) -> None:
                 f"would write the same file {s.name!r}. Use names that differ in letters or "
                 "digits; if both are one field, write its name in one way."
             )
-        if len(s.name) > LONGEST_NAME:
+        if (size := len(s.name.encode())) > LONGEST_NAME:
+            cure = (
+                f"Shorten both to {LONGEST_NAME} together"
+                if source.suffix == ".csv"
+                else "Rename the file, or give a sessions.csv with short names"
+            )
             raise InputError(
-                f"{source.name}: the name {s.name!r} of animal and region is {len(s.name)} letters "
-                f"long; files cannot be named after it. Shorten both to {LONGEST_NAME} together."
+                f"{source.name}: the name {s.name!r} of animal and region takes {size} bytes; "
+                f"files cannot be named after it. {cure}."
             )
 
 

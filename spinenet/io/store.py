@@ -45,6 +45,23 @@ def save_stack(
     marks: fingerprints of what the net's answer was made from, and of all
     """
     aside = folder.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        _write(aside, marks, prediction, segmentation, dendrites, thumb)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(aside, folder)
+    finally:  # a full disk keeps no half of it
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _write(
+    aside: Path,
+    marks: tuple[str, str],
+    prediction: Prediction,
+    segmentation: Segmentation,
+    dendrites: Dendrites,
+    thumb: Thumb,
+) -> None:
     aside.mkdir(parents=True)
     for name in MAPS:
         np.save(aside / f"{name}.npy", getattr(segmentation, name))
@@ -68,9 +85,6 @@ def save_stack(
     for file in aside.iterdir():  # a name must not outlive its content when the power goes
         with file.open("rb+") as written:
             os.fsync(written.fileno())
-    if folder.exists():
-        shutil.rmtree(folder)
-    os.replace(aside, folder)
 
 
 def allow_open_maps() -> None:

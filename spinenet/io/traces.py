@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.sparse.csgraph import minimum_spanning_tree
+from scipy.spatial.distance import pdist, squareform
 
 from spinenet.geometry import arc_length, join_ends, resample, smooth
 from spinenet.io.digest import sha256_of
@@ -20,6 +22,11 @@ SMOOTH_UM = (1.5, 0.5, 0.5)
 """Clicks wander by a slice and a few pixels."""
 TYPICAL_RADIUS_UM = 0.4
 BRANCH_COSINE = 0.7
+MOST_WINDING = 2.0
+"""Of the line through a dendrite's nodes over the shortest tree that joins them: no dendrite comes
+back beside itself, so more is an order that was lost."""
+MOST_NODES = 1000
+"""Looked at for that."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +108,26 @@ class Traces:
                 f"{self.source}: dendrite {number} has {len(points)} node; at least two different "
                 "places are needed to draw a line. Remove it or trace it."
             )
+        path_um, chain_um = _path_and_chain(points)
+        if path_um > MOST_WINDING * chain_um:
+            raise InputError(
+                f"{self.source}: the nodes of dendrite {number} jump to and fro: from one to the "
+                f"next the way is {path_um:.0f} um long, where {chain_um:.0f} um join them all. A "
+                "table that was sorted by another column is the usual cause. Restore the order of "
+                "the nodes, or give each its number in a column node."
+            )
         line = smooth(resample(points, NODE_UM), NODE_UM, SMOOTH_UM)
         known = rows.loc[rows["radius_um"] > 0, "radius_um"]
         radius = float(known.median()) if len(known) else TYPICAL_RADIUS_UM
         return Segment(number, line, np.full(len(line), radius), arc_length(line))
+
+
+def _path_and_chain(points: FloatArray) -> tuple[float, float]:
+    """Lengths (um) of the line through nodes (N, 3) in their order, and of the shortest tree that
+    joins them."""
+    some = points[:: len(points) // MOST_NODES + 1]
+    tree = minimum_spanning_tree(squareform(pdist(some)))
+    return float(arc_length(some)[-1]), float(tree.sum())
 
 
 def read_traces(path: Path) -> Traces:

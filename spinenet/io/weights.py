@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from spinenet.io.atomic import published
 from spinenet.io.digest import sha256_of
@@ -23,6 +24,9 @@ Role = Literal["segment", "match"]
 logger = logging.getLogger(__name__)
 FITTED = "fitted"
 """In the file: whether its thresholds and its probability are fitted."""
+CONTENT = "content_sha256"
+"""In the file: of its tensors, so that a file of a user's own is known to be whole."""
+THRESHOLDS = ("shaft", "spine", "centre")
 FORMATS: dict[Role, str] = {"segment": "spinenet-segment-2", "match": "spinenet-match-1"}
 
 
@@ -98,7 +102,7 @@ def load_match_weights(name: str) -> MatchWeights:
     path, digest = _checked(name, "match")
     state, meta = _read(path, "match")
     net = _filled(SiameseMatcher(), state, path)
-    return MatchWeights(net.eval(), float(meta["temperature"]), path.stem, digest)
+    return MatchWeights(net.eval(), float(_said(meta, "temperature", path)), path.stem, digest)
 
 
 def _checked(name: str, role: Role) -> tuple[Path, str]:
@@ -121,9 +125,16 @@ def _segment_net(path: Path) -> tuple[SpineUNet, dict[str, float]]:
     from spinenet.models.unet3d import SpineUNet
 
     state, meta = _read(path, "segment")
-    net = SpineUNet(tuple(json.loads(meta["channels"])))
+    net = SpineUNet(tuple(_said(meta, "channels", path)))
+    thresholds: dict[str, float] = _said(meta, "thresholds", path)
+    missing = [t for t in THRESHOLDS if t not in thresholds]
+    if missing:
+        raise InputError(
+            f"weights {path.name} name no threshold {missing[0]!r} ({', '.join(THRESHOLDS)} are "
+            f"needed): {_OTHER_PROGRAM}"
+        )
     counters = {k: v for k, v in net.state_dict().items() if k.endswith("num_batches_tracked")}
-    return _filled(net, state | counters, path), json.loads(meta["thresholds"])
+    return _filled(net, state | counters, path), thresholds
 
 
 def _read(path: Path, role: Role) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -144,6 +155,12 @@ def _read(path: Path, role: Role) -> tuple[dict[str, Tensor], dict[str, str]]:
             f"weights {path.name} are of format {meta.get('format')!r}, {FORMATS[role]!r} was "
             "expected: they belong to another net, program or version."
         )
+    digest = meta.get(CONTENT)
+    if digest and digest != _digest_of(path.read_bytes()):
+        raise InputError(f"weights {path.name} {_DAMAGED}")
+    broken = sorted(k for k, v in state.items() if not v.isfinite().all())
+    if broken:
+        raise InputError(f"weights {path.name}: {broken[0]} is no number. They {_DAMAGED}")
     if not json.loads(meta.get(FITTED, "true")):
         logger.warning(
             "weights %s are of a training that has not ended: their thresholds are guesses, and "
@@ -153,6 +170,19 @@ def _read(path: Path, role: Role) -> tuple[dict[str, Tensor], dict[str, str]]:
     return {k: v.float() for k, v in state.items()}, meta
 
 
+def _said(meta: dict[str, str], what: str, path: Path) -> Any:
+    """What the header of a file says."""
+    try:
+        return json.loads(meta[what])
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"weights {path.name} do not say their {what}, as every file that `train.py` writes "
+            f"does: {_OTHER_PROGRAM}"
+        ) from error
+
+
+_DAMAGED = "were damaged or cut short since they were written. Fetch or copy them again."
+_OTHER_PROGRAM = "they were written or altered by another program. Use the file as it was trained."
 Net = TypeVar("Net", bound="nn.Module")
 
 
@@ -208,14 +238,25 @@ def _save(path: Path, net: nn.Module, role: Role, meta: dict[str, str]) -> str:
     meta = {"format": FORMATS[role], "torch": torch.__version__, **meta}
     with published(path) as aside:
         # `save_file` would let only its owner read it
-        aside.write_bytes(_in_order(save(state, meta)))
+        aside.write_bytes(_signed(save(state, meta)))
     return sha256_of(path)
 
 
-def _in_order(content: bytes) -> bytes:
-    """A safetensors file with the names of its header sorted: the library writes them in any order,
-    and one net would have many digests."""
-    end = 8 + int.from_bytes(content[:8], "little")
-    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)  # tensors stay aligned
-    return len(header).to_bytes(8, "little") + header + content[end:]
+def _signed(content: bytes) -> bytes:
+    """A safetensors file that names the digest of its tensors, and with the names of its header
+    sorted: the library writes them in any order, and one net would have many digests."""
+    end = _header_end(content)
+    header = json.loads(content[8:end])
+    header["__metadata__"][CONTENT] = _digest_of(content)
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors stay aligned
+    return len(text).to_bytes(8, "little") + text + content[end:]
+
+
+def _header_end(content: bytes) -> int:
+    return 8 + int.from_bytes(content[:8], "little")
+
+
+def _digest_of(content: bytes) -> str:
+    """Of the tensors in a safetensors file."""
+    return sha256(content[_header_end(content) :]).hexdigest()
