@@ -6,6 +6,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from spinenet import __version__
@@ -51,6 +52,7 @@ def _run(name: str, arguments: list[str]) -> int:
     if not verbose:  # of a damaged file our own paragraph says it better
         logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
+        _check_out(arguments)
         parser = make_parser(name, summary)
         add(parser)
         given = parser.parse_args(_configs_first(name, arguments))
@@ -103,6 +105,16 @@ def _run(name: str, arguments: list[str]) -> int:
         traceback.print_exc()
         print("This is a fault of spinenet; please report it with the text above.", file=sys.stderr)
         return FAULT
+
+
+def _check_out(arguments: list[str]) -> None:
+    """A variable of the shell that is not set would mean the folder one stands in."""
+    from spinenet.types import InputError
+
+    values = [b for a, b in pairwise(arguments) if a == "--out"]
+    values += [a.partition("=")[2] for a in arguments if a.startswith("--out=")]
+    if any(not value.strip() for value in values):
+        raise InputError("--out is blank. Give a folder for the results.")
 
 
 def _configs_first(name: str, arguments: list[str]) -> list[str]:

@@ -113,10 +113,7 @@ def _walk(args: Namespace, stacks: list[StackFile], told: Told, log: RunLog) -> 
     from spinenet.config import InferConfig
     from spinenet.pipeline import infer
     from spinenet.progress import Stages
-    from spinenet.types import InputError
 
-    if not args.out.strip():
-        raise InputError("--out is blank. Give a folder for the results.")
     config = settings_of(InferConfig, args)
     told = _with_corrections(told, Path(args.out), args.corrections)
     with Stages(quiet=args.quiet) as stages:
@@ -224,16 +221,22 @@ def _add_demo(parser: ArgumentParser) -> None:
 
 def _demo(args: Namespace) -> int:
     from spinenet.config import InferConfig, OpticsConfig, SimulateConfig
-    from spinenet.io.experiment import write_experiment
+    from spinenet.io.experiment import is_simulation_of, write_experiment
     from spinenet.io.sessions import find_stacks
     from spinenet.pipeline import Told, infer
     from spinenet.progress import Stages
+    from spinenet.types import InputError
 
     out = Path(args.out)
     sessions, results = out / "stacks" / "sessions.csv", out / "results"
+    unsaturated = SimulateConfig(seed=7, optics=OpticsConfig(clip_8bit_chance=0.0))
     if not sessions.exists():
-        unsaturated = SimulateConfig(seed=7, optics=OpticsConfig(clip_8bit_chance=0.0))
         sessions = write_experiment(unsaturated, out / "stacks")
+    elif not is_simulation_of(unsaturated, out / "stacks"):
+        raise InputError(
+            f"{out / 'stacks'} holds an experiment that is not the demonstration's; its results in "
+            f"{results} would be made anew with other settings. Give another --out."
+        )
     told = _with_corrections(Told(), results)
     with Stages(quiet=args.quiet) as stages:
         outcome = infer(find_stacks(sessions), results, InferConfig(), "auto", stages, told)

@@ -106,6 +106,22 @@ def _all_told(frame: pd.DataFrame) -> None:
     )
 
 
+def check_same_animals(tracks: Tracks, known: pd.DataFrame | None, name: str) -> None:
+    """Raises InputError if a further table tells of no region that the tracks are of."""
+    if known is None:
+        return
+    where = ["animal", "region"]
+    theirs, mine = (
+        sorted(set(f[where].itertuples(index=False, name=None))) for f in (known, tracks.frame)
+    )
+    if theirs and mine and not set(theirs) & set(mine):
+        raise InputError(
+            f"{name} is of animal {theirs[0][0]!r}, region {theirs[0][1]!r} and none of those in "
+            f"tracks.csv ({mine[0][0]!r}, {mine[0][1]!r}). Tables of different runs, or names "
+            "typed differently, are the usual causes."
+        )
+
+
 def scored(tracks: Tracks, coverage: pd.DataFrame) -> Tracks:
     """The tracks with sightings and absences called not scorable where `coverage` says that nobody
     could tell: in sessions that are not usable, and beyond what was scored.

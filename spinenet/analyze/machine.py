@@ -100,10 +100,11 @@ def _log_hazard(cohort: Cohort) -> float:
 def with_machine(row: Row, redrawn: Redrawn) -> Row:
     """The row with the machine's interval and the total one."""
     name = str(row["name"])
-    if not redrawn.means and "sampling_low" in row:
-        return row | {"test": f"{row['test']}; no probabilities: sampling alone"}
     if name not in redrawn.means:
-        return row
+        if "sampling_low" not in row:
+            return row
+        why = "sampling alone" if redrawn.means else "no probabilities: sampling alone"
+        return row | {"test": f"{row['test']}; {why}"}
     n = int(row.get("n_animals", 0))
     means = redrawn.means[name]
     if name == HAZARD:

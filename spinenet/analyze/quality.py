@@ -121,7 +121,8 @@ def _blurred_sessions(hs: list[Histories]) -> list[str]:
             out.append(
                 f"session {session} of {animal}, {region}: {100 * gaps / n:.1f} % of sightings "
                 f"were missed there and {100 * usual:.1f} % in its other sessions; blurred or dim? "
-                "Set usable to 0 in sessions.csv (or coverage.csv) and analyse again"
+                "Set usable to 0 in sessions.csv (or, for `spinenet analyze`, in coverage.csv) and "
+                "analyse again"
             )
     return out
 
@@ -152,7 +153,8 @@ def _dips(hs: list[Histories]) -> list[str]:
                 f"session {session} of {animal}, {region} has fewer spines than those before and "
                 f"after it ({lost_in} lost and {new_in} new into it, {new_out} new and {lost_out} "
                 "lost out of it); blurred or dim? Unless they truly went and others came, set "
-                "usable to 0 in sessions.csv (or coverage.csv) and analyse again"
+                "usable to 0 in sessions.csv (or, for `spinenet analyze`, in coverage.csv) and "
+                "analyse again"
             )
     return out
 

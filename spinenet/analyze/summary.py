@@ -34,7 +34,7 @@ from spinenet.analyze.chance import (
     segment_row,
     uniform_row,
 )
-from spinenet.analyze.checks import scored
+from spinenet.analyze.checks import check_same_animals, scored
 from spinenet.analyze.cluster_counts import count_rows
 from spinenet.analyze.clusters import cluster_table
 from spinenet.analyze.errors import doubts, linked
@@ -75,7 +75,7 @@ from spinenet.analyze.survival import (
 )
 from spinenet.analyze.turnover import bare, intervals
 from spinenet.config import AnalyzeConfig
-from spinenet.tables import STATISTICS
+from spinenet.tables import DENDRITES, LINKS, SPINES, STATISTICS
 from spinenet.types import Analysis, FloatArray, Tracks
 
 Values = dict[str, FloatArray]
@@ -114,9 +114,15 @@ def analyze(
     Raises
     ------
     InputError
-        If the tracks contradict themselves or the coverage.
+        If the tracks contradict themselves or the coverage, or a table is of other animals.
     """
     known = evidence or Evidence()
+    for table, frame in (
+        (SPINES, known.spines),
+        (LINKS, known.links),
+        (DENDRITES, known.dendrites),
+    ):
+        check_same_animals(tracks, frame, table.file)
     if known.coverage is not None:
         tracks = scored(tracks, known.coverage)
     if known.links is not None:

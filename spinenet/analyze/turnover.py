@@ -59,8 +59,8 @@ def intervals(
 ) -> pd.DataFrame:
     """`intervals.csv`: consecutive sessions per dendrite, and summed per animal and group.
 
-    A group's animals share an interval if its sessions have the same numbers and, within hours,
-    the same times; the mean times are told.
+    Regions of an animal, and animals of a group, share an interval if its sessions have the same
+    numbers and, within hours, the same times; the mean times are told.
 
     Density needs `known`; it is nan without. `orders` are the dendrites' branch orders by
     animal, region and dendrite, blank where they are not known.
@@ -69,7 +69,7 @@ def intervals(
     if frame.empty:
         return INTERVALS.frame()
     parts = [frame]
-    for level, keys in (("animal", ["animal", "group", "region"]), ("group", ["group"])):
+    for level, keys in (("animal", ["animal", "group"]), ("group", ["group"])):
         steps = frame["day_to"] - frame["day_from"]
         days = [
             pd.Series(same_days(frame[name], steps), frame.index, name=f"common_{name}")

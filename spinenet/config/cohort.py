@@ -104,6 +104,17 @@ class PowerConfig:
     def __post_init__(self) -> None:
         check(self, SHARE, "effect", "power")
         check(self, at_least(1), "dendrites", "pool", "studies")
+        usual = CohortConfig()
+        for name, instead in (
+            ("animals", "most_animals"),
+            ("dendrites", "dendrites"),
+            ("clustered_share", "effect"),
+        ):
+            if getattr(self.cohort, name) != getattr(usual, name):
+                raise InputError(
+                    f"cohort.{name} {getattr(self.cohort, name)}: a plan tries this itself, and of "
+                    f"what is set here nothing would be seen. Give --{instead}."
+                )
         if self.most_animals < FEWEST_ANIMALS or not self.dendrites:
             raise InputError(
                 f"most_animals {self.most_animals}, dendrites {list(self.dendrites)}: at least "

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+LOCK = ".lock"
 _ASIDE = re.compile(r"\.[0-9a-f]{32}\.tmp")
 
 
@@ -28,9 +29,12 @@ def published(path: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed runs left aside. Only for the one run that holds the folder's lock."""
+    """Remove what killed runs left aside. Only for the one run that holds the folder's lock; what
+    lies in a folder within that has a lock of its own is another run's."""
     for left in folder.rglob(".*.tmp*"):
-        if not _ASIDE.match(left.name):  # a person's own
+        between = left.relative_to(folder).parents
+        others = any((folder / up / LOCK).exists() for up in between if up != Path())
+        if others or not _ASIDE.match(left.name):  # a person's own
             continue
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,13 +15,15 @@ from spinenet.synthetic.experiment import simulate_region
 from spinenet.tables import DENDRITES, SESSIONS, TRUE_SPINES, TRUE_TRACKS
 from spinenet.types import InputError
 
+SIMULATION = "simulation.json"
+
 
 def write_experiment(config: SimulateConfig, out: Path) -> Path:
     """Simulate all animals and regions; returns the sessions.csv.
 
     `truth/` holds the true spines.csv, dendrites.csv and tracks.csv and, in `labels/`, every
     voxel's label, all as in a results folder; and simulation.json, with what it is made again by.
-    Tables of an earlier one go first: cut short, the folder holds no truth of other stacks.
+    Tables and stacks of an earlier one go first: cut short, the folder holds no truth of others.
 
     Raises
     ------
@@ -29,13 +32,17 @@ def write_experiment(config: SimulateConfig, out: Path) -> Path:
     """
     truth = out / "truth"
     spines, listed = truth / TRUE_SPINES.file, out / SESSIONS.file
-    mine = spines.exists() and "planted" in spines.read_text(encoding="utf-8").split("\n", 1)[0]
+    mine = spines.exists() and "planted" in _first_line(spines)
     if (spines.exists() or listed.exists()) and not mine:
         raise InputError(
             f"{out} holds an experiment that is not of a simulation ({SESSIONS.file} or "
             f"truth/{TRUE_SPINES.file}); its tables and stacks could be written over. Give another "
             "folder as --out."
         )
+    if listed.exists():
+        for name in pd.read_csv(listed)["path"]:
+            for folder in (out, truth / "labels"):
+                (folder / Path(name).name).unlink(missing_ok=True)
     for stale in (listed, *(truth / table.file for table in (TRUE_SPINES, DENDRITES, TRUE_TRACKS))):
         stale.unlink(missing_ok=True)
     tables: dict[str, list[pd.DataFrame]] = {"spines": [], "dendrites": [], "tracks": []}
@@ -57,5 +64,19 @@ def write_experiment(config: SimulateConfig, out: Path) -> Path:
     write_table(truth, DENDRITES, joined["dendrites"])
     write_table(truth, TRUE_TRACKS, joined["tracks"])
     said = {"config": asdict(config), "spinenet": spinenet.__version__}
-    write_json(truth / "simulation.json", said)
+    write_json(truth / SIMULATION, said)
     return write_table(out, SESSIONS, SESSIONS.frame(rows))
+
+
+def is_simulation_of(config: SimulateConfig, folder: Path) -> bool:
+    """Whether `write_experiment` wrote that very experiment there."""
+    path = folder / "truth" / SIMULATION
+    if not path.is_file():
+        return False
+    said = json.loads(path.read_text(encoding="utf-8"))
+    mine: bool = said.get("config") == json.loads(json.dumps(asdict(config)))
+    return mine
+
+
+def _first_line(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0]

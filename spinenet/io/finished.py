@@ -12,6 +12,7 @@ from spinenet.io.write import write_json
 from spinenet.types import InputError
 
 RUN = "run.json"
+PAGE = "report.html"
 UNFINISHED, LABELS, TABLES, FIGURES = "unfinished", "labels", "tables", "figures"
 
 
@@ -20,6 +21,14 @@ def begin_writing(results: Path, sessions: Iterable[str] = ()) -> None:
     of earlier runs and of this one, so that none is left behind."""
     names = dict.fromkeys(sessions, "") | written_before(results)
     write_json(results / RUN, {UNFINISHED: True, LABELS: names})
+
+
+def begin_analysis(results: Path) -> None:
+    """The same of an analysis of tracks alone, whose figures stay its own; the page of an earlier
+    one goes first, so that none stands beside tables of another."""
+    figures = figures_before(results)
+    (results / PAGE).unlink(missing_ok=True)
+    write_json(results / RUN, {UNFINISHED: "analysis", FIGURES: figures})
 
 
 def written_before(results: Path, *, whole: bool = False) -> dict[str, str]:
@@ -61,7 +70,7 @@ def check_finished(results: Path) -> None:
     InputError
         If a run was cut off while it wrote into the folder.
     """
-    if _said(results).get(UNFINISHED):
+    if _said(results).get(UNFINISHED) is True:
         raise InputError(
             f"{results} was left half written by a run that was cut off: its tables and label "
             "stacks may be of different runs. Give the same infer or link command again; stacks "

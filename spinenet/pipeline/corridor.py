@@ -12,10 +12,11 @@ from filelock import FileLock, Timeout
 
 from spinenet.analyze.summary import Evidence, analyze
 from spinenet.config import Device, InferConfig, MatchConfig
-from spinenet.io.atomic import sweep
+from spinenet.io.atomic import LOCK, sweep
 from spinenet.io.digest import sha256_of
 from spinenet.io.finished import (
     LABELS,
+    PAGE,
     RUN,
     TABLES,
     begin_writing,
@@ -39,6 +40,7 @@ from spinenet.pipeline.marks import link_marks, with_marks
 from spinenet.pipeline.results import (
     MAPS,
     analysis_figures,
+    check_same_study,
     check_untouched,
     forget_sessions,
     link_figure,
@@ -59,12 +61,14 @@ from spinenet.progress import Stages
 from spinenet.report.figures import Strip
 from spinenet.report.page import five_numbers
 from spinenet.segment.predict import pick_device
-from spinenet.tables import DENDRITES, RESULTS, SPINES, TRACKS
+from spinenet.tables import COVERAGE, DENDRITES, LINKS, RESULTS, SPINES, TRACKS
 from spinenet.types import FloatArray, InputError, Tracks
 
 logger = logging.getLogger(__name__)
 STACKS = ".stacks"
 """Of a results folder: what was found in each stack, kept for the next run."""
+EDITED = (SPINES, TRACKS, DENDRITES, COVERAGE, LINKS)
+"""Tables in which a person may have changed something since the last run."""
 PLACES_ALONE = "places"
 """In the place of a matching head's name."""
 
@@ -109,9 +113,10 @@ def infer(
     _check_out(out)
     (out / STACKS).mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(out / ".lock", timeout=0), log.hearing():
+        with FileLock(out / LOCK, timeout=0), log.hearing():
             sweep(out)
             check_untouched(out)
+            check_same_study(out, (s.session.name for s in stacks))
             return _infer(stacks, out, config, chosen, stages, told, log)
     except Timeout:
         raise InputError(
@@ -122,7 +127,7 @@ def infer(
 
 def _check_out(out: Path) -> None:
     """What a person made is not written over."""
-    written = [t.file for t in RESULTS] + ["report.html", "labels", "rois", "figures"]
+    written = [t.file for t in RESULTS] + [PAGE, "labels", "rois", "figures"]
     strange = [name for name in written if (out / name).exists()]
     if strange and not is_of_stacks(out):
         raise InputError(
@@ -270,12 +275,12 @@ def _infer(
         groups = len({s.volume.session.group for s in done})
         methods = methods_of(net, centre_p, head_mark, config, said, marked=marked, n_groups=groups)
         page = page_of(analysis, written, (shown, maps), (log.warnings, methods))
-        report = write_text(out / "report.html", page)
+        report = write_text(out / PAGE, page)
         forget_sessions(out, earlier, labels)
         if not log.failed:
             forget_other_stacks(out / STACKS, {s.kept_in for s in done})
     record = run_record(config, (weights, head_mark), done, told, device, log)
-    edited = {t.file: sha256_of(out / t.file) for t in (SPINES, TRACKS, DENDRITES)}
+    edited = {t.file: sha256_of(out / t.file) for t in EDITED}
     write_json(out / RUN, record | {LABELS: labels, TABLES: edited})
     return Outcome(report, five_numbers(analysis), log.failed)
 

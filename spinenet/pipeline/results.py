@@ -129,8 +129,27 @@ def check_untouched(out: Path) -> None:
             raise InputError(
                 f"{file} was changed since the last run, which would be lost: this run writes it "
                 "anew. Move it to a folder of your own (docs/annotations.md), or remove it. What "
-                "was wrong in single spines and links can be said in corrections.csv."
+                "was wrong in single spines and links can be said in corrections.csv; tables that "
+                "were changed by hand are analysed by `spinenet analyze`."
             )
+
+
+def check_same_study(out: Path, names: Iterable[str]) -> None:
+    """A run replaces the results of an earlier one, of sessions that it lacks too: a study that
+    grew or shrank. Of no session in common that is a slip.
+
+    Raises
+    ------
+    InputError
+        If the folder holds results of other stacks alone.
+    """
+    earlier, now = written_before(out, whole=True), {name.casefold() for name in names}
+    if earlier and not any(name.casefold() in now for name in earlier):
+        raise InputError(
+            f"{out} holds results of other stacks ({next(iter(earlier))}, {len(earlier)} in all), "
+            "which this run would remove. Give another --out for each study; stacks that belong "
+            "together go into one run, with a sessions.csv."
+        )
 
 
 def forget_sessions(out: Path, earlier: Iterable[str], done: Iterable[str]) -> None:

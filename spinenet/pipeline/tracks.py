@@ -14,7 +14,14 @@ from spinenet import __version__
 from spinenet.analyze.summary import Evidence, analyze
 from spinenet.config import InferConfig
 from spinenet.io.digest import sha256_of
-from spinenet.io.finished import FIGURES, RUN, figures_before, is_of_stacks
+from spinenet.io.finished import (
+    FIGURES,
+    PAGE,
+    RUN,
+    begin_analysis,
+    figures_before,
+    is_of_stacks,
+)
 from spinenet.io.write import write_json, write_table, write_text
 from spinenet.pipeline.corridor import Outcome
 from spinenet.pipeline.results import (
@@ -61,6 +68,7 @@ def analyze_tracks(
         )
     analysis = analyze(tracks, config.analyze, evidence, config.seed)
     tables = analysis_tables(analysis)
+    begin_analysis(out)
     for table, frame in tables.items():
         write_table(out, table, frame)
     maps = _straight_maps(tracks.frame, analysis)
@@ -83,7 +91,7 @@ def analyze_tracks(
             ),
         ),
     )
-    report = write_text(out / "report.html", page)
+    report = write_text(out / PAGE, page)
     names = [f"{name}.{kind}" for name in drawn for kind in FIGURE_KINDS]
     names += [MAPS] * bool(maps)
     for name in earlier - {*names}:

@@ -184,10 +184,17 @@ def rates(intervals: pd.DataFrame) -> Figure:
     groups = sorted(mine["group"].unique())
     figure, axes = panels(6.5, 2.6, 2)
     for axis, name in zip(axes, ("formation", "elimination"), strict=True):
-        for (group, animal, region), part in mine.groupby(["group", "animal", "region"]):
-            label = as_text(animal if animal == region else f"{animal}, {region}")
+        for (group, animal), part in mine.groupby(["group", "animal"]):
             colour = f"C{groups.index(group)}" if len(groups) > 1 else None
-            axis.plot(part["day_to"], 100 * part[name], "o-", ms=3, lw=1, label=label, color=colour)
+            axis.plot(
+                part["day_to"],
+                100 * part[name],
+                "o-",
+                ms=3,
+                lw=1,
+                label=as_text(animal),
+                color=colour,
+            )
         axis.set_xlabel("day")
         axis.set_title(name)
         axis.set_ylim(bottom=0)
@@ -195,7 +202,7 @@ def rates(intervals: pd.DataFrame) -> Figure:
     if len(groups) > 1:
         lines = [axes[1].plot([], [], color=f"C{k}")[0] for k in range(len(groups))]
         axes[1].legend(lines, [_name(g) for g in groups], frameon=False, fontsize=7)
-    elif 1 < len(mine.groupby(["animal", "region"])) <= 8:
+    elif 1 < mine["animal"].nunique() <= 8:
         axes[1].legend(frameon=False, fontsize=7)
     return figure
 
