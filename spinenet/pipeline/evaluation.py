@@ -37,7 +37,7 @@ from spinenet.io.points import BY_MACHINE
 from spinenet.io.table import read_table
 from spinenet.match.pins import PERSON
 from spinenet.pipeline.true_masks import TrueMask, true_masks
-from spinenet.tables import COVERAGE, LINKS, SPINES, TRACKS
+from spinenet.tables import COVERAGE, DENDRITES, LINKS, SPINES, TRACKS
 from spinenet.types import BoolArray, InputError, Session, Tracks
 
 logger = logging.getLogger(__name__)
@@ -75,6 +75,13 @@ def evaluate(
     _check_names(truth, found, results, dendrites)
     # heads alone, without traces, are taken to be all of the field
     everywhere = truth.traces is None and (truth.spines["point"] == "head").all()
+    if everywhere:
+        logger.warning(
+            "%s has heads but no %s: they are taken for all spines of every field, and whatever "
+            "else was found counts as a false alarm. Trace the dendrites that were looked at.",
+            truth_folder,
+            DENDRITES.file,
+        )
     drawn = [truth.labels_of(s) is not None for s in sessions]
     whole = np.array([everywhere or (d and not truth.partly) for d in drawn], bool)
     marked = np.array([of_session(truth.spines, s).any() for s in sessions], bool)

@@ -108,7 +108,7 @@ def dendrite_map(
 ) -> Figure:
     """One dendrite over its sessions: straightened image, spines coloured by fate.
 
-    Filled: seen; ring: looked for and not there; ? : could not be scored there.
+    Filled: seen; ring: looked for and not there; ?: could not be scored there; ×: out of view.
     """
     length = max(float(np.ptp(s.s_um)) for s in strips)
     with mpl.rc_context(STYLE):
@@ -141,6 +141,10 @@ def dendrite_map(
                 axis.plot(x, y, "o", ms=4, mfc="none", mec=colour, mew=0.8)
             elif row["presence"] == Presence.NOT_SCORABLE:
                 axis.text(x, y, "?", color=colour, fontsize=6, ha="center", va="center")
+            else:
+                axis.text(
+                    x, y, "×", color=colour, fontsize=6, ha="center", va="center", clip_on=True
+                )
         axis.set_yticks([])
         axis.set_ylabel(f"day {strip.day:g}", rotation=0, ha="right", va="center")
         axis.spines[["left", "bottom"]].set_visible(False)

@@ -173,7 +173,7 @@ SURVIVAL = Table(
     (
         col("group", "str", "experimental group", required=False),
         col("class", "str", "clustered, non_clustered, all_new or stable"),
-        col("day", "float", "days since the start of observation of the class"),
+        col("day", "float", "days since the landmark session, in which classes are fixed"),
         col("at_risk", "int", "spines still followed just before this day"),
         col("lost", "int", "spines lost by this day since the time before"),
         col("survival", "float", "estimated share still present"),
@@ -189,8 +189,12 @@ STATISTICS = Table(
         col("group", "str", "experimental group"),
         col("group_b", "str", "group compared with, if any"),
         col("estimate", "float", "the value"),
-        col("ci_low", "float", "95 % interval, sampling and machine together"),
-        col("ci_high", "float", "95 % interval, sampling and machine together"),
+        col(
+            "ci_low",
+            "float",
+            "95 % interval, sampling and machine together; sampling alone where test says so",
+        ),
+        col("ci_high", "float", "95 % interval, likewise"),
         col("sampling_low", "float", "95 % interval from sampling animals or dendrites"),
         col("sampling_high", "float", "95 % interval from sampling animals or dendrites"),
         col("machine_low", "float", "95 % interval from the machine's own mistakes"),
@@ -199,7 +203,8 @@ STATISTICS = Table(
         col(
             "p_value",
             "float",
-            "share of shuffles at least as large (for means: as far off), with the add-one rule",
+            "share of shuffles at least as large (for means: as far off), with the add-one rule "
+            "unless all were counted",
         ),
         col("test", "str", "how interval and P were computed"),
         col("n_animals", "int?", "animals; blank where the value rests on no count of them"),
