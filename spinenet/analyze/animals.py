@@ -119,7 +119,7 @@ class Around:
 def around(
     hs: list[Histories], scored_on: Stretches | None, branches: Branching = NO_BRANCHES
 ) -> Around:
-    """Of these histories and all drawn anew from them."""
+    """What surrounds the spines of these dendrites; holds for histories drawn anew too."""
     empty = tuple((h.animal, _per_um(h, scored_on)) for h in bare(hs, scored_on))
     return Around(scored_on, branches, empty)
 
@@ -167,8 +167,8 @@ def _per_um(h: Histories, scored_on: Stretches | None) -> dict[str, tuple[float,
 
 
 def rests_on(h: Histories, config: AnalyzeConfig) -> dict[str, BoolArray]:
-    """(S,) by statistic, the spines that it is about, each once however often it is counted; of
-    those left out, the denominator says it."""
+    """By statistic, (S,) which spines it rests on, each counted once. Of statistics that are not
+    listed the denominator is that number."""
     before, after = h.seen[:, :-1], h.seen[:, 1:]
     known = (before >= GONE) & (after >= GONE)
     at_risk = (known & (before == SEEN)).any(axis=1)
@@ -265,10 +265,9 @@ def totals(parts: list[list[FloatArray]]) -> tuple[float, float]:
 
 
 def _survival(cohort: Cohort, animals: list[str], horizon_days: float) -> dict[str, FloatArray]:
-    """Kaplan-Meier at each animal's own look on that day after the landmark. A spine that
-    nobody looked at on it, and that was looked at later, is followed to the look before only:
-    nobody knows whether it was still there, and those of which it turned out later that they were
-    are no fair sample of them."""
+    """Kaplan-Meier at each animal's own look on that day after the landmark. A spine that nobody
+    looked at on it, and that was looked at later, is censored at the look before: to count only
+    those that were later found alive would make spines look longer-lived."""
     out = {f"survival_{kind}": np.full(len(animals), np.nan) for kind in NEW}
     lives = cohort.lives[cohort.lives["class"].isin(NEW) & cohort.lives["animal"].isin(animals)]
     for (animal, kind), mine in lives.groupby(["animal", "class"]):

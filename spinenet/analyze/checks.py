@@ -126,8 +126,8 @@ def scored(tracks: Tracks, coverage: pd.DataFrame) -> Tracks:
     """The tracks with sightings and absences called not scorable where `coverage` says that nobody
     could tell: in sessions that are not usable, and beyond what was scored.
 
-    Sightings too: of spines there, those that were seen would otherwise live on and those that were
-    missed be forgotten.
+    Sightings too: if only absences were dropped, the spines seen there would count as survivors and
+    those that were missed would be left out.
 
     Raises
     ------
@@ -146,8 +146,8 @@ def scored(tracks: Tracks, coverage: pd.DataFrame) -> Tracks:
 
 
 def _links_across(frame: pd.DataFrame, dropped: pd.Index) -> pd.DataFrame:
-    """The table with `p_link` of sightings that are dropped laid on the next ones of their tracks:
-    what joins those before to those after are both links."""
+    """The table with the `p_link` of each dropped sighting multiplied into that of its track's next
+    sighting: the join of before and after rests on both links."""
     if dropped.empty:
         return frame
     who = ["animal", "region", "track_id"]

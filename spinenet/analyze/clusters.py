@@ -36,8 +36,9 @@ def takes_part(h: Histories, rule: str, config: AnalyzeConfig) -> BoolArray:
 
 
 def alive(h: Histories, config: AnalyzeConfig) -> BoolArray:
-    """(S, T) when spines stand: seen, new ones until they are lost; and where nobody could see one,
-    if it was seen before and after, or, one that is not new, until it is known to be gone."""
+    """(S, T) when each spine stands: where it is seen (a new one until it is lost), and in sessions
+    that could not be scored if it was seen before and after; one that is not new also until it
+    is known to be gone."""
     standing_on: BoolArray = h.first_life | h.unseen_alive(~h.is_new(config.window))
     return standing_on
 

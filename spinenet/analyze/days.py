@@ -17,9 +17,9 @@ def slack_days(limit_days: float) -> float:
 
 
 def same_days(days: npt.ArrayLike, steps_days: npt.ArrayLike) -> FloatArray:
-    """(N,) the same, but days that lie within hours of each other made one, a whole one if it is
-    among them, else their median; as many hours as sessions may miss the shortest of the steps from
-    one to the next by, either way."""
+    """(N,) the days, those within a few hours of each other made one: a whole day if one is among
+    them, else their median. "A few hours" is twice the slack (`slack_of`) that the shortest of
+    the steps allows."""
     given = np.round(np.asarray(days, float), 6)
     steps = np.asarray(steps_days, float)
     span = 2 * slack_days(float(steps.min())) if len(steps) else 0.0

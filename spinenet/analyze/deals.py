@@ -40,7 +40,7 @@ def deals(own_place: IntArray, stratum: IntArray, n: int, rng: np.random.Generat
 def over_deals(
     count: Callable[[IntArray], IntArray], stratum: IntArray, n: int, rng: np.random.Generator
 ) -> tuple[int, FloatArray]:
-    """What is counted with every life at its own place, and (n,) in deals of lives to the places.
+    """The count for the observed data, and (n,) counts for n random deals of lives to places.
 
     Parameters
     ----------

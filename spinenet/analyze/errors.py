@@ -2,9 +2,9 @@
 
 Every sighting may be a false alarm and every absence a miss, with the probability in `p_present`;
 every link may be wrong, with the probability in `p_link`, and links that would slip together do so
-together: taken one by one, wrong links would spread evenly, and the neighbouring false "new" spines
-that look like a cluster would never be drawn. The statistics of `n_draws` such histories are put
-together by the rules for imputed data (Rubin 1987).
+together: drawn one by one, wrong links would scatter evenly and never make the rows of false "new"
+spines that look like clusters. The statistics of `n_draws` such histories are put together by the
+rules for imputed data (Rubin 1987).
 """
 
 from __future__ import annotations

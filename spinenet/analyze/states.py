@@ -66,9 +66,9 @@ class Histories:
 
     @property
     def in_view(self) -> IntArray:
-        """(S,) one number for the first and the last session that tell anything of a spine: lives
-        are dealt out among places that were looked at from and until the same sessions, for where
-        nobody looked any more no spine could be found new."""
+        """(S,) one number for the first and last session in which a place could be scored. Lives
+        are dealt out only among places with the same number: where nobody looked any more no
+        spine could be found new."""
         out: IntArray = self.first_told * self.seen.shape[1] + self.last_told
         return out
 
@@ -81,8 +81,9 @@ class Histories:
         return alive
 
     def unseen_alive(self, lasting: BoolArray) -> BoolArray:
-        """(S, T) sessions in which nobody could see a spine that was seen in the last one before
-        that tells and, but for `lasting` spines (S,), in the first one after."""
+        """(S, T) sessions that could not be scored in which a spine is taken to be alive: it was
+        seen in the last scorable session before and, unless it is `lasting` (S,), in the first
+        one after."""
         before, after = _last_told(self.seen), _last_told(self.seen[:, ::-1])[:, ::-1]
         alive: BoolArray = (self.seen == UNKNOWN) & (before == SEEN)
         alive &= (after == SEEN) | lasting[:, None]

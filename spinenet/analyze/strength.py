@@ -57,7 +57,8 @@ def changes(
 
 
 def _once_each(fair: pd.DataFrame) -> pd.DataFrame:
-    """One row a spine: where its animal has fewest others yet beside each first spine of that age.
+    """One row per spine. A comparison spine with several candidate rows takes the one whose animal,
+    age and span has fewest comparisons per first spine so far.
 
     The order in which spines choose, those with least choice first and then the weakest, has
     nothing to do with their names.

@@ -152,8 +152,9 @@ def density(h: Histories, known: Stretches) -> tuple[int, float]:
 
 
 def bare(all_histories: list[Histories], known: Stretches | None) -> list[Histories]:
-    """Histories without spines of the dendrites on which none was ever seen, as coverage.csv lists
-    them: their length counts too. Of regions with other histories, which tell animal and days."""
+    """Empty histories of dendrites that coverage.csv lists but on which no spine was ever seen:
+    their length counts in densities. Only in regions with other histories, which tell animal and
+    days."""
     if known is None:
         return []
     listed = known.by_session

@@ -165,8 +165,8 @@ def _pixels(tif: tifffile.TiffFile, header: _Header, path: Path) -> Any:
 
 
 def _own_image(tif: tifffile.TiffFile, found: Any, name: str) -> Any:
-    """The one image of the file. The first of several would be taken for all, and a file that holds
-    a part of one for the whole; what other files of its set hold is not asked."""
+    """The file's only image. Several (the first would be taken for all), or a part of one, are
+    refused; other files of a set are not opened."""
 
     def here(page: Any) -> bool:
         return page is not None and page.parent.filename == tif.filename

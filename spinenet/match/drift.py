@@ -48,8 +48,8 @@ def drift(
 
 
 def _other(share: FloatArray) -> FloatArray:
-    """(K,) at each knot how likely the best other peak is that lies beyond `SPACING_UM` from the
-    highest one, beside that; the slopes of the highest one are none."""
+    """(K,) at each knot the height of the best other peak over that of the highest one; only local
+    maxima farther than `SPACING_UM` from it count."""
     highest = share.argmax(axis=1)
     far = np.abs(SHIFTS_UM - SHIFTS_UM[highest][:, None]) > SPACING_UM
     beside = np.pad(share, ((0, 0), (1, 1)))
@@ -59,9 +59,9 @@ def _other(share: FloatArray) -> FloatArray:
 
 
 def agreement(moving: FloatArray, known: FloatArray, told: IntArray | None = None) -> FloatArray:
-    """(M, D) log of how much likelier each spine's place is if the known ones have drifted by each
-    of `SHIFTS_UM` than if it were none of them; where a person told which one it is (`told` as in
-    `drift`) it is that one and cannot be none, and the other spines are not that one."""
+    """(M, D) log likelihood ratio of each spine's place under each of `SHIFTS_UM`: that it is one
+    of the known spines, shifted so, over that it is none. A spine that a person named (`told` as
+    in `drift`) is compared with that one only, and no other spine may be that one."""
     reach = SHIFTS_UM[-1] + 4 * PLACE_SD_UM[0]
     near = np.abs(known[:, 0] - moving[:, :1]) < reach
     told = np.full(len(moving), -1) if told is None else told

@@ -235,8 +235,9 @@ def _hidden(
     homes: dict[int, Home],
     warps: dict[tuple[int, int], ArcWarp],
 ) -> set[int]:
-    """Tracks seen in some sessions only, whatever becomes of their spines: above, below or close by
-    their shaft they hide in its blur, and beside the border of a stack they may lie outside it."""
+    """Tracks that are seen in some sessions only, whatever becomes of the spine: above, below or
+    close by their shaft (lost in its blur), or beside the border of a stack (perhaps outside
+    it)."""
     beyond: dict[int, list[float]] = {}
     for t, view in enumerate(views):
         segments = view.dendrites.by_id()

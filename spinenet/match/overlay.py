@@ -24,7 +24,8 @@ def overlay(
 ) -> list[ArcWarp]:
     """A warp onto the reference for each session: the likeliest drift, then rounds of match, fit.
 
-    Sessions already warped join the reference, so that spines it lacks help as well.
+    Each session is laid over the reference and all sessions laid before it, so that spines which
+    the reference lacks still help.
 
     Parameters
     ----------

@@ -54,8 +54,7 @@ def learn_sight(
 ) -> Sight:
     """From the tracks (K,) of every session's spines and the heights (K,) of their peaks.
 
-    `glimpses`, heights by track and session, tell of tracks of which nothing else is known, and of
-    nothing besides.
+    `glimpses`, heights by track and session, are used only for tracks that have no sighting.
 
     Additive effects by turns (least squares), the sessions' drawn towards 0 by one sighting.
     """

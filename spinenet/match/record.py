@@ -284,7 +284,7 @@ def without_doubtful_absences(tracks: pd.DataFrame) -> pd.DataFrame:
 def with_presence(tracks: pd.DataFrame) -> pd.DataFrame:
     """`p_present` of single sessions turned into that of all sessions of a track together.
 
-    Taken alone, an even chance of there and not there was behind each.
+    Each single one took there and not there for equally likely beforehand.
     """
     looked = tracks["p_present"].notna() & (tracks["presence"] != Presence.OUT_OF_VIEW)
     if not looked.any():

@@ -1,10 +1,10 @@
 """What whole tracks say of a spine, not its next sighting alone.
 
-A chain of links looks at two sightings at a time. But where a spine lies is known better from
-several: of n sightings with independent scatter the mean is known to 1/n of it, so that a further
-one differs from it by (n + 1) / 2n of what it differs from one alone (in squares), and their mean
-log odds count 2n / (n + 1) times as much. Odds against do not: one sighting marked beside its place
-is far from all the others for one and the same reason.
+A chain of links looks at two sightings at a time. The mean of n independent sightings is known to
+1/n of the variance of one, so that a further sighting differs from it by (n + 1) / 2n (in squares)
+of what it differs from a single one: mean log odds in favour therefore count 2n / (n + 1) times.
+Those against do not: one sighting beside its place is far from all others for one and the same
+reason.
 """
 
 from __future__ import annotations

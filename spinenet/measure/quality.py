@@ -39,9 +39,11 @@ def backdrop_of(volume: Volume) -> Backdrop:
 
 
 def noise_of(volume: Volume, imaged: Imaged | None = None) -> tuple[float, float]:
-    """Mean and standard deviation of the background, from neighbouring lines in places that are
-    dark two lines before and after: a choice by the lines themselves would narrow their noise, and
-    the median of what a detector cuts off lies below the mean that sums of light hold.
+    """Mean and standard deviation of the background.
+
+    The noise is the difference of neighbouring lines at places chosen as dark by other lines (two
+    before, two after): a choice by the same lines would make it too small; and the median of what a
+    detector cuts off lies below the mean that sums of light hold.
 
     Neighbours of different lines: within a line a detector's noise is often correlated. Where a
     detector cuts at its lowest value, the share of voxels there tells how much of the noise is
@@ -89,8 +91,8 @@ def _left_by_a_cut(share: float) -> float:
 
 
 def saturated_share(volume: Volume, shaft: BoolArray, floor: float) -> float:
-    """Share of the shaft's voxels (Z, Y, X) that hold one value at the top: a few where a detector
-    has room, many where it is full; 0 without a shaft.
+    """Share of the shaft's voxels (Z, Y, X) at the top value: near 0 where a detector has room,
+    large where it is full; 0 without a shaft.
 
     The top is the highest value; in stacks of many values also the fullest of narrow bins in the
     upper half above the background (`floor`), for interpolation (as registration does) spreads the
