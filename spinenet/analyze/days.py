@@ -18,7 +18,7 @@ def slack_days(limit_days: float) -> float:
 
 def same_days(days: npt.ArrayLike, steps_days: npt.ArrayLike) -> FloatArray:
     """(N,) the days, those within a few hours of each other made one: a whole day if one is among
-    them, else their median. "A few hours" is twice the slack (`slack_of`) that the shortest of
+    them, else their median. "A few hours" is twice the slack (`slack_days`) that the shortest of
     the steps allows."""
     given = np.round(np.asarray(days, float), 6)
     steps = np.asarray(steps_days, float)

@@ -17,6 +17,7 @@ import SimpleITK as sitk
 from scipy import fft, ndimage
 
 from spinenet.config import MatchConfig
+from spinenet.geometry import affine_apply, affine_inverse
 from spinenet.types import FloatArray, IntArray, Um3, Volume
 
 THUMB_UM: Um3 = (1.0, 0.4, 0.4)
@@ -24,6 +25,7 @@ ROTATION_STEP_DEG = 1.5
 LEAST_OVERLAP = 0.15
 CALM_UM = np.array([2.0, 1.2, 1.2])
 """Pictures are compared so smooth: what moves half a micrometre makes no other field."""
+NEAR_WHOLE = 1e-6
 LARGEST_STRETCH = 1.25
 """No tissue grows or shrinks by more between sessions; an affine that does fits noise."""
 
@@ -97,7 +99,7 @@ def align(moving: Thumb, reference: Thumb, config: MatchConfig) -> Alignment:
 def _coarse(moving: Thumb, reference: Thumb, config: MatchConfig) -> FloatArray:
     """The best shift by Fourier cross-correlation, over rotations about z."""
     step = reference.step_um
-    moved = _onto_step(moving, step)
+    moved, origin = _onto_grid(moving, reference)
     shape = [
         fft.next_fast_len(a + b) for a, b in zip(moved.shape, reference.picture.shape, strict=True)
     ]
@@ -116,7 +118,8 @@ def _coarse(moving: Thumb, reference: Thumb, config: MatchConfig) -> FloatArray:
         at = np.unravel_index(window.argmax(), window.shape)
         shift = -np.array([lag[k][i] for lag, k, i in zip(lags, near, at, strict=True)]) * step
         if best is None or window.max() > best[0] * (1 + 1e-9):
-            best = (float(window.max()), _about(moved.shape, step, moving.origin_um, angle, shift))
+            shift += reference.origin_um - origin
+            best = (float(window.max()), _about(moved.shape, step, origin, angle, shift))
     assert best is not None
     return best[1]
 
@@ -136,12 +139,23 @@ def _about(
     return np.c_[turn, middle - turn @ middle + shift]
 
 
-def _onto_step(thumb: Thumb, step: FloatArray) -> npt.NDArray[np.float32]:
-    zoom = thumb.step_um / step
-    if np.allclose(zoom, 1):
-        return thumb.picture
-    out: npt.NDArray[np.float32] = ndimage.zoom(thumb.picture, zoom, order=1)
-    return out
+def _onto_grid(moving: Thumb, reference: Thumb) -> tuple[npt.NDArray[np.float32], FloatArray]:
+    """A picture in steps of another one's, its voxels a whole number of them from that one's, and
+    the place of its first voxel, um."""
+    step, own = reference.step_um, np.array(moving.picture.shape) - 1
+    first = (reference.origin_um - moving.origin_um) % step
+    first = np.where(first > own * moving.step_um, 0.0, first)
+    n = np.floor((own * moving.step_um - first) / step + NEAR_WHOLE).astype(int) + 1
+    if np.allclose(step, moving.step_um) and not first.any():
+        return moving.picture, moving.origin_um
+    at = [
+        (f + np.arange(k) * s) / o
+        for f, k, s, o in zip(first, n, step, moving.step_um, strict=True)
+    ]
+    out: npt.NDArray[np.float32] = ndimage.map_coordinates(
+        moving.picture, np.meshgrid(*at, indexing="ij"), order=1, mode="nearest"
+    )
+    return out, moving.origin_um + first
 
 
 def _image(thumb: Thumb) -> sitk.Image:
@@ -165,7 +179,7 @@ def _refine(moving: Thumb, reference: Thumb, start: FloatArray) -> FloatArray:
     method.SetShrinkFactorsPerLevel([2])
     method.SetSmoothingSigmasPerLevel([1.0])
     # sitk maps the fixed (reference) frame to the moving one, x first
-    back = np.linalg.inv(np.vstack([start, [0, 0, 0, 1]]))[:3]
+    back = affine_inverse(start)
     transform = sitk.AffineTransform(3)
     transform.SetMatrix(back[::-1, 2::-1].ravel().tolist())
     transform.SetTranslation(back[::-1, 3].tolist())
@@ -177,8 +191,7 @@ def _refine(moving: Thumb, reference: Thumb, start: FloatArray) -> FloatArray:
     matrix = np.array(transform.GetMatrix()).reshape(3, 3)[::-1, ::-1]
     centre = np.array(transform.GetCenter())[::-1]
     shift = np.array(transform.GetTranslation())[::-1] + centre - matrix @ centre
-    inverse = np.linalg.inv(matrix)
-    return np.c_[inverse, -inverse @ shift]
+    return affine_inverse(np.c_[matrix, shift])
 
 
 def _calm(thumb: Thumb) -> Thumb:
@@ -189,20 +202,22 @@ def _calm(thumb: Thumb) -> Thumb:
 def _score(moving: Thumb, reference: Thumb, affine: FloatArray) -> float:
     """Correlation of the pictures where they overlap, times the root of the share of the smaller
     one that does: of many places a small piece fits somewhere by chance. -1 where too little does.
+
+    A voxel overlaps where its middle lies in the other picture, to the outer faces of that one's
+    voxels: a tilt of a hundredth of a degree would else cost a thin stack two of its planes.
     """
-    back = np.linalg.inv(np.vstack([affine, [0, 0, 0, 1]]))[:3]
     grid = np.stack(
         np.meshgrid(*[np.arange(n) for n in reference.picture.shape], indexing="ij"), -1
     ).reshape(-1, 3)
-    there = (grid * reference.step_um + reference.origin_um) @ back[:, :3].T + back[:, 3]
+    there = affine_apply(affine_inverse(affine), grid * reference.step_um + reference.origin_um)
     there = (there - moving.origin_um) / moving.step_um
-    seen = np.all((there >= 0) & (there <= np.array(moving.picture.shape) - 1), axis=1)
+    seen = np.all((there >= -0.5) & (there <= np.array(moving.picture.shape) - 0.5), axis=1)
     voxels = [t.picture.size * float(np.prod(t.step_um)) for t in (moving, reference)]
     share = min(seen.mean() * voxels[1] / min(voxels), 1.0)
     if share < LEAST_OVERLAP:
         return -1.0
     a = reference.picture.ravel()[seen]
-    b = ndimage.map_coordinates(moving.picture, there[seen].T, order=1)
+    b = ndimage.map_coordinates(moving.picture, there[seen].T, order=1, mode="nearest")
     if not a.std() or not b.std():
         return -1.0
     return float(np.corrcoef(a, b)[0, 1] * share**0.5)

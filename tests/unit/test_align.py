@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from spinenet.config import MatchConfig
 from spinenet.geometry import affine_apply
-from spinenet.match.align import THUMB_UM, Thumb, align, make_thumb
+from spinenet.match.align import THUMB_UM, Thumb, _score, align, make_thumb
 from spinenet.types import Session, Volume
 
 
@@ -77,3 +77,22 @@ def test_a_thumb_is_small_and_dark_outside():
     assert made.picture.shape == made.shaft.shape == (10, 20, 20)
     assert made.picture[0, 0, 0] == 0
     assert made.shaft.argmax(axis=1)[5, 10] == 10
+
+
+def test_a_hundredth_of_a_micrometre_costs_a_thin_stack_no_plane():
+    """A refined alignment would lose to one in whole voxels, which keeps both edge planes."""
+    thin = thumb(picture(5, (8, 90, 120)))
+    barely = np.c_[np.eye(3), [0.01, 0, 0]]
+    assert _score(thin, thin, barely) == pytest.approx(1, abs=0.005)
+
+
+def test_sessions_with_other_steps_in_depth_are_laid_over_each_other():
+    """Planes 1 um apart, and every second of the same: where no shaft tells the rest, the coarse
+    shift alone is right."""
+    still, none = picture(6), np.zeros((24, 90, 120), np.float32)
+    fine = Thumb(still, none, np.array(THUMB_UM), np.zeros(3))
+    coarse = Thumb(still[1::2], none[1::2], np.array(THUMB_UM) * [2, 1, 1], np.array([1.0, 0, 0]))
+    for moving, reference in ((coarse, fine), (fine, coarse)):
+        found = align(moving, reference, MatchConfig())
+        points = np.array([[12.0, 18, 24]])
+        assert affine_apply(found.affine, points)[0] == pytest.approx(points[0], abs=0.55)

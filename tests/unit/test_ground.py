@@ -279,9 +279,12 @@ def test_shuffles_that_all_agree_still_give_a_p():
     assert largest_excess("x", "", [above], "")["p_value"] == pytest.approx(0.01)
 
 
-def test_evidence_of_ends_reaches_the_statistics():
-    tracks = old_and_new(12, 2.0)
+@pytest.mark.parametrize(("end_um", "left_out"), [(32.5, True), (40.0, False)])
+def test_evidence_of_ends_reaches_the_statistics(end_um, left_out):
+    """The last spine stands at 32 um."""
+    tracks = old_and_new(14, 2.0)
     who = tracks.frame[["animal", "group", "region", "dendrite_id"]].iloc[0]
-    coverage = ends_at(0.0, 40.0).assign(**who)
+    coverage = ends_at(0.0, end_um).assign(**who)
     rows = analyze(tracks, FAST, Evidence(coverage)).statistics.set_index("name")
-    assert 0 < rows.loc["clustered_fraction_contiguous", "p_value"] <= 1
+    row = rows.loc["clustered_fraction_contiguous"]
+    assert ("within 1 um of the end" in row["test"]) == left_out
