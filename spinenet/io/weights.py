@@ -102,7 +102,10 @@ def load_match_weights(name: str) -> MatchWeights:
     path, digest = _checked(name, "match")
     state, meta = _read(path, "match")
     net = _filled(SiameseMatcher(), state, path)
-    return MatchWeights(net.eval(), float(_said(meta, "temperature", path)), path.stem, digest)
+    temperature = _said(meta, "temperature", path)
+    if not (isinstance(temperature, float) and 0 < temperature < float("inf")):
+        raise InputError(f"weights {path.name} have a temperature {temperature}: {_OTHER_PROGRAM}")
+    return MatchWeights(net.eval(), temperature, path.stem, digest)
 
 
 def _checked(name: str, role: Role) -> tuple[Path, str]:
@@ -125,13 +128,18 @@ def _segment_net(path: Path) -> tuple[SpineUNet, dict[str, float]]:
     from spinenet.models.unet3d import SpineUNet
 
     state, meta = _read(path, "segment")
-    net = SpineUNet(tuple(_said(meta, "channels", path)))
-    thresholds: dict[str, float] = _said(meta, "thresholds", path)
-    missing = [t for t in THRESHOLDS if t not in thresholds]
-    if missing:
+    channels = _said(meta, "channels", path)
+    try:
+        net = SpineUNet(tuple(channels))
+    except (TypeError, ValueError) as error:
         raise InputError(
-            f"weights {path.name} name no threshold {missing[0]!r} ({', '.join(THRESHOLDS)} are "
-            f"needed): {_OTHER_PROGRAM}"
+            f"weights {path.name} name channels {channels} ({error}): {_OTHER_PROGRAM}"
+        ) from error
+    thresholds: dict[str, float] = _said(meta, "thresholds", path)
+    wrong = [t for t in THRESHOLDS if not 0 <= thresholds.get(t, -1.0) <= 1]
+    if wrong:
+        raise InputError(
+            f"weights {path.name} have no threshold of {wrong[0]} from 0 to 1: {_OTHER_PROGRAM}"
         )
     counters = {k: v for k, v in net.state_dict().items() if k.endswith("num_batches_tracked")}
     return _filled(net, state | counters, path), thresholds

@@ -172,7 +172,7 @@ WRONG = {
         "ends in a long run of zeros",
     ),
     "a name too long for a file": (
-        lambda f: table(f, f"{'m' * 170},r,0,0,a.tif\n"),
+        lambda f: table(f, f"{'m' * 210},r,0,0,a.tif\n"),
         VOXELS,
         "files cannot be named after it",
     ),
