@@ -10,11 +10,12 @@ from scipy import stats
 from spinenet.analyze.chance import _room, segment_row
 from spinenet.analyze.errors import ALONE, Doubt, Rival, combine, draw
 from spinenet.analyze.ground import ground_of
-from spinenet.analyze.groups import compare, hierarchical_bootstrap
+from spinenet.analyze.groups import compare, hierarchical_bootstrap, mean_of_animals, welch
 from spinenet.analyze.hazard import hazard_row, log_hazard_ratio
 from spinenet.analyze.spacing import COLUMNS as PLACES
 from spinenet.analyze.spacing import Flanked, spacing_rows
 from spinenet.analyze.states import histories
+from spinenet.analyze.summary import analyze
 from spinenet.analyze.survival import LIFE, PERIOD, Cohort
 from spinenet.config import AnalyzeConfig
 from spinenet.types import Tracks
@@ -166,3 +167,33 @@ def test_chance_of_replacement_deals_the_new_spine_elsewhere():
 
     h = one({1: "100", 2: "001", 3: "111"}, arcs={1: 10.0, 2: 11.5, 3: 30.0})
     assert replacing(h, np.array([[0, 0], [1, 2], [2, 1]]), FAST).tolist() == [1, 0]
+
+
+def test_places_typed_to_a_tenth_lie_within_a_limit_by_every_measure():
+    """8.3 um lies 5.000000000000001 um from 3.3 um."""
+    lives = {1: "01", 2: "01"} | dict.fromkeys(range(3, 15), "11")
+    estimates = []
+    for first, second in ((3.0, 8.0), (3.3, 8.3)):
+        arcs = {1: first, 2: second} | {k: 4.0 * (k - 3) + 1.5 for k in range(3, 15)}
+        found = analyze(tracks_of(lives, arcs=arcs), FAST).statistics.set_index("name")
+        names = ["clustered_fraction_within_d", "network_k_at_5", "network_k_new"]
+        estimates.append(found.loc[names, "estimate"].tolist())
+    assert estimates[0] == pytest.approx(estimates[1])
+    assert min(estimates[0]) > 0
+
+
+def test_a_succedent_spine_on_the_edge_of_the_zone_lies_outside_it():
+    near = 8.6 - 8.3
+    places = pd.DataFrame(
+        [("m1", "", "r1", 0, 2, "succedent", near, 4.0)] * 3, columns=list(PLACES)
+    )
+    rows = spacing_rows("", Flanked(places), FAST, np.random.default_rng(0))
+    by_name = {r["name"]: r for r in rows}
+    assert by_name["spacing_near_um_succedent"]["estimate"] == pytest.approx(0.3)
+
+
+def test_animals_of_one_group_that_do_not_differ_give_no_interval():
+    same, other = np.array([0.2, 0.2, 0.2]), np.array([0.1, 0.15, 0.3])
+    means = [mean_of_animals(of, -np.inf, np.inf) for of in (same, other)]
+    assert np.isnan(welch(*means).low)
+    assert welch(means[1], replace(means[0], variance=0.1)).low < 0

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from spinenet.config import MatchConfig, MisfitConfig
 from spinenet.io.weights import load_match_weights, load_segment_weights, save_match_weights
@@ -13,7 +15,8 @@ from spinenet.match.score import PLACE_SD_UM, Places
 from spinenet.match.tokens import Tokens, about_spines, pair_graph
 from spinenet.measure.portrait import PORTRAIT, portraits
 from spinenet.models.siamese import SiameseMatcher, SpinePairs, match_loss
-from spinenet.training.match_pairs import as_example, draw_pair
+from spinenet.training.match_pairs import Laid, as_example, draw_laid, draw_pair
+from spinenet.training.match_planted import draw_laid_family
 from spinenet.training.sightings import NOBODY, WIDE, Sighting, load_families, save_families
 from spinenet.types import Dendrites, InputError, Segment, Session, Volume
 
@@ -131,6 +134,46 @@ def test_weights_come_back_as_they_were_and_others_are_refused(tmp_path):
         load_segment_weights(str(path))
 
 
+def rewritten(path, tensors=None, **meta):
+    """The file with its header changed by another program, or its numbers by chance."""
+    with safe_open(path, framework="pt") as file:
+        said = file.metadata() | {k: v for k, v in meta.items() if v is not None}
+        state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - as in io.weights
+    gone = [k for k, v in meta.items() if v is None]
+    said = {k: v for k, v in said.items() if k not in (*gone, "content_sha256")}
+    save_file(state | (tensors or {}), path, said)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("meta", "message"),
+    [
+        ({"temperature": None}, "do not say their temperature"),
+        ({"temperature": "x"}, "do not say their temperature"),
+        ({"temperature": "NaN"}, "have a temperature nan"),
+        ({"temperature": "0.0"}, "have a temperature 0.0"),
+    ],
+)
+def test_weights_of_another_program_are_refused(tmp_path, meta, message):
+    path = tmp_path / "head.safetensors"
+    save_match_weights(path, a_net(), 1.25)
+    with pytest.raises(InputError, match=message):
+        load_match_weights(rewritten(path, **meta))
+
+
+def test_damaged_weights_are_refused(tmp_path):
+    path = tmp_path / "head.safetensors"
+    save_match_weights(path, a_net(), 1.25)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100] + bytes(50) + whole[-50:])
+    with pytest.raises(InputError, match="were damaged or cut short"):
+        load_match_weights(str(path))
+    path.write_bytes(whole)
+    broken = {"trust_places": torch.tensor(float("nan"))}
+    with pytest.raises(InputError, match="trust_places is no number"):
+        load_match_weights(rewritten(path, broken))
+
+
 def test_the_head_is_told_places_in_even_measures_and_no_size():
     table = pd.DataFrame({"probability": [0.9], "kind": ["filopodium"]})
     about = about_spines(table, np.array([[7.0, 1.5, -3.0]]))
@@ -236,3 +279,27 @@ def test_families_come_back_as_they_were(tmp_path):
     for old, new in zip(families[0], back[0], strict=True):
         for name in ("frame_um", "about", "portraits", "track"):
             assert np.array_equal(getattr(old, name), getattr(new, name))
+
+
+def test_laid_pairs_stay_where_the_linker_laid_them():
+    frames = [[2.0 * k, (-1) ** k, 0.1 * k] for k in range(12)]
+    family = [sighting(frames, range(12), seed) for seed in (0, 1)]
+    config = MisfitConfig(leave_out=0.0, hide_portraits=0.0)
+    laid = Laid.of(family)
+    for seed in range(4):
+        example = draw_laid([laid], config, np.random.default_rng(seed))
+        assert example.same.sum() == 12
+        assert not example.pairs.forth_um[example.same].any()
+        assert example.pairs.portraits.any()
+
+
+def test_a_planted_dendrite_is_laid_over_itself():
+    """Five sessions; most pairs of one spine lie within their scatter of each other."""
+    family = draw_laid_family(5)
+    assert len(family) == 5
+    a, b = family[0], family[1]
+    both = np.intersect1d(a.track[a.track != NOBODY], b.track)
+    assert len(both) >= 3
+    ours, theirs = (np.array([s.frame_um[s.track == k][0] for k in both]) for s in (a, b))
+    assert np.median(np.abs(ours - theirs)[:, 0]) < 0.5
+    assert a.portraits.shape == (len(a.track), *PORTRAIT)

@@ -169,3 +169,25 @@ def test_an_animal_without_a_miss_rate_does_not_lower_it():
     cohort = Cohort(lives, pd.DataFrame(columns=list(PERIOD)), {}, frozenset(), {})
     row = _corrected("", cohort, {"a": 0.2, "b": np.nan}, 4.0)[0]
     assert row["estimate"] == pytest.approx(0.5 / 0.8)
+
+
+def test_rows_of_an_animal_are_of_all_its_regions():
+    """One new spine in one field, none in the other."""
+    fields = [
+        tracks_of({1: "11", 2: "01"}, region="a"),
+        tracks_of({3: "11", 4: "11"}, region="b", dendrite_id=1),
+    ]
+    found = analyze(Tracks(pd.concat([f.frame for f in fields], ignore_index=True)), FAST)
+    (row,) = found.intervals[found.intervals["level"] == "animal"].to_dict("records")
+    assert (row["n_before"], row["n_new"], row["region"]) == (3, 1, "")
+
+
+def test_rows_that_no_draw_redoes_say_that_they_are_of_sampling_alone():
+    animals = [
+        tracks_of({1: "1101", 2: life, 3: "1111"}, animal=name).frame.assign(p_present=0.9)
+        for name, life in (("m1", "0111"), ("m2", "1011"), ("m3", "1111"))
+    ]
+    found = analyze(Tracks(pd.concat(animals, ignore_index=True)), replace(FAST, n_draws=5))
+    rows = found.statistics.set_index("name")
+    assert "sampling alone" in rows.loc["miss_rate_q", "test"]
+    assert "sampling alone" not in rows.loc["formation", "test"]

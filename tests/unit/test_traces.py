@@ -121,3 +121,26 @@ def test_a_trace_that_means_two_regions_is_refused(tmp_path):
     with pytest.raises(InputError, match="mean 2 of the regions a, r, b, r"):
         read_traces(path).for_stacks(stacks)
     assert read_traces(path).for_stacks(stacks[:2]).traced_in(stacks[0].session) == {0}
+
+
+def test_nodes_whose_order_was_lost_are_refused(tmp_path):
+    """A dendrite from left to right that waves in depth; sorted by depth it jumps to and fro."""
+    x = np.arange(0, 30, 2.0)
+    z = 5 + 2 * np.sin(x)
+    head = "dendrite,z_um,y_um,x_um\n"
+    lines = [f"0,{a:.2f},4,{b}\n" for a, b in zip(z, x, strict=True)]
+    (line,) = traced(tmp_path / "a.csv", head + "".join(lines))
+    assert line.length_um < 60
+    with pytest.raises(InputError, match="nodes of dendrite 0 jump to and fro"):
+        traced(tmp_path / "b.csv", head + "".join(sorted(lines)))
+    numbered = [f"{k},{line}" for k, line in enumerate(lines)]
+    by_depth = sorted(numbered, key=lambda row: row.split(",")[2])
+    (again,) = traced(tmp_path / "c.csv", "node," + head + "".join(by_depth))
+    assert again.length_um == line.length_um
+
+
+def test_a_hairpin_is_no_lost_order(tmp_path):
+    there = [f"0,0,0,{x}\n" for x in range(0, 40, 4)]
+    back = [f"0,0,3,{x}\n" for x in range(36, -4, -4)]
+    (line,) = traced(tmp_path / "a.csv", "dendrite,z_um,y_um,x_um\n" + "".join(there + back))
+    assert line.length_um == pytest.approx(75, abs=3)
