@@ -227,8 +227,8 @@ class SpineTable:
 class Matches:
     """Candidate links between all sessions of a region and which of them were chosen.
 
-    Columns of `links` as in `tables.LINKS` without animal, group, region. Chosen links are
-    one-to-one between any two sessions.
+    Columns of `links` as in `tables.LINKS`. Chosen links are one-to-one between any two
+    sessions.
     """
 
     links: pd.DataFrame

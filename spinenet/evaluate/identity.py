@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from spinenet.evaluate.judge import KEYS, Judged
-from spinenet.evaluate.spines import expected_calibration_error
+from spinenet.evaluate.spines import expected_calibration_error, ratio
 from spinenet.types import BoolArray
 
 
@@ -51,10 +51,10 @@ def identity_figures(judged: Judged, contested: pd.DataFrame | None = None) -> d
             complete += len(seen) == len(life) and len(set(seen)) == 1
     misses, alarms = len(true) - len(sightings), int(found["alarm"].sum())
     return {
-        "MOTA": 1 - _ratio(misses + alarms + switches, len(true)),
-        "AssA": _ratio(sum(shares), len(sightings)),
-        "complete_tracks": _ratio(complete, whole),
-        "switches_per_100_links": 100 * _ratio(switches, links),
+        "MOTA": 1 - ratio(misses + alarms + switches, len(true)),
+        "AssA": ratio(sum(shares), len(sightings)),
+        "complete_tracks": ratio(complete, whole),
+        "switches_per_100_links": 100 * ratio(switches, links),
         "turnover_bias_points": 100 * _turnover_bias(judged),
     }
 
@@ -106,7 +106,7 @@ def link_calibration(
     sure = p >= SURE_P
     return {
         "link_ECE": expected_calibration_error(p, right),
-        "link_error_at_p_0.99": _ratio(int((~right[sure]).sum()), int(sure.sum())),
+        "link_error_at_p_0.99": ratio(int((~right[sure]).sum()), int(sure.sum())),
         "links_at_p_0.99": float(sure.sum()),
     }, len(both)
 
@@ -193,14 +193,10 @@ def _turnover_bias(judged: Judged) -> float:
             ]
             tally += [_changed(frame, pair) for frame in (true, seen)]
     (true_changed, true_seen), (found_changed, found_seen) = tally.tolist()
-    return _ratio(found_changed, found_seen) - _ratio(true_changed, true_seen)
+    return ratio(found_changed, found_seen) - ratio(true_changed, true_seen)
 
 
 def _changed(spines: pd.DataFrame, pair: tuple[int, int]) -> tuple[int, int]:
     """How many were gained or lost between two sessions, and the sum of both sessions' spines."""
     early, late = (set(spines.loc[spines["session"] == s, "who"]) for s in pair)
     return len(early ^ late), len(early) + len(late)
-
-
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else float("nan")

@@ -41,15 +41,6 @@ class LinkCounts:
     contested: int = 0
     """Links that look wrong in the truth itself, left out."""
 
-    def __add__(self, other: LinkCounts) -> LinkCounts:
-        return LinkCounts(
-            self.right + other.right,
-            self.wrong + other.wrong,
-            self.unlinked + other.unlinked,
-            self.missed + other.missed,
-            self.contested + other.contested,
-        )
-
     @property
     def true(self) -> int:
         """True links that count."""

@@ -17,6 +17,7 @@ import pandas as pd
 
 from spinenet.evaluate.judge import BASE, KEYS, XYZ
 from spinenet.io.finished import RUN, check_finished
+from spinenet.io.layout import LABELS_FOLDER, label_file
 from spinenet.io.points import RENAMED, check_twice, read_points
 from spinenet.io.sessions import StackFile, find_stacks, is_usable
 from spinenet.io.table import read_table
@@ -63,13 +64,13 @@ class Truth:
         InputError
             If it is named as the stacks of several sessions.
         """
-        own = self.folder / "labels" / f"{session.name}.ome.tif"
+        own = label_file(self.folder, session.name)
         if own.is_file():
             return own
         rows = self.sessions[of_session(self.sessions, session)]
         every = [Path(p).name for p in self.sessions["path"] if p]
         for name in (Path(p).name for p in rows["path"] if p):
-            path = self.folder / "labels" / name
+            path = self.folder / LABELS_FOLDER / name
             if path.is_file():
                 if every.count(name) > 1:
                     raise InputError(
@@ -112,7 +113,7 @@ def read_truth(folder: Path, point: str = "", seen: pd.DataFrame | None = None) 
     """
     inside = folder / "truth" if (folder / "truth").is_dir() else folder
     nodes, contested = inside / "dendrites.csv", inside / CONTESTED.file
-    if not (inside / POINTS.file).is_file() and not (inside / "labels").is_dir():
+    if not (inside / POINTS.file).is_file() and not (inside / LABELS_FOLDER).is_dir():
         raise InputError(
             f"{folder} holds no annotations: neither {POINTS.file} nor a folder labels were found "
             "in it or in its folder truth. Check the path."
@@ -187,7 +188,7 @@ def warn_of_strays(truth: Truth) -> None:
         f"{Session(animal, region, int(index)).name}.ome.tif"
         for animal, region, index in truth.sessions[KEYS].itertuples(index=False)
     }
-    folder = truth.folder / "labels"
+    folder = truth.folder / LABELS_FOLDER
     files = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
     strays = [name for name in files if name.lower().endswith(ENDINGS) and name not in names]
     if strays:

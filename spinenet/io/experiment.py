@@ -10,6 +10,7 @@ import pandas as pd
 
 import spinenet
 from spinenet.config import SimulateConfig
+from spinenet.io.layout import LABELS_FOLDER, label_file
 from spinenet.io.write import write_json, write_stack, write_table, write_volume
 from spinenet.synthetic.experiment import simulate_region
 from spinenet.tables import DENDRITES, SESSIONS, TRUE_SPINES, TRUE_TRACKS
@@ -41,7 +42,7 @@ def write_experiment(config: SimulateConfig, out: Path) -> Path:
         )
     if listed.exists():
         for name in pd.read_csv(listed)["path"]:
-            for folder in (out, truth / "labels"):
+            for folder in (out, truth / LABELS_FOLDER):
                 (folder / Path(name).name).unlink(missing_ok=True)
     for stale in (listed, *(truth / table.file for table in (TRUE_SPINES, DENDRITES, TRUE_TRACKS))):
         stale.unlink(missing_ok=True)
@@ -54,7 +55,7 @@ def write_experiment(config: SimulateConfig, out: Path) -> Path:
             for volume, labels in zip(made.volumes, made.labels, strict=True):
                 s = volume.session
                 path = write_volume(out / f"{s.name}.ome.tif", volume)
-                write_stack(truth / "labels" / f"{s.name}.ome.tif", labels, volume.voxel_size_um)
+                write_stack(label_file(truth, s.name), labels, volume.voxel_size_um)
                 where = {"animal": s.animal, "region": s.region, "session": s.index, "day": s.day}
                 rows.append({**where, "path": path.name})
             for name, parts in tables.items():

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from spinenet.io.layout import PAGE
 from spinenet.io.write import write_json
 from spinenet.types import InputError
 
 RUN = "run.json"
-PAGE = "report.html"
 UNFINISHED, LABELS, TABLES, FIGURES = "unfinished", "labels", "tables", "figures"
 
 

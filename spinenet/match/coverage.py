@@ -7,7 +7,7 @@ import numpy as np
 from spinenet.match.pins import PERSON
 from spinenet.match.scope import scorable_nodes
 from spinenet.match.view import SessionView, on_dendrite
-from spinenet.match.warp import ArcWarp
+from spinenet.match.warp import Warps
 from spinenet.types import BoolArray, FloatArray
 
 SEEN_UM = 1.0
@@ -16,7 +16,7 @@ SEEN_UM = 1.0
 def stretches(
     t: int,
     view: SessionView,
-    warps: dict[tuple[int, int], ArcWarp],
+    warps: Warps,
     min_snr: float,
     settled: dict[tuple[int, int], list[float]],
 ) -> list[dict[str, object]]:

@@ -14,11 +14,8 @@ from spinenet.match.overlay import overlay
 from spinenet.match.score import Places
 from spinenet.match.tokens import Tokens, about_spines
 from spinenet.match.view import SessionView, on_dendrite
-from spinenet.match.warp import ArcWarp, fit_warp
+from spinenet.match.warp import Warps, fit_warp
 from spinenet.types import BoolArray, FloatArray, IntArray
-
-Warps = dict[tuple[int, int], ArcWarp]
-"""By session position and dendrite, onto the reference."""
 
 
 def warp_region(

@@ -15,7 +15,7 @@ from spinenet.match.power import learn_sight
 from spinenet.match.scope import held, in_view
 from spinenet.match.score import PLACE_SD_UM
 from spinenet.match.view import Probe, SessionView, frames_of, track_by_spine
-from spinenet.match.warp import ArcWarp
+from spinenet.match.warp import ArcWarp, Warps
 from spinenet.tables import SPINES
 from spinenet.types import (
     FloatArray,
@@ -86,7 +86,7 @@ def look_back(
     views: list[SessionView],
     frames: list[FloatArray],
     track_of: list[IntArray],
-    warps: dict[tuple[int, int], ArcWarp],
+    warps: Warps,
     config: MatchConfig,
     centre_p: float,
     pins: Pins = NO_PINS,
@@ -216,7 +216,7 @@ def _homes(
     views: list[SessionView],
     frames: list[FloatArray],
     track_of: list[IntArray],
-    warps: dict[tuple[int, int], ArcWarp],
+    warps: Warps,
 ) -> dict[int, Home]:
     seen: dict[int, list[FloatArray]] = {}
     where: dict[int, int] = {}
@@ -233,7 +233,7 @@ def _hidden(
     views: list[SessionView],
     track_of: list[IntArray],
     homes: dict[int, Home],
-    warps: dict[tuple[int, int], ArcWarp],
+    warps: Warps,
 ) -> set[int]:
     """Tracks that are seen in some sessions only, whatever becomes of the spine: above, below or
     close by their shaft (lost in its blur), or beside the border of a stack (perhaps outside
@@ -259,9 +259,7 @@ def _expected(home: Home, warp: ArcWarp, segment: Segment) -> tuple[FloatArray, 
     return here, from_line_frame(here[None], segment.points_um, segment.arc_length_um)[0]
 
 
-def _in_rim(
-    t: int, view: SessionView, homes: dict[int, Home], warps: dict[tuple[int, int], ArcWarp]
-) -> list[int]:
+def _in_rim(t: int, view: SessionView, homes: dict[int, Home], warps: Warps) -> list[int]:
     """Tracks expected so near to the border of a session's stack that they may lie outside, or
     within."""
     segments = view.dendrites.by_id()

@@ -17,7 +17,7 @@ from spinenet.match.score import CANDIDATE_P, Candidates
 from spinenet.match.support import supported
 from spinenet.match.tokens import Tokens
 from spinenet.match.view import SessionView, track_by_spine
-from spinenet.match.warp import ArcWarp
+from spinenet.match.warp import ArcWarp, Warps
 from spinenet.tables import COVERAGE, LINKS, SPINES, TRACKS
 from spinenet.types import IntArray, Matches, Presence, Tracks
 
@@ -32,7 +32,7 @@ class LinkedRegion:
     tracks: Tracks
     matches: Matches
     coverage: pd.DataFrame
-    warps: dict[tuple[int, int], ArcWarp]
+    warps: Warps
     """By session position and dendrite."""
 
 
@@ -40,7 +40,7 @@ def record(
     life: Life,
     tokens: list[Tokens],
     judge: Judge,
-    warps: dict[tuple[int, int], ArcWarp],
+    warps: Warps,
     config: MatchConfig,
     pins: Pins = NO_PINS,
 ) -> LinkedRegion:
@@ -126,7 +126,7 @@ def _links(
     life: Life,
     tokens: list[Tokens],
     judge: Judge,
-    warps: dict[tuple[int, int], ArcWarp],
+    warps: Warps,
     told: dict[frozenset[Spine], float],
     said: dict[int, list[tuple[int, int]]],
 ) -> tuple[pd.DataFrame, dict[tuple[int, int, int], float]]:

@@ -11,7 +11,6 @@ from spinenet.config import MatchConfig
 from spinenet.match.assign import Pair, path_cover, session_pairs
 from spinenet.match.head import Judge, MatchingHead, PlacesAlone, all_candidates
 from spinenet.match.laid import (
-    Warps,
     laid_on_tracks,
     shared_places,
     shared_tokens,
@@ -25,6 +24,7 @@ from spinenet.match.score import PLACE_SD_UM, apart, fit_scatter
 from spinenet.match.support import evidence, settle, sure_of_track
 from spinenet.match.tokens import Tokens
 from spinenet.match.view import SessionView, frames_of, rehomed
+from spinenet.match.warp import Warps
 from spinenet.types import BoolArray, FloatArray, IntArray, SpineTable
 
 LINK_ROUNDS = 2

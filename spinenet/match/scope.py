@@ -6,7 +6,7 @@ import numpy as np
 
 from spinenet.geometry import inside
 from spinenet.match.view import SessionView, on_dendrite
-from spinenet.match.warp import ArcWarp
+from spinenet.match.warp import Warps
 from spinenet.types import BoolArray, FloatArray, Segment
 
 EDGE_UM = 0.5
@@ -34,7 +34,7 @@ def held(view: SessionView, place_um: FloatArray) -> bool:
 def looked_at(
     views: list[SessionView],
     frames: list[FloatArray],
-    warps: dict[tuple[int, int], ArcWarp],
+    warps: Warps,
     min_snr: float,
 ) -> BoolArray:
     """(N, T) for every spine, counted through all sessions: could one be seen at its place along

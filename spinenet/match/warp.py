@@ -178,6 +178,10 @@ class ArcWarp:
         return np.array([[c, s], [-s, c]])
 
 
+Warps = dict[tuple[int, int], ArcWarp]
+"""By session position and dendrite, onto the reference."""
+
+
 def unwarped(length_um: float) -> ArcWarp:
     """No shift, at knots `KNOT_UM` apart over a dendrite of that length."""
     length = max(length_um, 1e-3)

@@ -16,13 +16,13 @@ from spinenet.io.atomic import LOCK, sweep
 from spinenet.io.digest import sha256_of
 from spinenet.io.finished import (
     LABELS,
-    PAGE,
     RUN,
     TABLES,
     begin_writing,
     is_of_stacks,
     written_before,
 )
+from spinenet.io.layout import FIGURES_FOLDER, LABELS_FOLDER, PAGE, ROIS_FOLDER
 from spinenet.io.read import check_header
 from spinenet.io.sessions import StackFile
 from spinenet.io.store import allow_open_maps, forget_other_stacks
@@ -127,7 +127,7 @@ def infer(
 
 def _check_out(out: Path) -> None:
     """What a person made is not written over."""
-    written = [t.file for t in RESULTS] + [PAGE, "labels", "rois", "figures"]
+    written = [t.file for t in RESULTS] + [PAGE, LABELS_FOLDER, ROIS_FOLDER, FIGURES_FOLDER]
     strange = [name for name in written if (out / name).exists()]
     if strange and not is_of_stacks(out):
         raise InputError(
@@ -268,7 +268,7 @@ def _infer(
         figures = analysis_figures(analysis) | link_figure(joined["links"], judge)
         shown = write_figures(out, figures, maps)
         if not maps:
-            (out / "figures" / MAPS).unlink(missing_ok=True)
+            (out / FIGURES_FOLDER / MAPS).unlink(missing_ok=True)
         net = f"{weights.name}, {weights.sha256[:12]}"
         marked = told.marks is not None
         said = told.sentences

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import tifffile
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -20,7 +19,8 @@ from spinenet.io.formats.geff import EditedGraph, read_geff, write_geff
 from spinenet.io.formats.graph import FROM, TO, SpineGraph, graphs_of
 from spinenet.io.formats.mapmanager import write_mapmanager
 from spinenet.io.formats.trackmate import write_trackmate
-from spinenet.io.voxel import voxel_of
+from spinenet.io.labels import label_voxel_um
+from spinenet.io.layout import label_file
 from spinenet.io.write import write_table
 from spinenet.match.lookback import CLAIMED_UM
 from spinenet.tables import CORRECTIONS
@@ -62,14 +62,13 @@ def _fresh(path: Path) -> Path:
 
 
 def _voxel(results: Path, session: Session) -> Um3:
-    path = results / "labels" / f"{session.name}.ome.tif"
+    path = label_file(results, session.name)
     if not path.exists():
         raise InputError(
             f"{path} was not found; the voxel size is read from it, as MapManager counts pixels. "
             "Export from the folder that `infer` or `link` wrote."
         )
-    with tifffile.TiffFile(path) as tif:
-        return voxel_of(tif, tif.series[0], path.name)
+    return label_voxel_um(path)
 
 
 def corrections_from(edited: Path, results: Path, out: Path) -> pd.DataFrame:

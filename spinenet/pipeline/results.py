@@ -15,6 +15,7 @@ from spinenet import __version__
 from spinenet.config import InferConfig
 from spinenet.io.digest import sha256_of
 from spinenet.io.finished import tables_before, written_before
+from spinenet.io.layout import FIGURES_FOLDER, files_of_session, label_file
 from spinenet.io.manifest import known_reliability
 from spinenet.io.write import (
     write_bytes,
@@ -99,18 +100,12 @@ def write_stacks(
         session = stack.volume.session
         mine = linked.spines[linked.spines["session"] == session.index]
         labels, voxel = final_labels(stack.segmentation, mine), stack.volume.voxel_size_um
-        file, rois, swc = _files_of(out, session.name)
+        file, rois, swc = files_of_session(out, session.name)
         write_stack(file, labels, voxel)
         write_rois(rois, mine, labels, voxel)
         write_swc(swc, nodes[nodes["session"] == session.index])
         written[session.name] = sha256_of(file)
     return written
-
-
-def _files_of(out: Path, name: str) -> tuple[Path, Path, Path]:
-    """Label stack, ROIs and traces of a session."""
-    rois = out / "rois"
-    return out / "labels" / f"{name}.ome.tif", rois / f"{name}.zip", rois / f"{name}.swc"
 
 
 def check_untouched(out: Path) -> None:
@@ -122,7 +117,7 @@ def check_untouched(out: Path) -> None:
     InputError
         If one is not as that run wrote it.
     """
-    labels = {_files_of(out, name)[0]: of for name, of in written_before(out, whole=True).items()}
+    labels = {label_file(out, name): of for name, of in written_before(out, whole=True).items()}
     tables = {out / name: of for name, of in tables_before(out).items()}
     for file, sha256 in (labels | tables).items():
         if file.is_file() and sha256_of(file) != sha256:
@@ -157,7 +152,7 @@ def forget_sessions(out: Path, earlier: Iterable[str], done: Iterable[str]) -> N
     not. Disks of Mac and Windows ignore the case of names."""
     kept = {name.casefold() for name in done}
     for name in (n for n in earlier if n.casefold() not in kept):
-        for file in _files_of(out, name):
+        for file in files_of_session(out, name):
             file.unlink(missing_ok=True)
 
 
@@ -327,7 +322,7 @@ def write_figures(
 ) -> dict[str, str]:
     """Figures as PDF, SVG and PNG, and every dendrite over its sessions, a page each; a figure that
     an earlier run drew and this one cannot goes. SVG by name, for the page."""
-    folder = out / "figures"
+    folder = out / FIGURES_FOLDER
     for_page = {}
     for name, figure in drawn.items():
         files = {kind: folder / f"{name}.{kind}" for kind in FIGURE_KINDS}

@@ -16,12 +16,12 @@ from spinenet.config import InferConfig
 from spinenet.io.digest import sha256_of
 from spinenet.io.finished import (
     FIGURES,
-    PAGE,
     RUN,
     begin_analysis,
     figures_before,
     is_of_stacks,
 )
+from spinenet.io.layout import FIGURES_FOLDER, PAGE
 from spinenet.io.write import write_json, write_table, write_text
 from spinenet.pipeline.corridor import Outcome
 from spinenet.pipeline.results import (
@@ -95,11 +95,11 @@ def analyze_tracks(
     names = [f"{name}.{kind}" for name in drawn for kind in FIGURE_KINDS]
     names += [MAPS] * bool(maps)
     for name in earlier - {*names}:
-        (out / "figures" / name).unlink(missing_ok=True)
+        (out / FIGURES_FOLDER / name).unlink(missing_ok=True)
     write_json(
         out / RUN,
         {
-            FIGURES: {name: sha256_of(out / "figures" / name) for name in names},
+            FIGURES: {name: sha256_of(out / FIGURES_FOLDER / name) for name in names},
             "spinenet": __version__,
             "python": platform.python_version(),
             "analyze": asdict(config.analyze),
@@ -112,10 +112,11 @@ def analyze_tracks(
 
 def _written_figures(out: Path) -> set[str]:
     """Files of figures that an earlier analysis wrote and nobody has touched since."""
+    folder = out / FIGURES_FOLDER
     return {
         name
         for name, digest in figures_before(out).items()
-        if (out / "figures" / name).is_file() and sha256_of(out / "figures" / name) == digest
+        if (folder / name).is_file() and sha256_of(folder / name) == digest
     }
 
 

@@ -21,6 +21,7 @@ from spinenet.io.labels import (
     label_voxel_um,
     read_labels,
 )
+from spinenet.io.layout import label_file
 from spinenet.tables import POINTS
 from spinenet.types import BoolArray, FloatArray, InputError, IntArray, Session, Um3
 
@@ -65,7 +66,7 @@ def _true_mask(truth: Truth, results: Path, session: Session) -> TrueMask | None
     path = truth.labels_of(session)
     if path is None:
         return None
-    beside = results / "labels" / f"{session.name}.ome.tif"
+    beside = label_file(results, session.name)
     seen = read_labels(beside, None, session.name) if beside.is_file() else None
     labels = read_labels(path, None if seen is None else seen.shape, session.name)
     voxel = label_voxel_um(beside) if seen is not None else _own_voxel_um(path)

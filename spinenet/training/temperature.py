@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from spinenet.config import MatchConfig
-from spinenet.evaluate.spines import expected_calibration_error
+from spinenet.evaluate.spines import expected_calibration_error, ratios
 from spinenet.match.assign import path_cover
 from spinenet.match.score import CANDIDATE_P, Candidates
 from spinenet.models.siamese import SiameseMatcher, match_loss
@@ -57,7 +57,7 @@ def _f1(examples: list[MatchExample], odds: list[FloatArray]) -> float:
         right += int((linked & example.same).sum())
         wrong += int((linked & ~example.same & ~unknown).sum())
         missed += int((~linked & example.same).sum())
-    return 2 * right / max(2 * right + wrong + missed, 1)
+    return ratios(right, wrong, missed)["f1"]
 
 
 def _calibration_error(examples: list[MatchExample], odds: list[FloatArray]) -> float:
