@@ -1,11 +1,12 @@
 """One neuron (rr30a, real): links among the points that a person placed, detection left aside.
 
-    python benchmarks/hand_points.py [--head WEIGHTS --regions FOLDER] [--out FOLDER]
+    python benchmarks/hand_points.py [--head WEIGHTS --drawn RUN] [--out FOLDER]
 
 `spinenet link` with the person's tips and traces, scored by the acceptance scorer, which leaves out
 the links that look wrong in the annotation itself (contested.csv). Judged by places alone; with
 `--head` by that matching head too, as it is, and fine-tuned (configs/match.yaml, 500 steps) on the
-other three dendrites for each that is scored. `--regions` are simulated regions already drawn.
+other three dendrites for each that is scored. `--drawn` is a run of `train.py match`, whose
+simulated regions are used.
 """
 
 from __future__ import annotations
@@ -30,12 +31,16 @@ def link(out: Path, judge: str) -> None:
     subprocess.run([*command, "--weights.match", judge, "--quiet"], check=True)
 
 
-def fine_tuned(head: str, regions: Path, dendrite: int, out: Path) -> Path:
+def fine_tuned(head: str, drawn: Path, dendrite: int, out: Path) -> Path:
     """A head that saw no link of the dendrite."""
-    shutil.copytree(regions, out / "regions", dirs_exist_ok=True)
+    n = {}
+    for kind in ("regions", "planted"):
+        shutil.copytree(drawn / kind, out / kind, dirs_exist_ok=True)
+        n[kind] = str(len(list((out / kind).glob("*.npz"))))
     command = [sys.executable, ROOT / "train.py", "match", "--data", DATA, "--out", out]
     command += ["--config", ROOT / "configs" / "match.yaml", "--init", head, "--steps", "500"]
-    command += ["--regions", str(len(list(regions.glob("*.npz")))), "--learning_rate", "1e-3"]
+    command += ["--regions", n["regions"], "--planted.regions", n["planted"]]
+    command += ["--learning_rate", "1e-3"]
     command += ["--annotated.point", "tip", "--annotated.hold_out", f"[{dendrite}]", "--quiet"]
     subprocess.run(command, check=True)
     return out / "siamese.safetensors"
@@ -60,7 +65,7 @@ def ratios(n: Counter[str]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--head")
-    parser.add_argument("--regions", type=Path)
+    parser.add_argument("--drawn", type=Path)
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "hand_points")
     args = parser.parse_args()
     link(args.out, "places")
@@ -70,7 +75,7 @@ def main() -> None:
         found["head, simulated alone"] = counts(args.out)
         pooled: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
         for d in DENDRITES:
-            link(args.out, str(fine_tuned(args.head, args.regions, d, args.out / f"without{d}")))
+            link(args.out, str(fine_tuned(args.head, args.drawn, d, args.out / f"without{d}")))
             for kind, n in counts(args.out, d).items():
                 pooled[kind].update(n)
         found["head, fine-tuned on the other dendrites"] = pooled
