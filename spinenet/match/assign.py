@@ -25,11 +25,13 @@ time in seven (log 7)."""
 
 Pair = tuple[int, int]
 """Numbers of two spines, counted through all sessions, the earlier session's first."""
+BySessions = dict[tuple[int, int], Candidates]
+"""Of every two sessions, by their positions, the earlier first."""
 
 
 def path_cover(
     sizes: list[int],
-    candidates: dict[tuple[int, int], Candidates],
+    candidates: BySessions,
     min_p: float,
     same: Collection[Pair] = (),
     different: Collection[Pair] = (),

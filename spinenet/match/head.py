@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from spinenet.match.assign import session_pairs
+from spinenet.match.assign import BySessions, session_pairs
 from spinenet.match.score import Candidates, apart, near_pairs, pair_odds
 from spinenet.match.tokens import PairGraph, Tokens, pair_graph
 from spinenet.models.siamese import SiameseMatcher, SpinePairs
@@ -27,7 +27,7 @@ class Judge(Protocol):
         ...
 
 
-def all_candidates(judge: Judge, tokens: list[Tokens]) -> dict[tuple[int, int], Candidates]:
+def all_candidates(judge: Judge, tokens: list[Tokens]) -> BySessions:
     """Of every session (t, u), t < u."""
     seen = [judge.look_at(t) for t in tokens]
     return {(t, u): judge(seen[t], seen[u]) for t, u in session_pairs(len(seen))}

@@ -10,6 +10,7 @@ import pandas as pd
 
 from spinenet.config import MatchConfig
 from spinenet.geometry import from_line_frame, inside
+from spinenet.match.life import Life, Missing, Unseen
 from spinenet.match.pins import NO_PINS, PERSON, Contradiction, Pins
 from spinenet.match.power import learn_sight
 from spinenet.match.scope import held, in_view
@@ -37,27 +38,6 @@ so many times `gate_um` away (z, y, x), for depth is known half as well."""
 RIM_SD, RIM_SHARE = 2.0, 1 / 8
 """So many standard deviations of a place from the stack's border, but at most this share of the
 stack, a spine may as well lie outside."""
-Missing = dict[tuple[int, int], tuple[Presence, float, float]]
-
-
-@dataclass(frozen=True)
-class Life:
-    """Views with the spines found by looking back, their tracks, and what is known of the rest."""
-
-    views: list[SessionView]
-    frames: list[FloatArray]
-    track_of: list[IntArray]
-    missing: Missing
-    """By track and session position: presence, probability that it was there, arc length."""
-    between: frozenset[tuple[int, int]] = frozenset()
-    """Tracks and session positions found only because they were seen before and after."""
-    hidden: frozenset[int] = frozenset()
-    """Tracks that do not stick out beside their shaft, or lie beside a stack's border, unless a
-    person saw them."""
-    settled: frozenset[tuple[int, int]] = frozenset()
-    """Tracks and session positions of which a person said that nothing is there."""
-
-
 NOWHERE = np.zeros((0, 3))
 
 
@@ -71,8 +51,8 @@ class Home:
 
 @dataclass(frozen=True)
 class Rules:
-    """What is taken for a spine in one session: a height from `least_p` on; a person's word goes
-    before, that of tracks that are there and of places (M, 3) that are empty."""
+    """What counts as a spine in one session: a peak of at least `least_p`, unless a person said that
+    tracks are there (`there`) or that places (M, 3) are empty (`empty_um`)."""
 
     least_p: float
     unseen: frozenset[int] = frozenset()
@@ -133,12 +113,12 @@ def look_back(
             if (k, t) not in there and verdict is not None and _near(emptied, point):
                 settled.add((k, t))
             if (k, t) in gone | settled:
-                life.missing[k, t] = (Presence.ABSENT, 0.0, home.place[0])
+                life.missing[k, t] = Unseen(Presence.ABSENT, 0.0, home.place[0])
             elif verdict is None or (k, t) in there:
                 places.append(point)
                 asked.append(k)
             else:
-                life.missing[k, t] = (verdict, float("nan"), home.place[0])
+                life.missing[k, t] = Unseen(verdict, float("nan"), home.place[0])
         if not places:
             return set()
         seen = view.probe(np.array(places), np.array([homes[k].dendrite for k in asked]))
@@ -171,7 +151,7 @@ def look_back(
         look(t, [k for k in homes if k not in here_now], config.lookback_share * centre_p)
     lent: set[tuple[int, int]] = set()
     for t, lacking in _between(life.track_of, gone | settled).items():
-        missed = [k for k in lacking if life.missing[k, t][0] == Presence.NOT_SCORABLE]
+        missed = [k for k in lacking if life.missing[k, t].presence == Presence.NOT_SCORABLE]
         lent |= look(t, missed, config.between_share * centre_p)
     for found in lent:
         del life.missing[found]
@@ -306,6 +286,7 @@ def _accept(
     certain = np.array([k in rules.there for k in asked], bool)
     for n in np.lexsort((-seen.probability, ~certain)):
         k, centre = asked[n], seen.centres_um[n]
+        arc_um = float(homes[k].place[0])
         p = float(seen.probability[n])
         source = "lookback"
         if k in rules.there:
@@ -324,14 +305,14 @@ def _accept(
                 )
             p, source = 1.0, PERSON
         elif _near(rules.empty_um, centre):
-            missing[k, t] = (Presence.ABSENT, 0.0, float(homes[k].place[0]))
+            missing[k, t] = Unseen(Presence.ABSENT, 0.0, arc_um)
             continue
         elif p < rules.least_p and k not in rules.unseen:
-            missing[k, t] = (Presence.ABSENT, p, float(homes[k].place[0]))
+            missing[k, t] = Unseen(Presence.ABSENT, p, arc_um)
             continue
         # too faint to be seen, or a neighbour hides it
         elif p < rules.least_p or _near(taken, centre):
-            missing[k, t] = (Presence.NOT_SCORABLE, float("nan"), float(homes[k].place[0]))
+            missing[k, t] = Unseen(Presence.NOT_SCORABLE, float("nan"), arc_um)
             continue
         taken = np.vstack([taken, centre])
         found = {"spine_id": next_id + len(rows), "source": source, "label": 0}

@@ -11,7 +11,7 @@ from spinenet.chain import Rates, presence
 from spinenet.config import MatchConfig
 from spinenet.match.coverage import stretches
 from spinenet.match.head import Judge, all_candidates
-from spinenet.match.lookback import Life
+from spinenet.match.life import Life
 from spinenet.match.pins import NO_PINS, Pins, Spine
 from spinenet.match.score import CANDIDATE_P, Candidates
 from spinenet.match.support import supported
@@ -105,7 +105,7 @@ def _settled_arcs(life: Life) -> dict[tuple[int, int], list[float]]:
     }
     out: dict[tuple[int, int], list[float]] = {}
     for k, t in life.settled:
-        out.setdefault((t, home[k]), []).append(life.missing[k, t][2])
+        out.setdefault((t, home[k]), []).append(life.missing[k, t].arc_um)
     return out
 
 
@@ -254,8 +254,9 @@ def _track_table(
                     row["p_link"] = p_link.get((k, last, t), float("nan"))
                 last = t
             else:
-                presence, p, arc = life.missing[k, t]
-                row |= {"presence": str(presence), "arc_length_um": arc, "p_present": p}
+                unseen = life.missing[k, t]
+                row |= {"presence": str(unseen.presence), "arc_length_um": unseen.arc_um}
+                row |= {"p_present": unseen.p_present}
             rows.append(row)
     table = with_presence(TRACKS.frame(rows))
     for (k, t), p in told.items():

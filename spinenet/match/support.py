@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spinenet.match.assign import SKIP_COST, Pair, left_out, solve
-from spinenet.match.score import Candidates
+from spinenet.match.assign import SKIP_COST, BySessions, Pair, left_out, solve
 from spinenet.types import BoolArray, FloatArray, IntArray
 
 LEAST_LOG_ODDS = -2.0
@@ -52,7 +51,7 @@ class AgainstTracks:
         return out
 
 
-def evidence(sizes: list[int], candidates: dict[Pair, Candidates]) -> Evidence:
+def evidence(sizes: list[int], candidates: BySessions) -> Evidence:
     """Of the candidates of sessions (t, u), t < u, that hold so many spines."""
     first = np.r_[0, np.cumsum(sizes)]
     none = np.zeros(0, np.int64)
@@ -165,9 +164,7 @@ def _alike(a: IntArray, b: IntArray) -> bool:
     return len(np.unique(np.stack([a, b]), axis=1).T) == len(np.unique(a)) == len(np.unique(b))
 
 
-def supported(
-    candidates: dict[Pair, Candidates], track_of: list[IntArray]
-) -> dict[Pair, Candidates]:
+def supported(candidates: BySessions, track_of: list[IntArray]) -> BySessions:
     """The same candidates, with the odds that both spines have with the other's whole track.
 
     What the sightings of one track say is not independent of each other, so here it weighs by the
@@ -193,7 +190,7 @@ def supported(
     return out
 
 
-def sure_of_track(candidates: dict[Pair, Candidates], track_of: list[IntArray]) -> list[BoolArray]:
+def sure_of_track(candidates: BySessions, track_of: list[IntArray]) -> list[BoolArray]:
     """(K,) of every session: spines that are likelier than not one with some other sighting of
     their track. What a person bound is judged like the rest."""
     sure = [np.zeros(len(of), bool) for of in track_of]

@@ -56,7 +56,7 @@ def test_what_looking_back_says_of_a_place(p, y_um, faint, presence):
     rules = Rules(0.3, frozenset([3] if faint else []))
     homes = {3: Home(0, np.array([8.0, 1, 0]))}
     rows, found = _accept(view, seen, [3], homes, missing, 1, rules)
-    assert [str(m[0]) for m in missing.values()] == ([presence] if presence else [])
+    assert [str(m.presence) for m in missing.values()] == ([presence] if presence else [])
     assert found == ([] if presence else [3])
     assert [r["source"] for r in rows] == ["lookback"] * len(found)
 
@@ -91,7 +91,7 @@ def letters(life):
     return "".join(
         ("B" if (0, t) in life.between else "P")
         if len(of)
-        else {"absent": "a", "not_scorable": "?"}[str(life.missing[0, t][0])]
+        else {"absent": "a", "not_scorable": "?"}[str(life.missing[0, t].presence)]
         for t, of in enumerate(life.track_of)
     )
 
