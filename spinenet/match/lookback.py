@@ -51,8 +51,8 @@ class Home:
 
 @dataclass(frozen=True)
 class Rules:
-    """What counts as a spine in one session: a peak of at least `least_p`, unless a person said that
-    tracks are there (`there`) or that places (M, 3) are empty (`empty_um`)."""
+    """What counts as a spine in one session: a peak of at least `least_p`, unless a person said
+    that tracks are there (`there`) or that places (M, 3) are empty (`empty_um`)."""
 
     least_p: float
     unseen: frozenset[int] = frozenset()
