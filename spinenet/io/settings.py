@@ -22,7 +22,7 @@ def check_settings(path: Path) -> None:
     if not path.is_file():
         return
     try:
-        said = yaml.load(path.read_text(encoding="utf-8-sig"), _Strict)  # noqa: S506 - it is safe
+        said = yaml.load(path.read_text(encoding="utf-8-sig"), _Strict)
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path.name} is no text in UTF-8. A file of settings (YAML) was expected; saved in "

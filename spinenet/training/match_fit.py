@@ -77,7 +77,8 @@ def train_match(
     weights = load_segment_weights(config.segment)
     free = ("steps", "regions", "trainer", "workers", "device", "save_every")
     begun = {k: v for k, v in asdict(config).items() if k not in free}
-    same_run(out, begun | {"init": init, "segment": weights.sha256}, annotated)
+    begun |= {"planted": config.planted.share, "init": init, "segment": weights.sha256}
+    same_run(out, begun, annotated)
     own = read_families(annotated, config.annotated.hold_out, weights) if annotated else []
     drawn = _drawn(config, out, weights, progress)
     simulated, kept = _parted(drawn["regions"])
