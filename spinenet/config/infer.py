@@ -113,7 +113,7 @@ class MatchConfig:
     same_field
         least agreement of two sessions' pictures, once aligned, that show one field: their
         correlation times the root of the share that overlaps; simulated, right ones had 0.76 and
-        more, others 0.64 and less
+        more, others 0.65 and less
     gate_um
         two spines farther apart than this along the dendrite, after alignment, are not one
     min_link_p
