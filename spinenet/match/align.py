@@ -144,7 +144,8 @@ def _onto_grid(moving: Thumb, reference: Thumb) -> tuple[npt.NDArray[np.float32]
     the place of its first voxel, um."""
     step, own = reference.step_um, np.array(moving.picture.shape) - 1
     first = (reference.origin_um - moving.origin_um) % step
-    first = np.where(first > own * moving.step_um, 0.0, first)
+    beyond = (first > own * moving.step_um) | np.isclose(first, step)
+    first = np.where(beyond, 0.0, first)
     n = np.floor((own * moving.step_um - first) / step + NEAR_WHOLE).astype(int) + 1
     if np.allclose(step, moving.step_um) and not first.any():
         return moving.picture, moving.origin_um
