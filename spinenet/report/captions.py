@@ -5,8 +5,8 @@ from __future__ import annotations
 CAPTIONS = {
     "turnover": (
         "Turnover",
-        "Of the spines of a region, the share that formed and that was lost from one session to "
-        "the next; a line per region, at the day of the later session.",
+        "Of the spines of an animal, the share that formed and that was lost from one session to "
+        "the next; a line per animal, at the day of the later session.",
     ),
     "clustered_share": (
         "Clustered share of new spines, and chance",
