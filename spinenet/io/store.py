@@ -14,6 +14,8 @@ import os
 import shutil
 import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,47 +46,44 @@ def save_stack(
     ----------
     marks: fingerprints of what the net's answer was made from, and of all
     """
+    with _published_folder(folder) as aside:
+        for name in MAPS:
+            np.save(aside / f"{name}.npy", getattr(segmentation, name))
+        for name in VOTES:
+            np.save(aside / f"{name}.npy", getattr(prediction, name))
+        small: dict[str, Any] = {
+            "centres_um": segmentation.centres_um,
+            "probability": segmentation.probability,
+            "voxel_size_um": segmentation.voxel_size_um,
+            "thumb": thumb.picture,
+            "thumb_shaft": thumb.shaft,
+            "thumb_step_um": thumb.step_um,
+            "thumb_origin_um": thumb.origin_um,
+            "n_dendrites": len(dendrites),
+        }
+        for s in dendrites.segments:
+            small[f"dendrite{s.id}"] = np.c_[s.points_um, s.radius_um, s.arc_length_um]
+        np.savez(aside / "small.npz", **small)
+        for name, mark in zip((OF_NET, OF_ALL), marks, strict=True):
+            (aside / name).write_text(mark)
+
+
+@contextmanager
+def _published_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside `folder` to write to; in its place if the block succeeds, and gone
+    if not: a full disk keeps no half of it."""
     aside = folder.with_name(f".{uuid.uuid4().hex}.tmp")
+    aside.mkdir(parents=True)
     try:
-        _write(aside, marks, prediction, segmentation, dendrites, thumb)
+        yield aside
+        for file in aside.iterdir():  # a name must not outlive its content when the power goes
+            with file.open("rb+") as written:
+                os.fsync(written.fileno())
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(aside, folder)
-    finally:  # a full disk keeps no half of it
+    finally:
         shutil.rmtree(aside, ignore_errors=True)
-
-
-def _write(
-    aside: Path,
-    marks: tuple[str, str],
-    prediction: Prediction,
-    segmentation: Segmentation,
-    dendrites: Dendrites,
-    thumb: Thumb,
-) -> None:
-    aside.mkdir(parents=True)
-    for name in MAPS:
-        np.save(aside / f"{name}.npy", getattr(segmentation, name))
-    for name in VOTES:
-        np.save(aside / f"{name}.npy", getattr(prediction, name))
-    small: dict[str, Any] = {
-        "centres_um": segmentation.centres_um,
-        "probability": segmentation.probability,
-        "voxel_size_um": segmentation.voxel_size_um,
-        "thumb": thumb.picture,
-        "thumb_shaft": thumb.shaft,
-        "thumb_step_um": thumb.step_um,
-        "thumb_origin_um": thumb.origin_um,
-        "n_dendrites": len(dendrites),
-    }
-    for s in dendrites.segments:
-        small[f"dendrite{s.id}"] = np.c_[s.points_um, s.radius_um, s.arc_length_um]
-    np.savez(aside / "small.npz", **small)
-    for name, mark in zip((OF_NET, OF_ALL), marks, strict=True):
-        (aside / name).write_text(mark)
-    for file in aside.iterdir():  # a name must not outlive its content when the power goes
-        with file.open("rb+") as written:
-            os.fsync(written.fileno())
 
 
 def allow_open_maps() -> None:
