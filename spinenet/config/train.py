@@ -234,17 +234,20 @@ class PlantedConfig:
     Parameters
     ----------
     regions
-        how many; every tenth is kept for validation
+        how many with spines found, missed and invented by rule; every tenth is kept for validation
+    found
+        how many besides with the spines that the segmentation net finds
     share
         of the simulated pairs of sessions, those that come from them
     """
 
     regions: int = 0
+    found: int = 0
     share: float = 0.6
 
     def __post_init__(self) -> None:
         check(self, SHARE, "share")
-        check(self, NOT_NEGATIVE, "regions")
+        check(self, NOT_NEGATIVE, "regions", "found")
 
 
 def _long_dendrites() -> SimulateConfig:

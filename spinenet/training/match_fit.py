@@ -42,7 +42,7 @@ from spinenet.training.temperature import fit_temperature
 from spinenet.types import InputError
 
 VALIDATION_DRAWS = 4
-PLANTED_SEED, SEEDS_APART = 1_000_000, 100_000
+PLANTED_SEED, FOUND_SEED, SEEDS_APART = 1_000_000, 1_050_000, 100_000
 """Planted dendrites that linkers are compared on (benchmarks/linking.py) have smaller numbers."""
 
 
@@ -55,9 +55,9 @@ def train_match(
 ) -> tuple[Path, dict[str, float]]:
     """Train, and write `siamese.safetensors` (with its fitted temperature) into `out`.
 
-    Simulated regions are drawn first and kept in `out`/regions and `out`/planted; a folder that
-    holds some, or a checkpoint, goes on from there. `init` starts from weights. `data` is a lab's
-    annotated folder whose spines carry tracks. `progress` draws bars.
+    Simulated regions are drawn first and kept in `out`/regions, `out`/planted and `out`/found; a
+    folder that holds some, or a checkpoint, goes on from there. `init` starts from weights. `data`
+    is a lab's annotated folder whose spines carry tracks. `progress` draws bars.
 
     Returns
     -------
@@ -82,8 +82,8 @@ def train_match(
     own = read_families(annotated, config.annotated.hold_out, weights) if annotated else []
     drawn = _drawn(config, out, weights, progress)
     simulated, kept = _parted(drawn["regions"])
-    planted, kept_planted = _parted(drawn["planted"])
-    laid, kept_laid = ([Laid.of(f) for f in of] for of in (planted, kept_planted))
+    parts = [_parted(drawn[name]) for name in ("planted", "found")]
+    laid, kept_laid = ([Laid.of(f) for part in of for f in part] for of in zip(*parts, strict=True))
     held_out = _validation(kept, kept_laid, config)
     task = MatchTask(config)
     resume, start = resumption(out)
@@ -139,10 +139,11 @@ def _drawn(
     config: TrainMatchConfig, out: Path, weights: SegmentWeights, progress: bool
 ) -> dict[str, list[list[Family]]]:
     """The dendrites of simulated regions, by region: misplaced in training, and as laid."""
-    like = replace(config.simulate, seed=config.seed)
+    like, apart = replace(config.simulate, seed=config.seed), config.seed * SEEDS_APART
     sources = {
         "regions": (config.regions, partial(draw_families, like, weights)),
-        "planted": (config.planted.regions, partial(_planted, config.seed)),
+        "planted": (config.planted.regions, partial(_laid, PLANTED_SEED + apart, None)),
+        "found": (config.planted.found, partial(_laid, FOUND_SEED + apart, weights)),
     }
     for name, (n, draw) in sources.items():
         (out / name).mkdir(parents=True, exist_ok=True)
@@ -165,8 +166,8 @@ def _drawn(
     }
 
 
-def _planted(seed: int, number: int) -> list[Family]:
-    return [draw_laid_family(PLANTED_SEED + seed * SEEDS_APART + number)]
+def _laid(first_seed: int, net: SegmentWeights | None, number: int) -> list[Family]:
+    return [draw_laid_family(first_seed + number, net)]
 
 
 def _parted(regions: list[list[Family]]) -> tuple[list[Family], list[Family]]:

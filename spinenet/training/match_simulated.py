@@ -7,18 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import torch
 
 from spinenet.config import MeasureConfig, SimulateConfig
-from spinenet.evaluate.judge import XYZ, pair_centres
+from spinenet.evaluate.judge import XYZ
 from spinenet.geometry import from_line_frame, inside
 from spinenet.io.weights import SegmentWeights
-from spinenet.measure.attach import measure_spines, spine_rows
+from spinenet.measure.attach import spine_rows
 from spinenet.measure.quality import backdrop_of
-from spinenet.segment.label import label
-from spinenet.segment.predict import predict
 from spinenet.synthetic.experiment import simulate_region
 from spinenet.tables import SPINES
+from spinenet.training.found import find
 from spinenet.training.sightings import NOBODY, Family, Sighting, sight
 from spinenet.types import Dendrites, FloatArray, IntArray, Segment, Volume
 
@@ -71,14 +69,8 @@ def _found(
     volume: Volume, weights: SegmentWeights, lines: list[Segment], truth: pd.DataFrame
 ) -> dict[int, Sighting]:
     """By dendrite, the spines that the net finds in one stack along the true centrelines."""
-    seen = predict(volume, weights.net, tile_mvox=5.0, device=torch.device("cpu"))
-    segmentation = label(seen, **weights.thresholds)
-    back = backdrop_of(volume)
-    spines = measure_spines(volume, segmentation, Dendrites(tuple(lines)), MeasureConfig(), back)
-    track = np.full(len(spines), NOBODY)
-    found, true = pair_centres(spines.centres_um, truth[XYZ].to_numpy(float))
-    track[found] = truth["track_id"].to_numpy(int)[true]
-    return _by_dendrite(volume, lines, spines.frame, track, back.background)
+    spines, track = find(weights, volume, Dendrites(tuple(lines)), truth)
+    return _by_dendrite(volume, lines, spines.frame, track, backdrop_of(volume).background)
 
 
 def _marked(

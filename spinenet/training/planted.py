@@ -1,8 +1,9 @@
-"""Simulated dendrites whose spines are planted as detections: found, missed and invented by rule.
+"""Simulated dendrites whose spines are planted as detections: found, missed and invented by rule,
+or by a segmentation net.
 
-The places carry a detector's scatter, the images are those of the simulator, and between sessions
-the tissue moves; what is left after a rigid registration is planted too. The matching head learns
-from them, and linkers are compared on others (benchmarks/linking.py).
+By rule the places carry a detector's scatter. The images are those of the simulator, and between
+sessions the tissue moves; what is left after a rigid registration is planted too. The matching head
+learns from them, and linkers are compared on others (benchmarks/linking.py).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from spinenet.geometry import (
     side_frame,
     tangents,
 )
+from spinenet.io.weights import SegmentWeights
 from spinenet.match.view import Probe, SessionView
 from spinenet.match.warp import place_map
 from spinenet.measure.attach import EXTRA_COLUMNS, attach, spine_rows
@@ -28,6 +30,7 @@ from spinenet.measure.portrait import portraits
 from spinenet.measure.quality import backdrop_of
 from spinenet.synthetic.experiment import simulate_region
 from spinenet.tables import SPINES
+from spinenet.training.found import find
 from spinenet.training.sightings import NOBODY
 from spinenet.types import Dendrites, FloatArray, IntArray, Segment, SpineTable, Um3, Volume
 
@@ -70,8 +73,13 @@ class PlantedRegion:
     reference: int
 
 
-def plant(planting: Planting, seed: int) -> PlantedRegion:
-    """One dendrite over five sessions."""
+def plant(planting: Planting, seed: int, net: SegmentWeights | None = None) -> PlantedRegion:
+    """One dendrite over five sessions.
+
+    Parameters
+    ----------
+    net: finds the spines, instead of the rule
+    """
     rng = np.random.default_rng([seed, 31])
     per_um = planting.per_um / KNOWN_SHARE
     loss_per_day = -np.log(1 - planting.turnover) / DAYS[1]
@@ -103,15 +111,14 @@ def plant(planting: Planting, seed: int) -> PlantedRegion:
         if t != reference:
             way = rng.normal(0, 1, 3)
             affine[:, 3] += way / np.linalg.norm(way) * rng.uniform(0, planting.left_um)
-        heads, track = _detections(
-            known[known["session"] == t],
-            lines[t],
-            volume.extent_um,
-            planting,
-            rng,
-        )
         own = place_map(on_map, Dendrites((lines[t],)), affine)
-        views.append(_view(volume, own, heads))
+        if net is None:
+            here = known[known["session"] == t]
+            heads, track = _detections(here, lines[t], volume.extent_um, planting, rng)
+            views.append(_view(volume, own, heads))
+        else:
+            found, track = find(net, volume, own, region.spines[region.spines["session"] == t])
+            views.append(_view(volume, own, found.centres_um, found))
         tracks.append(track)
         affines.append(affine)
     return PlantedRegion(views, tracks, affines, reference)
@@ -160,7 +167,10 @@ def _detections(
     return heads[seen], np.r_[track, np.full(n, NOBODY)][seen]
 
 
-def _view(volume: Volume, dendrites: Dendrites, heads: FloatArray) -> SessionView:
+def _view(
+    volume: Volume, dendrites: Dendrites, heads: FloatArray, found: SpineTable | None = None
+) -> SessionView:
+    """Of heads at places (K, 3), measured here where they were not when they were found."""
     back = backdrop_of(volume)
 
     def measure(points_um: FloatArray, home: IntArray) -> list[dict[str, object]]:
@@ -173,14 +183,16 @@ def _view(volume: Volume, dendrites: Dendrites, heads: FloatArray) -> SessionVie
     def no_probe(points_um: FloatArray, home: IntArray) -> Probe:
         raise NotImplementedError("planted spines are not looked for")
 
-    rows = measure(heads, attach(heads, dendrites).dendrite)
-    frame = SPINES.frame(
-        [{**r, "spine_id": i, "probability": 0.8, "label": 0} for i, r in enumerate(rows, 1)]
-    ).reindex(columns=[*SPINES.names, *EXTRA_COLUMNS])
+    if found is None:
+        rows = measure(heads, attach(heads, dendrites).dendrite)
+        frame = SPINES.frame(
+            [{**r, "spine_id": i, "probability": 0.8, "label": 0} for i, r in enumerate(rows, 1)]
+        ).reindex(columns=[*SPINES.names, *EXTRA_COLUMNS])
+        found = SpineTable(frame)
     snr = {s.id: np.full(len(s.points_um), 20.0) for s in dendrites.segments}
     return SessionView(
         volume.session,
-        SpineTable(frame),
+        found,
         dendrites,
         snr,
         volume.extent_um,

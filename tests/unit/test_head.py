@@ -12,7 +12,7 @@ from spinenet.io.weights import load_match_weights, load_segment_weights, save_m
 from spinenet.match.head import MatchingHead, PlacesAlone, as_tensors
 from spinenet.match.region import tracks_by
 from spinenet.match.score import PLACE_SD_UM, Places
-from spinenet.match.tokens import Tokens, about_spines, pair_graph
+from spinenet.match.tokens import ABOUT, Tokens, about_spines, pair_graph
 from spinenet.measure.portrait import PORTRAIT, portraits
 from spinenet.models.siamese import SiameseMatcher, SpinePairs, match_loss
 from spinenet.training.match_pairs import Laid, as_example, draw_laid, draw_pair
@@ -303,3 +303,15 @@ def test_a_planted_dendrite_is_laid_over_itself():
     ours, theirs = (np.array([s.frame_um[s.track == k][0] for k in both]) for s in (a, b))
     assert np.median(np.abs(ours - theirs)[:, 0]) < 0.5
     assert a.portraits.shape == (len(a.track), *PORTRAIT)
+
+
+def test_a_planted_dendrites_spines_may_be_what_the_net_finds():
+    """More or less sure, most of them true, and most that are seen twice within half a micrometre
+    of each other."""
+    family = draw_laid_family(2, load_segment_weights("default"))
+    a, b = family[0], family[1]
+    assert np.std(a.about[:, ABOUT.index("probability")]) > 0.1
+    assert (a.track != NOBODY).mean() > 0.5
+    both = np.intersect1d(a.track[a.track != NOBODY], b.track)
+    ours, theirs = (np.array([s.frame_um[s.track == k][0] for k in both]) for s in (a, b))
+    assert np.median(np.abs(ours - theirs)[:, 0]) < 0.5
