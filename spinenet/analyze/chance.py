@@ -10,7 +10,7 @@ import numpy as np
 
 from spinenet.analyze.clusters import RULES
 from spinenet.analyze.ground import Ground
-from spinenet.analyze.groups import mean_of_animals
+from spinenet.analyze.groups import ROUNDED, mean_of_animals
 from spinenet.analyze.nulls import (
     candidates,
     clustered,
@@ -54,8 +54,13 @@ class Chance:
 
     @property
     def excess(self) -> FloatArray:
-        """(A,) of each animal over its own chance."""
-        return self.share - self.shuffled.mean(axis=1)
+        """(A,) of each animal over its own chance; where all shares are one, over the mean of their
+        chances: what differs then are the shuffles, which tell nothing of animals."""
+        by_chance = self.shuffled.mean(axis=1)
+        scored = self.scored
+        if scored.any() and np.ptp(self.share[scored]) <= ROUNDED:
+            by_chance = np.full(len(scored), by_chance[scored].mean())
+        return self.share - by_chance
 
 
 def chances(

@@ -118,21 +118,24 @@ class Roles:
 
 def find_roles(h: Histories, config: AnalyzeConfig) -> Roles:
     """The earliest member of a cluster is first and later ones are succedent; where several are
-    earliest nobody can tell which was first: they are simultaneous."""
+    earliest nobody can tell which was first: they are simultaneous. A member of several clusters
+    is succedent if it is in one of them, and else simultaneous if it is in one."""
     new = h.is_new(config.window) & takes_part(h, "contiguous", config)
     names = ["non_clustered" if n else "" for n in new]
+    alone, together, later_on = set[int](), set[int](), set[int]()
     arrivals: dict[int, frozenset[int]] = {}
     for cluster in find_clusters(h, "contiguous", config):
         members = list(cluster.members)
         birth = h.birth[members]
         earliest = [k for k in members if h.birth[k] == birth.min()]
-        for k in members:
-            names[k] = "simultaneous" if len(earliest) > 1 else "first"
-            if h.birth[k] > birth.min():
-                names[k] = "succedent"
+        later_on |= {*members} - {*earliest}
+        (together if len(earliest) > 1 else alone).update(earliest)
         if len(earliest) == 1:
             later = frozenset(int(b) for b in birth if b > birth.min())
             arrivals[earliest[0]] = arrivals.get(earliest[0], frozenset()) | later
+    for role, whose in (("first", alone), ("simultaneous", together), ("succedent", later_on)):
+        for k in whose:
+            names[k] = role
     return Roles(tuple(names), arrivals)
 
 

@@ -115,7 +115,7 @@ def welch(a: Mean, b: Mean) -> Difference:
     the animals of one do not differ: so few cannot tell how much they would."""
     total = a.variance + b.variance
     value, n = a.value - b.value, a.n + b.n
-    if not min(a.variance, b.variance) > 0:
+    if not (a.variance > 0 and b.variance > 0):
         why = "too few animals, or animals that do not differ, to tell how much the groups do"
         return Difference(value, np.nan, np.nan, np.nan, why, n)
     freedom = total**2 / (a.variance**2 / (a.n - 1) + b.variance**2 / (b.n - 1))
@@ -146,7 +146,8 @@ def compare(a: FloatArray, b: FloatArray, rng: np.random.Generator) -> Differenc
     elif (1 + (len(a) == len(b))) / len(picks) > LEVEL:  # the mirrored labelling of equal groups
         between = welch(*(mean_of_animals(of, -np.inf, np.inf) for of in (a, b)))
         low, high = between.low, between.high
-        test = f"animal labels permuted ({how}); too few animals to invert: Welch's t interval"
+        by = "Welch's t interval" if np.isfinite(low) else f"no interval: {between.test}"
+        test = f"animal labels permuted ({how}); too few animals to invert: {by}"
     else:
         low, high = (_edge(a, b, picks, exact, side) for side in (-1, 1))
         test = f"animal labels permuted ({how}), interval by inversion"

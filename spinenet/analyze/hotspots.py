@@ -17,7 +17,7 @@ from spinenet.analyze.replacement import losses
 from spinenet.analyze.rows import Row, beside_chance, row
 from spinenet.analyze.states import NEVER, Histories
 from spinenet.config import AnalyzeConfig
-from spinenet.types import BoolArray, FloatArray, IntArray
+from spinenet.types import FloatArray, IntArray
 
 
 def hotspot_row(group: str, ground: Ground, config: AnalyzeConfig, rng: np.random.Generator) -> Row:
@@ -32,16 +32,13 @@ def hotspot_row(group: str, ground: Ground, config: AnalyzeConfig, rng: np.rando
     animals, means, nulls, n_clusters = sorted({h.animal for h in hs}), [], [], 0
     for animal in animals:
         found, n, dealt = 0.0, 0, np.zeros(config.n_shuffles)
-        for events, earliest in (_places(h, config) for h in hs if h.animal == animal):
-            if not earliest.any():
+        for events, weight in (_places(h, config) for h in hs if h.animal == animal):
+            if not weight.any():
                 continue
-            n += int(earliest.sum())
-            found += float(events[earliest].sum())
-            values, number = np.unique(events, return_counts=True)
-            drawn = rng.multivariate_hypergeometric(
-                number, int(earliest.sum()), size=config.n_shuffles, method="marginals"
-            )
-            dealt += drawn @ values
+            n += round(weight.sum())
+            found += float(events @ weight)
+            anew = rng.permuted(np.tile(events, (config.n_shuffles, 1)), axis=1)
+            dealt += anew @ weight
         if n:
             n_clusters += n
             means.append(found / n)
@@ -72,10 +69,15 @@ def _before(h: Histories, config: AnalyzeConfig) -> bool:
     return min(h.window(config.window), default=0) > 1
 
 
-def _places(h: Histories, config: AnalyzeConfig) -> tuple[IntArray, BoolArray]:
-    """Events near each spine seen in the window, and which is the earliest of a cluster."""
+def _places(h: Histories, config: AnalyzeConfig) -> tuple[IntArray, FloatArray]:
+    """Events near each spine seen in the window, and its part in being the earliest of a cluster:
+    where several are, each is a part of one."""
     pool = candidates(h, "contiguous", config)
-    earliest = np.zeros(len(h.arc_um), bool)
-    for cluster in find_clusters(h, "contiguous", config):
-        earliest[min(cluster.members, key=lambda k: h.birth[k])] = True
-    return events_nearby(h, config)[pool], earliest[pool]
+    earliest = {
+        tuple(k for k in c.members if h.birth[k] == h.birth[list(c.members)].min())
+        for c in find_clusters(h, "contiguous", config)
+    }
+    weight = np.zeros(len(h.arc_um))
+    for members in sorted(earliest):
+        weight[list(members)] += 1 / len(members)
+    return events_nearby(h, config)[pool], weight[pool]

@@ -12,7 +12,7 @@ from spinenet.types import BoolArray, FloatArray
 HALF_NM_UM = 0.0005
 
 
-def within(gap_um: FloatArray, limit_um: float) -> BoolArray:
+def within(gap_um: FloatArray, limit_um: FloatArray | float) -> BoolArray:
     """Which gaps are at most the limit."""
     near: BoolArray = gap_um <= limit_um + HALF_NM_UM
     return near

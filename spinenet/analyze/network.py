@@ -109,8 +109,8 @@ def _places_at(
     near = to_node[tree.ends].min(axis=1)
     others = np.arange(len(near)) != edge
     start, end = near[others], (near + tree.length_um)[others]
-    beyond = (distance_um[:, None] > start) & (distance_um[:, None] <= end)
-    own = (distance_um <= offset_um).astype(int)
-    own += distance_um <= tree.length_um[edge] - offset_um
-    out: FloatArray = np.maximum(beyond.sum(axis=1) + own, 1).astype(float)
+    through = ~within(distance_um[:, None], start) & within(distance_um[:, None], end)
+    own = within(distance_um, offset_um).astype(int)
+    own += within(distance_um, tree.length_um[edge] - offset_um)
+    out: FloatArray = np.maximum(through.sum(axis=1) + own, 1).astype(float)
     return out

@@ -232,7 +232,7 @@ def uniform_counts(
     Parameters
     ----------
     room: by positions of the sessions in which a spine is born and last told of, (N, 2) stretches
-        on which it could be
+        on which it could be; where the other spines leave none it stays where it is
     """
     new = np.flatnonzero(h.is_new(config.window) & candidates(h, "within_d", config))
     counts = np.zeros(config.n_shuffles)
@@ -242,7 +242,7 @@ def uniform_counts(
         (born, last): free_stretches(h.arc_um[others], room(born, last), config.exclusion_um)
         for born, last in np.unique(times, axis=0).tolist()
     }
-    if len(new) < 2 or not all(widths.sum() > 0 for _, widths in rooms.values()):
+    if len(new) < 2:
         return counts
     there = alive(h, config)[new][:, h.window(config.window)]
     together = (there[:, None] & there[None]).any(axis=2) | (not config.require_coexistence)
@@ -251,6 +251,9 @@ def uniform_counts(
         place = rng.random((n, len(new)))
         for time, (starts, widths) in rooms.items():
             mine, ends = (times == time).all(axis=1), np.cumsum(widths)
+            if not widths.sum() > 0:
+                place[:, mine] = h.arc_um[new[mine]]
+                continue
             along = place[:, mine] * ends[-1]
             part = np.minimum(np.searchsorted(ends, along, side="right"), len(ends) - 1)
             place[:, mine] = starts[part] + along - (ends - widths)[part]

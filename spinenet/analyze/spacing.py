@@ -15,7 +15,7 @@ import pandas as pd
 
 from spinenet.analyze.clusters import find_roles
 from spinenet.analyze.groups import LEVEL, mean_of_animals
-from spinenet.analyze.near import beyond
+from spinenet.analyze.near import HALF_NM_UM, beyond
 from spinenet.analyze.rows import Row, mean_row, p_two_sided, row
 from spinenet.analyze.states import GONE, SEEN, Histories
 from spinenet.config import AnalyzeConfig
@@ -38,7 +38,7 @@ class Flanked:
         room = self.frame["gap_um"] / 2 - exclusion_um
         near = self.frame["near_um"]
         free = (near - exclusion_um).clip(lower=0.0)
-        return (free / room).where((room > 0) & beyond(near.to_numpy(float), exclusion_um))
+        return (free / room).where((room > HALF_NM_UM) & beyond(near.to_numpy(float), exclusion_um))
 
 
 def flanked(all_histories: list[Histories], config: AnalyzeConfig) -> Flanked:
@@ -69,8 +69,10 @@ def spacing_rows(
         found, avoided = _against_half(name, group, here, width, config, rng)
         rows.append(found)
         calm = width if np.isnan(calm) and avoided is False else calm
-    more = {"test": "smallest exclusion zone of the sweep at which new spines do not avoid others"}
-    rows.append(row("spacing_exclusion_um", group, calm, **more))
+    test = "smallest exclusion zone of the sweep at which new spines do not avoid others"
+    if np.isnan(calm):
+        test = f"avoided at {width:g} um, the widest of the sweep" if avoided else found["test"]
+    rows.append(row("spacing_exclusion_um", group, calm, test=test))
     return [*rows, _near_of_succedent(group, mine, config, rng)]
 
 
@@ -124,7 +126,7 @@ def _near_of_succedent(
     late = mine[mine["class"] == "succedent"]
     room = late["gap_um"].to_numpy(float) / 2 - config.exclusion_um
     near = late["near_um"].to_numpy(float)
-    good = (room > 0) & beyond(near, config.exclusion_um)
+    good = (room > HALF_NM_UM) & beyond(near, config.exclusion_um)
     if not good.any():
         return row(name, group, np.nan, test="no succedent spine between stable ones")
     drawn = config.exclusion_um + rng.random((config.n_shuffles, int(good.sum()))) * room[good]

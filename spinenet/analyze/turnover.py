@@ -60,7 +60,8 @@ def intervals(
     """`intervals.csv`: consecutive sessions per dendrite, and summed per animal and group.
 
     Regions of an animal, and animals of a group, share an interval if its sessions have the same
-    numbers and, within hours, the same times; the mean times are told.
+    numbers and, within hours, the same times; the mean times are told. Where an animal's regions do
+    not, its rows name theirs.
 
     Density needs `known`; it is nan without. `orders` are the dendrites' branch orders by
     animal, region and dendrite, blank where they are not known.
@@ -83,7 +84,16 @@ def intervals(
                 **dict.fromkeys(["scorable_um", "length_um"], _sum_or_nan),
             }
         )
-        parts.append(sums.reset_index().drop(columns=[d.name for d in days]).assign(level=level))
+        summed = sums.reset_index().drop(columns=[d.name for d in days]).assign(level=level)
+        if level == "animal":
+            every = frame.groupby(keys)["region"].agg(set)
+            mine = [every[tuple(who)] for who in summed[keys].to_numpy()]
+            there = spans["region"].agg(set).tolist()
+            summed["region"] = [
+                "" if some == all_ else ", ".join(sorted(some))
+                for some, all_ in zip(there, mine, strict=True)
+            ]
+        parts.append(summed)
     out = pd.concat(parts, ignore_index=True)
     out["formation"] = _ratio(out["n_new"], out["n_before"])
     out["elimination"] = _ratio(out["n_lost"], out["n_before"])

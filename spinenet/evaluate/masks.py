@@ -95,7 +95,7 @@ def count_masks(
     covers = spines >= HALF * np.minimum(size_true[2:, None], size_found[None, 2:])
     covers &= spines > 0
     crowded = covers.sum(axis=0) > 1
-    only_spines = not drawn[1] and drawn[2:IGNORE].any()  # of shafts nobody said anything
+    only_spines = not drawn[1:2].any() and drawn[2:IGNORE].any()  # of shafts nobody said anything
     shaft = (0, 0) if only_spines else (int(table[1, 1]), int(size_true[1] + size_found[1]))
     return MaskCounts(
         shaft,

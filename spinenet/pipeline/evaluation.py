@@ -334,8 +334,10 @@ def _sessions(truth: Truth) -> list[Session]:
 
 
 def _snr(results: Path) -> pd.DataFrame:
-    """Each session's SNR: the median of its dendrites."""
+    """Each session's SNR: the median of its dendrites where they are usable."""
     if not (results / COVERAGE.file).is_file():
         return COVERAGE.frame()
     coverage = read_table(results / COVERAGE.file, COVERAGE)
+    # short dim stretches have rows of their own
+    coverage["snr"] = coverage["snr"].where(coverage["usable"])
     return coverage.groupby(KEYS, as_index=False)["snr"].median()

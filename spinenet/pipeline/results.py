@@ -278,16 +278,20 @@ def page_of(
 ) -> str:
     """The report of a run; `notes` are its warnings and its methods."""
     spines, tracks = tables[SPINES.file], tables[TRACKS.file]
-    looked = pd.concat(
-        [f[["animal", "region", "session"]] for f in (tracks, tables[COVERAGE.file])]
+    told, covered = tracks["presence"].isin(["present", "absent"]), tables[COVERAGE.file]
+    given, looked = (
+        pd.concat([f[["animal", "region", "session"]] for f in of]).drop_duplicates()
+        for of in ((tracks, covered), (tracks[told], covered[covered["usable"]]))
     )
-    animals, n_sessions = looked["animal"].nunique(), len(looked.drop_duplicates())
+    unused = len(given) - len(looked)
+    without = f" ({unused} more left out)" if unused else ""
     lives = tracks.drop_duplicates(["animal", "region", "track_id"])
     hidden = int(lives["hidden"].sum())
-    left_out = f" ({hidden} hidden by shafts or beside a border, left out)" if hidden else ""
+    left_out = f" ({hidden} of them hidden by shafts or beside a border, left out)" * bool(hidden)
     subtitle = (
-        f"{several(animals, 'animal')}, {several(n_sessions, 'session')}, "
-        f"{len(spines)} spines seen, {len(lives)} followed{left_out}. spinenet {__version__}."
+        f"{several(given['animal'].nunique(), 'animal')}, "
+        f"{several(len(looked), 'session')}{without}, {len(spines)} sightings of "
+        f"{several(len(lives), 'spine')}{left_out}. spinenet {__version__}."
     )
     return make_page("Dendritic spines over time", subtitle, analysis, tables, pictures, notes)
 

@@ -6,14 +6,16 @@ CAPTIONS = {
     "turnover": (
         "Turnover",
         "Of the spines of an animal, the share that formed and that was lost from one session to "
-        "the next; a line per animal, at the day of the later session.",
+        "the next, at the day of the later session; a line per animal, or per region where those "
+        "of an animal were not imaged together, broken where no interval follows on the last.",
     ),
     "clustered_share": (
         "Clustered share of new spines, and chance",
         "Orange: mean over animals and its 95 % interval, the machine's mistakes in it where they "
         "are known. Grey: what shuffling the spines along their dendrites gives, its mean and 95 % "
-        "band. Contiguous: new neighbours with no existing spine between; within d: new spines "
-        "within analyze.d_um of the next. P is of so large a share by chance.",
+        "band, and a ring for the share on the dendrites that were shuffled, those long enough; P "
+        "is of so large a ring by chance. Contiguous: new neighbours with no existing spine "
+        "between; within d: new spines within analyze.d_um of the next.",
     ),
     "cluster_sizes": ("Sizes of clusters", "Contiguous clusters by the new spines they hold."),
     "cluster_births": (

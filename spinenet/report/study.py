@@ -37,20 +37,23 @@ def _name(group: str) -> str:
 
 
 def clustering(analysis: Analysis) -> Figure:
-    """Clustered share of new spines by group and rule, with what shuffling gives (95 % band)."""
+    """Clustered share of new spines by group and rule, with what shuffling gives (95 % band) and a
+    ring for the share on the dendrites that were shuffled."""
     stats = analysis.statistics
     rules = ("contiguous", "within_d")
     groups = sorted(stats.loc[stats["name"] == "formation", "group"].unique())
     figure, axes = panels(1.6 + 1.5 * len(groups) * len(rules), 2.8, len(rules))
     for axis, rule in zip(axes, rules, strict=True):
         name = f"clustered_fraction_{rule}"
-        own = stats[(stats["name"] == name) & (stats["group_b"] == "")].set_index("group")
+        alone = stats[stats["group_b"] == ""].set_index(["name", "group"])
         for x, group in enumerate(groups):
-            row, null = own.loc[group], analysis.nulls.get(f"{name}|{group}", np.zeros(0))
+            row, null = alone.loc[name, group], analysis.nulls.get(f"{name}|{group}", np.zeros(0))
             if len(null):
                 low, high = np.percentile(null, [2.5, 97.5])
                 axis.fill_between([x - 0.35, x + 0.35], low, high, color="#cccccc", lw=0)
                 axis.plot([x - 0.35, x + 0.35], [null.mean()] * 2, color="#777777", lw=1)
+                over = alone.loc[(f"clustered_excess_{rule}", group), "estimate"]
+                axis.plot(x, null.mean() + over, "o", ms=9, mfc="none", color="#777777")
             axis.plot(x, row["estimate"], "o", color="#ff9f1c")
             if np.isfinite(row["ci_low"]):
                 axis.plot([x, x], [row["ci_low"], row["ci_high"]], color="#ff9f1c")
@@ -179,31 +182,26 @@ def strength(changes: pd.DataFrame) -> Figure:
 
 
 def rates(intervals: pd.DataFrame) -> Figure:
-    """Formation and elimination per interval, one line per animal."""
-    mine = intervals[intervals["level"] == "animal"]
-    groups = sorted(mine["group"].unique())
+    """Formation and elimination per interval, one line per animal, or per region where those of an
+    animal have intervals of their own; broken where no interval follows on the last."""
+    mine = intervals[intervals["level"] == "animal"].sort_values("day_to")
+    by = "group" if mine["group"].nunique() > 1 else "animal"
+    names = sorted(mine[by].unique())
     figure, axes = panels(6.5, 2.6, 2)
     for axis, name in zip(axes, ("formation", "elimination"), strict=True):
-        for (group, animal), part in mine.groupby(["group", "animal"]):
-            colour = f"C{groups.index(group)}" if len(groups) > 1 else None
-            axis.plot(
-                part["day_to"],
-                100 * part[name],
-                "o-",
-                ms=3,
-                lw=1,
-                label=as_text(animal),
-                color=colour,
-            )
+        for _, line in mine.groupby(["group", "animal", "region"]):
+            colour = f"C{names.index(line[by].iloc[0])}"
+            broken = (line["session_from"] != line["session_to"].shift()).cumsum()
+            for _, part in line.groupby(broken):
+                axis.plot(part["day_to"], 100 * part[name], "o-", ms=3, lw=1, color=colour)
         axis.set_xlabel("day")
         axis.set_title(name)
         axis.set_ylim(bottom=0)
     axes[0].set_ylabel("% of spines per interval")
-    if len(groups) > 1:
-        lines = [axes[1].plot([], [], color=f"C{k}")[0] for k in range(len(groups))]
-        axes[1].legend(lines, [_name(g) for g in groups], frameon=False, fontsize=7)
-    elif 1 < mine["animal"].nunique() <= 8:
-        axes[1].legend(frameon=False, fontsize=7)
+    if by == "group" or 1 < len(names) <= 8:
+        lines = [axes[1].plot([], [], color=f"C{k}")[0] for k in range(len(names))]
+        shown = [_name(n) if by == "group" else as_text(n) for n in names]
+        axes[1].legend(lines, shown, frameon=False, fontsize=7)
     return figure
 
 

@@ -197,3 +197,15 @@ def test_animals_of_one_group_that_do_not_differ_give_no_interval():
     means = [mean_of_animals(of, -np.inf, np.inf) for of in (same, other)]
     assert np.isnan(welch(*means).low)
     assert welch(means[1], replace(means[0], variance=0.1)).low < 0
+    of_labels = compare(same, other, np.random.default_rng(0))
+    assert np.isnan(of_labels.low)
+    assert "no interval: too few animals, or animals that do not differ" in of_labels.test
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_group_of_one_animal_is_not_compared_whichever_comes_first(which):
+    several = mean_of_animals(np.array([0.1, 0.15, 0.3]), -np.inf, np.inf)
+    one = mean_of_animals(np.array([0.2]), -np.inf, np.inf)
+    between = welch(*[(one, several), (several, one)][which])
+    assert np.isnan(between.p)
+    assert between.test.startswith("too few animals")

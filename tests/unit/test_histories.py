@@ -16,7 +16,8 @@ from spinenet.analyze.strength import sizes
 from spinenet.analyze.summary import _corrected, analyze
 from spinenet.analyze.survival import PERIOD, Cohort, follow, kaplan_meier
 from spinenet.config import AnalyzeConfig
-from spinenet.tables import LINKS, SPINES
+from spinenet.report.study import rates
+from spinenet.tables import INTERVALS, LINKS, SPINES
 from spinenet.types import Tracks
 from tests.conftest import like_dendrites, one, tracks_of
 
@@ -180,6 +181,31 @@ def test_rows_of_an_animal_are_of_all_its_regions():
     found = analyze(Tracks(pd.concat([f.frame for f in fields], ignore_index=True)), FAST)
     (row,) = found.intervals[found.intervals["level"] == "animal"].to_dict("records")
     assert (row["n_before"], row["n_new"], row["region"]) == (3, 1, "")
+
+
+def test_regions_imaged_on_other_days_have_rows_and_lines_of_their_own():
+    """Turnover of one field on days 0, 4, 8 and of another on days 1, 5, 9 is no zigzag."""
+    fields = [
+        tracks_of({1: "111", 2: "001"}, days=(0.0, 4.0, 8.0), region="a"),
+        tracks_of({3: "111", 4: "110"}, days=(1.0, 5.0, 9.0), region="b", dendrite_id=1),
+    ]
+    found = analyze(Tracks(pd.concat([f.frame for f in fields], ignore_index=True)), FAST)
+    mine = found.intervals[found.intervals["level"] == "animal"].sort_values(["region", "day_to"])
+    assert mine["region"].tolist() == ["a", "a", "b", "b"]
+    assert mine["n_lost"].tolist() == [0, 0, 0, 1]
+    lines = [line.get_xdata().tolist() for line in rates(found.intervals).axes[1].lines]
+    assert lines == [[4.0, 8.0], [5.0, 9.0]]
+
+
+def test_a_line_of_turnover_is_broken_where_no_interval_follows_on_the_last():
+    rows = [(0, 1, 4.0), (2, 3, 12.0)]
+    frame = INTERVALS.frame(
+        [
+            {"level": "animal", "animal": "m1", "session_from": a, "session_to": b, "day_to": day}
+            for a, b, day in rows
+        ]
+    )
+    assert [line.get_xdata().tolist() for line in rates(frame).axes[0].lines] == [[4.0], [12.0]]
 
 
 def test_rows_that_no_draw_redoes_say_that_they_are_of_sampling_alone():

@@ -86,3 +86,10 @@ def test_whole_field_but_one_dendrite():
     sessions = pd.DataFrame([{"animal": "a", "region": "r", "session": 0, "whole": True}])
     result = judge(POINTS.frame([]), found, nodes, sessions, (0,))
     assert result.detections["alarm"].tolist() == [True, False]
+
+
+@pytest.mark.parametrize("found", [0, 1, 2])
+def test_a_field_in_which_a_person_painted_nothing_holds_no_spine(found):
+    """All that was found there is a false alarm."""
+    c = count_masks(np.zeros((2, 3, 3), int), np.full((2, 3, 3), found), np.zeros(0, int))
+    assert (c.matched, c.missed, c.false) == (0, 0, found == 2)
