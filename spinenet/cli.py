@@ -6,11 +6,16 @@ import logging
 import sys
 import traceback
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spinenet import __version__
 from spinenet.commands import BAD_INPUT, COMMANDS, DONE, FAULT, STOPPED, make_parser
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+CONFIG, YAML = "--config", (".yaml", ".yml")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,19 +57,9 @@ def _run(name: str, arguments: list[str]) -> int:
     if not verbose:  # of a damaged file our own paragraph says it better
         logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
-        _check_out(arguments)
         parser = make_parser(name, summary)
         add(parser)
-        given = parser.parse_args(_configs_first(name, arguments))
-        try:
-            settings = parser.instantiate(given)
-        except TypeError as error:
-            raise InputError(
-                "the settings cannot be read: a section of a YAML, such as net, analyze or "
-                "trainer, that holds a value where its own settings were expected is the usual "
-                "cause. Write them below it, indented, as --help names them."
-            ) from error
-        return run(settings)
+        return run(_settings(name, parser, arguments))
     except SystemExit as stop:
         return DONE if not stop.code else BAD_INPUT
     except InputError as error:
@@ -107,36 +102,52 @@ def _run(name: str, arguments: list[str]) -> int:
         return FAULT
 
 
-def _check_out(arguments: list[str]) -> None:
-    """A variable of the shell that is not set would mean the folder one stands in."""
+def _settings(name: str, parser: ArgumentParser, arguments: list[str]) -> Namespace:
+    """What was typed and what files say, as the command takes it."""
     from spinenet.types import InputError
 
-    values = [b for a, b in pairwise(arguments) if a == "--out"]
-    values += [a.partition("=")[2] for a in arguments if a.startswith("--out=")]
-    if any(not value.strip() for value in values):
+    given = parser.parse_args(_files_first(name, arguments))
+    told = given[given.what] if name == "train" else given
+    # a variable of the shell that is not set would mean the folder one stands in
+    if name != "evaluate" and "out" in told and not told.out.strip():
         raise InputError("--out is blank. Give a folder for the results.")
+    try:
+        return parser.instantiate(given)
+    except TypeError as error:
+        raise InputError(
+            "the settings cannot be read: a section of a YAML, such as net, analyze or trainer, "
+            "that holds a value where its own settings were expected is the usual cause. Write "
+            "them below it, indented, as --help names them."
+        ) from error
 
 
-def _configs_first(name: str, arguments: list[str]) -> list[str]:
-    """The arguments with every `--config FILE` before the rest, so that what was typed goes before
-    what a file says, wherever it stands; files checked, and found where they are our own."""
+def _files_first(name: str, arguments: list[str]) -> list[str]:
+    """The arguments with every `--config FILE`, and every section that a YAML is given for, before
+    the rest, so that what was typed goes before what a file says, wherever it stands; files
+    checked, and found where they are our own."""
     from spinenet.io.settings import check_settings
 
-    configs: list[str] = []
+    files: list[str] = []
     others: list[str] = []
-    words = iter(arguments)
-    for word in words:
-        flag, equals, file = word.partition("=")
-        if flag != "--config":
-            others.append(word)
-            continue
-        given = file if equals else next(words, None)
-        configs.append("--config")
-        if given is not None:
-            configs.append(_shipped(given))
-            check_settings(Path(configs[-1]))
+    words = [part for word in arguments for part in _parted(word)]
+    while words:
+        flag, *after = words
+        if flag == CONFIG or (flag.startswith("--") and after and after[0].endswith(YAML)):
+            files += [flag, *map(_shipped, after[:1])]
+            words = after[1:]
+        else:
+            others.append(flag)
+            words = after
+    for file in files[1::2]:
+        check_settings(Path(file))
     first = 1 if name == "train" else 0  # which net is told before its settings
-    return [*others[:first], *configs, *others[first:]]
+    return [*others[:first], *files, *others[first:]]
+
+
+def _parted(word: str) -> list[str]:
+    """A flag and the file behind its sign of equality; else the word as it is."""
+    flag, equals, value = word.partition("=")
+    return [flag, value] if equals and (flag == CONFIG or value.endswith(YAML)) else [word]
 
 
 def _shipped(name: str) -> str:

@@ -27,7 +27,10 @@ def make_parser(name: str, summary: str) -> ArgumentParser:
     """What every command is told, to which its own arguments are added."""
     from jsonargparse import ActionConfigFile, ArgumentParser
 
-    parser = ArgumentParser(prog=f"spinenet {name}", description=summary, exit_on_error=True)
+    # `--conf` would be read as --config, unchecked and where it stands
+    parser = ArgumentParser(
+        prog=f"spinenet {name}", description=summary, exit_on_error=True, allow_abbrev=False
+    )
     parser.add_argument("--config", action=ActionConfigFile, help="YAML with settings that differ")
     parser.add_argument(
         "--quiet", action="store_true", help="no bars, warnings or closing words of a run"

@@ -32,8 +32,11 @@ def settings(folder, text):
     ("text", "complaint"),
     [
         ("analyze:\n  d_um: 9\nanalyze:\n  max_gap: 0\n", "'analyze' twice, in lines 1 and 3"),
-        ("analyze:\n  d_um: 9\n  d_um: 3\n", "'d_um' twice, in lines 2 and 3"),
+        ("analyze:\n  d_um: 9\n  d_um: 3\n", "'analyze.d_um' twice, in lines 2 and 3"),
         ("analyze:\n  # d_um: 9\n", "nothing stands below 'analyze'"),
+        ("analyze:\n  d_um: 9\nanalyze.d_um: 3\n", "'analyze.d_um' twice, in lines 2 and 3"),
+        ("seed: {{SEED}}\n", "A template that was not filled in"),
+        ("out: 2026-11-31\n", "x.tif was not found"),  # a name like any other
         ("analyze: {d_um: [", "cannot be read as settings"),
         ("9\n", "holds no settings"),
         ("seed: 1 # \u00b5\n".encode("utf-16"), "no text in UTF-8"),
@@ -47,8 +50,17 @@ def test_settings_that_would_be_passed_over_are_refused(tmp_path, capsys, text, 
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_what_was_typed_goes_before_what_a_file_says(tmp_path, capsys, first):
-    file = ["--config", settings(tmp_path, "analyze:\n  d_um: 9\n")]
+@pytest.mark.parametrize(
+    ("flag", "text"),
+    [
+        ("--config {}", "analyze:\n  d_um: 9\n"),
+        ("--config={}", "analyze:\n  d_um: 9\n"),
+        ("--analyze {}", "d_um: 9\n"),
+        ("--analyze={}", "d_um: 9\n"),
+    ],
+)
+def test_what_was_typed_goes_before_what_a_file_says(tmp_path, capsys, first, flag, text):
+    file = flag.format(settings(tmp_path, text)).split()
     typed = ["--analyze.d_um", "3"]
     words = [*typed, *file] if first else [*file, *typed]
     assert main(["infer", "x.tif", "--out", "y", *words, "--print_config"]) == DONE
@@ -60,6 +72,17 @@ def test_settings_as_printed_can_be_given_back(tmp_path, capsys):
     printed = settings(tmp_path, capsys.readouterr().out)
     assert main(["infer", str(tmp_path / "x.tif"), "--out", "y", "--config", printed]) == BAD_INPUT
     assert "x.tif was not found" in capsys.readouterr().err
+
+
+def test_a_flag_cut_short_is_not_read_as_another(tmp_path, capsys):
+    words = ["infer", "x.tif", "--out", "y", "--conf", settings(tmp_path, "seed: 1\n")]
+    assert main(words) == BAD_INPUT
+    assert "nrecognized arguments: --conf" in capsys.readouterr().err
+
+
+def test_a_blank_folder_in_a_file_is_not_the_one_where_one_stands(tmp_path, capsys):
+    assert main(["infer", "x.tif", "--config", settings(tmp_path, 'out: ""\n')]) == BAD_INPUT
+    assert "--out is blank" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--out", ""], ["--out="], ["--out", " "]])
