@@ -66,7 +66,6 @@ from spinenet.analyze.sureness import sureness_rows
 from spinenet.analyze.survival import (
     NEW,
     NO_DAY,
-    NOTHING_LATER,
     Cohort,
     corrected_share,
     follow,
@@ -200,7 +199,7 @@ def analyze(
     whys = {name: dict(unlike) for name in PER_INTERVAL + BY_SIGHTINGS}
     for name in OVER_STUDY:
         whys[name] = unlike_spans(hs) | whys.get(name, {})
-    no_day = NO_DAY if cohort.looked else NOTHING_LATER.format(config.landmark_day)
+    no_day = NO_DAY if cohort.looked else untold(min(values, default=""), 0, np.nan, cohort, config)
     rows += _comparisons(values, days, whys, machine, no_day, np.random.default_rng([seed, 7]))
     rows += mixed_rows(parts, unlike)
     rows += [hazard_difference(a, b, hazards) for a, b in combinations(sorted(hazards), 2)]
@@ -245,7 +244,7 @@ def _ratio_rows(
             highest = np.inf if name in UNBOUNDED else 1.0
             found = mean_row(name, group, mean_of_animals(of_animals, 0.0, highest), **n)
             if name in SURVIVALS:
-                why = untold(n["n_spines"], last, cohort, config)
+                why = untold(group, n["n_spines"], last, cohort, config)
                 found |= {"test": why or f"{last:g} days after the landmark; {found['test']}"}
             rows.append(found)
     if known.scored_on is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,10 @@ NOBODY_FOLLOWED = (
 NOTHING_LATER = (
     "no session follows the landmark, the last session up to day {:g} of the table: an earlier one "
     "is needed (analyze.landmark_day)"
+)
+ALL_LATER = (
+    "the first session is on day {:g}, after the landmark, day {:g} (analyze.landmark_day): count "
+    "days from the first session, or give a later landmark"
 )
 NO_DAY = "animals share no day after the landmark on which all of them were looked at"
 NEW = ("clustered", "non_clustered")
@@ -56,6 +60,8 @@ class Cohort:
 
     looked: Mapping[str, FloatArray]
     """By animal, the days from the landmark on which it was looked at."""
+    late: Mapping[str, float] = field(default_factory=dict)
+    """By group that has no session up to the landmark, the day of its first."""
 
     def last_common_day(self, animals: Collection[str]) -> float:
         """The last day after the landmark on which all of them that were followed were looked at:
@@ -116,7 +122,21 @@ def follow(all_histories: list[Histories], config: AnalyzeConfig) -> Cohort:
         {g: np.unique(np.concatenate([*of])) for g, of in looks.items()},
         frozenset(g for g, of in looks.items() if len(of) > 1),
         looked,
+        {g: day for g, day in _first_days(all_histories).items() if day > _until(config)},
     )
+
+
+def _first_days(all_histories: list[Histories]) -> dict[str, float]:
+    """By group."""
+    days: dict[str, float] = {}
+    for h in all_histories:
+        days[h.group] = min(days.get(h.group, np.inf), float(h.days.min()))
+    return days
+
+
+def _until(config: AnalyzeConfig) -> float:
+    """The day up to which a session may be the landmark."""
+    return config.landmark_day + slack_days(config.landmark_day)
 
 
 def _followed(
@@ -141,7 +161,7 @@ def _landmarks(all_histories: list[Histories], config: AnalyzeConfig) -> dict[tu
     be scored in it is not followed: from an earlier one it would be followed on other days."""
     out: dict[tuple[str, str], int] = {}
     for h in all_histories:
-        early = h.sessions[h.days <= config.landmark_day + slack_days(config.landmark_day)]
+        early = h.sessions[h.days <= _until(config)]
         if len(early):
             where = h.animal, h.region
             out[where] = max(out.get(where, NEVER), int(early[-1]))
@@ -227,8 +247,12 @@ def turnbull(lives: pd.DataFrame, days: FloatArray) -> FloatArray:
     return out
 
 
-def untold(n_spines: int, last_day: float, cohort: Cohort, config: AnalyzeConfig) -> str:
+def untold(
+    group: str, n_spines: int, last_day: float, cohort: Cohort, config: AnalyzeConfig
+) -> str:
     """Why a share that survived until a day cannot be told; blank if it can."""
+    if group in cohort.late:
+        return ALL_LATER.format(cohort.late[group], config.landmark_day)
     if not cohort.looked:
         return NOTHING_LATER.format(config.landmark_day)
     if not n_spines:

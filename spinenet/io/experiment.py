@@ -40,10 +40,9 @@ def write_experiment(config: SimulateConfig, out: Path) -> Path:
             f"truth/{TRUE_SPINES.file}); its tables and stacks could be written over. Give another "
             "folder as --out."
         )
-    if listed.exists():
-        for name in pd.read_csv(listed)["path"]:
-            for folder in (out, truth / LABELS_FOLDER):
-                (folder / Path(name).name).unlink(missing_ok=True)
+    for file in (truth / LABELS_FOLDER).glob("*.ome.tif"):  # each of a stack of ours
+        (out / file.name).unlink(missing_ok=True)
+        file.unlink()
     for stale in (listed, *(truth / table.file for table in (TRUE_SPINES, DENDRITES, TRUE_TRACKS))):
         stale.unlink(missing_ok=True)
     tables: dict[str, list[pd.DataFrame]] = {"spines": [], "dendrites": [], "tracks": []}

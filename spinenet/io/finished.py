@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from spinenet.io.layout import PAGE
+from spinenet.io.digest import sha256_of
+from spinenet.io.layout import FIGURES_FOLDER, PAGE
 from spinenet.io.write import write_json
 from spinenet.types import InputError
 
@@ -23,12 +24,17 @@ def begin_writing(results: Path, sessions: Iterable[str] = ()) -> None:
     write_json(results / RUN, {UNFINISHED: True, LABELS: names})
 
 
-def begin_analysis(results: Path) -> None:
-    """The same of an analysis of tracks alone, whose figures stay its own; the page of an earlier
-    one goes first, so that none stands beside tables of another."""
-    figures = figures_before(results)
+def begin_analysis(results: Path, figures: Iterable[str]) -> None:
+    """The same of an analysis of tracks alone, which will write such figures; the page and the
+    figures of an earlier one, cut off or not touched since, go first, so that none stands beside
+    tables of another."""
+    earlier: dict[str, str] = _said(results).get(FIGURES, {})
+    for name, sha256 in earlier.items():
+        file = results / FIGURES_FOLDER / name
+        if file.is_file() and sha256 in ("", sha256_of(file)):
+            file.unlink()
     (results / PAGE).unlink(missing_ok=True)
-    write_json(results / RUN, {UNFINISHED: "analysis", FIGURES: figures})
+    write_json(results / RUN, {UNFINISHED: "analysis", FIGURES: dict.fromkeys(figures, "")})
 
 
 def written_before(results: Path, *, whole: bool = False) -> dict[str, str]:
@@ -48,12 +54,6 @@ def tables_before(results: Path) -> dict[str, str]:
     said = _said(results)
     tables: dict[str, str] = {} if said.get(UNFINISHED) else said.get(TABLES, {})
     return tables
-
-
-def figures_before(results: Path) -> dict[str, str]:
-    """The sha256 of the figures that an earlier analysis of tracks alone wrote, by their names."""
-    figures: dict[str, str] = _said(results).get(FIGURES, {})
-    return figures
 
 
 def is_of_stacks(results: Path) -> bool:

@@ -55,7 +55,7 @@ def find_stacks(
     elif source.suffix.lower() == ".csv":
         stacks = _from_table(source)
     elif source.is_file():
-        stem = source.name.split(".")[0]
+        stem = re.sub(r"(\.ome)?\.tiff?$", "", source.name, flags=re.IGNORECASE)
         stacks = [StackFile(Session(stem, stem, 0), source)]
     else:
         raise InputError(
@@ -277,14 +277,10 @@ def _check_sessions(sessions: list[Session], source: Path) -> None:
                 "digits; if both are one field, write its name in one way."
             )
         if (size := len(s.name.encode())) > LONGEST_NAME:
-            cure = (
-                f"Shorten both to {LONGEST_NAME} together"
-                if source.suffix == ".csv"
-                else "Rename the file, or give a sessions.csv with short names"
-            )
             raise InputError(
-                f"{source.name}: the name {s.name!r} of animal and region takes {size} bytes; "
-                f"files cannot be named after it. {cure}."
+                f"{source.name}: the name {s.name!r}, of animal, region and session, takes {size} "
+                f"bytes, of {LONGEST_NAME} at most; files cannot be named after it. Give a "
+                "sessions.csv with a shorter animal or region."
             )
 
 

@@ -45,9 +45,17 @@ def read_table(
     except pd.errors.ParserError as error:
         raise _too_many_cells(path.name, "a line", str(error)) from error
     except (pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        with path.open("rb") as file:
+            zipped = file.read(2) == b"PK"
+        cause = (
+            "a spreadsheet file (.xlsx) renamed to .csv is the usual cause"
+            if zipped or isinstance(error, pd.errors.EmptyDataError)
+            else "Excel's plain CSV, which writes ä and µ otherwise, is the usual cause: choose "
+            "'CSV UTF-8' there"
+        )
         raise InputError(
             f"{path} cannot be read as a table ({error}). Save it as comma-separated text (CSV, "
-            "UTF-8); a spreadsheet file (.xlsx) renamed to .csv is the usual cause."
+            f"UTF-8); {cause}."
         ) from error
     if not isinstance(frame.index, pd.RangeIndex):
         raise _too_many_cells(path.name, "line 2", ", ".join(map(str, frame.columns)))

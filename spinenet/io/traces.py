@@ -20,6 +20,8 @@ from spinenet.types import FloatArray, InputError, Segment, Session
 NODE_UM = 0.5
 SMOOTH_UM = (1.5, 0.5, 0.5)
 """Clicks wander by a slice and a few pixels."""
+STEADY = 0.9
+"""Part of its length that a line keeps when it is smoothed."""
 TYPICAL_RADIUS_UM = 0.4
 BRANCH_COSINE = 0.7
 MOST_WINDING = 2.0
@@ -108,7 +110,8 @@ class Traces:
                 f"{self.source}: dendrite {number} has {len(points)} node; at least two different "
                 "places are needed to draw a line. Remove it or trace it."
             )
-        path_um, chain_um = _path_and_chain(points)
+        # clicks that wander by a slice wind in depth alone
+        path_um, chain_um = min(map(_path_and_chain, (points, points[:, 1:])), key=_winding)
         if path_um > MOST_WINDING * chain_um:
             raise InputError(
                 f"{self.source}: the nodes of dendrite {number} jump to and fro: from one to the "
@@ -116,18 +119,34 @@ class Traces:
                 "table that was sorted by another column is the usual cause. Restore the order of "
                 "the nodes, or give each its number in a column node."
             )
-        line = smooth(resample(points, NODE_UM), NODE_UM, SMOOTH_UM)
+        line = _steadied(points)
         known = rows.loc[rows["radius_um"] > 0, "radius_um"]
         radius = float(known.median()) if len(known) else TYPICAL_RADIUS_UM
         return Segment(number, line, np.full(len(line), radius), arc_length(line))
 
 
+def _steadied(points: FloatArray) -> FloatArray:
+    """Nodes (N, 3) at even steps, smoothed until that no longer shortens the line by much: of close
+    clicks that flicker between slices the smoothing at first spans few."""
+    line = points
+    while True:
+        steady = smooth(resample(line, NODE_UM), NODE_UM, SMOOTH_UM)
+        if arc_length(steady)[-1] >= STEADY * arc_length(line)[-1]:
+            return steady
+        line = steady
+
+
 def _path_and_chain(points: FloatArray) -> tuple[float, float]:
-    """Lengths (um) of the line through nodes (N, 3) in their order, and of the shortest tree that
-    joins them."""
+    """Lengths (um) of the line through nodes (N, 2 or 3) in their order, and of the shortest tree
+    that joins them."""
     some = points[:: len(points) // MOST_NODES + 1]
-    tree = minimum_spanning_tree(squareform(pdist(some)))
+    tree = minimum_spanning_tree(squareform(pdist(np.unique(some, axis=0))))
     return float(arc_length(some)[-1]), float(tree.sum())
+
+
+def _winding(lengths_um: tuple[float, float]) -> float:
+    path, chain = lengths_um
+    return path / chain if chain > 0 else 1.0
 
 
 def read_traces(path: Path) -> Traces:

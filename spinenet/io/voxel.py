@@ -30,8 +30,9 @@ UNIT_UM = {
 }
 PLAUSIBLE_Z_UM = (0.05, 10.0)
 PLAUSIBLE_XY_UM = (0.01, 2.0)
-LONGEST_PIXEL = 3.0
-"""Times its width; scans with fewer lines than points have pixels of two."""
+LONGEST_PIXEL, LONGEST_BEYOND_SLICES = 8.0, 3.0
+"""Times its width, also where it is longer than slices lie apart, as z, y, x in another order is;
+scans with fewer lines than points have pixels of two or four."""
 HOW_TO_GIVE = (
     "Give voxel_z_um, voxel_y_um and voxel_x_um in sessions.csv, or infer --voxel_um '[Z,Y,X]'."
 )
@@ -113,9 +114,10 @@ def check_voxel(voxel: Um3, name: str) -> None:
             f"order is the usual cause. {HOW_TO_GIVE}"
         )
     longer = max(xy) / min(xy)
-    if longer > LONGEST_PIXEL:
+    most = LONGEST_PIXEL if z >= max(xy) else LONGEST_BEYOND_SLICES
+    if longer > most:
         raise InputError(
             f"{name}: its pixels are {xy[0]:g} x {xy[1]:g} um (y, x), {longer:.1f} times as long "
-            f"as wide; {LONGEST_PIXEL:g} at most were expected. Sizes given in the order x, y, z "
+            f"as wide; {most:g} at most were expected. Sizes given in the order x, y, z "
             f"in the place of z, y, x are the usual cause. {HOW_TO_GIVE}"
         )

@@ -103,7 +103,7 @@ def load_match_weights(name: str) -> MatchWeights:
     state, meta = _read(path, "match")
     net = _filled(SiameseMatcher(), state, path)
     temperature = _said(meta, "temperature", path)
-    if not (isinstance(temperature, float) and 0 < temperature < float("inf")):
+    if not (_is_number(temperature) and 0 < temperature < float("inf")):
         raise InputError(f"weights {path.name} have a temperature {temperature}: {_OTHER_PROGRAM}")
     return MatchWeights(net.eval(), temperature, path.stem, digest)
 
@@ -136,7 +136,8 @@ def _segment_net(path: Path) -> tuple[SpineUNet, dict[str, float]]:
             f"weights {path.name} name channels {channels} ({error}): {_OTHER_PROGRAM}"
         ) from error
     thresholds: dict[str, float] = _said(meta, "thresholds", path)
-    wrong = [t for t in THRESHOLDS if not 0 <= thresholds.get(t, -1.0) <= 1]
+    told = thresholds if isinstance(thresholds, dict) else {}
+    wrong = [t for t in THRESHOLDS if not (_is_number(told.get(t)) and 0 <= told[t] <= 1)]
     if wrong:
         raise InputError(
             f"weights {path.name} have no threshold of {wrong[0]} from 0 to 1: {_OTHER_PROGRAM}"
@@ -169,7 +170,7 @@ def _read(path: Path, role: Role) -> tuple[dict[str, Tensor], dict[str, str]]:
     broken = sorted(k for k, v in state.items() if not v.isfinite().all())
     if broken:
         raise InputError(f"weights {path.name}: {broken[0]} is no number. They {_DAMAGED}")
-    if not json.loads(meta.get(FITTED, "true")):
+    if not _said({FITTED: "true"} | meta, FITTED, path):
         logger.warning(
             "weights %s are of a training that has not ended: their thresholds are guesses, and "
             "what they call a probability is none. Let the training end.",
@@ -187,6 +188,10 @@ def _said(meta: dict[str, str], what: str, path: Path) -> Any:
             f"weights {path.name} do not say their {what}, as every file that `train.py` writes "
             f"does: {_OTHER_PROGRAM}"
         ) from error
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 _DAMAGED = "were damaged or cut short since they were written. Fetch or copy them again."

@@ -31,6 +31,8 @@ def write_table(folder: Path, table: Table, frame: pd.DataFrame, file: str = "")
     left out."""
     path = folder / (file or table.file)
     shown = table.conform(frame)[table.names]
+    for name in shown.columns[shown.columns.str.startswith("day")]:  # counted from any zero
+        shown[name] = shown[name].map("{:.12g}".format).where(shown[name].notna(), "")
     with published(path) as aside:
         shown.to_csv(aside, index=False, float_format="%.7g", lineterminator="\n")
     return path

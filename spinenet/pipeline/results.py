@@ -138,7 +138,7 @@ def check_same_study(out: Path, names: Iterable[str]) -> None:
     InputError
         If the folder holds results of other stacks alone.
     """
-    earlier, now = written_before(out, whole=True), {name.casefold() for name in names}
+    earlier, now = written_before(out), {name.casefold() for name in names}
     if earlier and not any(name.casefold() in now for name in earlier):
         raise InputError(
             f"{out} holds results of other stacks ({next(iter(earlier))}, {len(earlier)} in all), "

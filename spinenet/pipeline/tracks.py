@@ -18,7 +18,6 @@ from spinenet.io.finished import (
     FIGURES,
     RUN,
     begin_analysis,
-    figures_before,
     is_of_stacks,
 )
 from spinenet.io.layout import FIGURES_FOLDER, PAGE
@@ -68,14 +67,13 @@ def analyze_tracks(
         )
     analysis = analyze(tracks, config.analyze, evidence, config.seed)
     tables = analysis_tables(analysis)
-    begin_analysis(out)
-    for table, frame in tables.items():
-        write_table(out, table, frame)
     maps = _straight_maps(tracks.frame, analysis)
     n_animals = tracks.frame["animal"].nunique()
-    # of a folder that a person chose nothing is removed but what an earlier run wrote there
-    earlier = _written_figures(out)
     drawn = {name: figure for name, figure in analysis_figures(analysis).items() if figure}
+    names = [f"{name}.{kind}" for name in drawn for kind in FIGURE_KINDS] + [MAPS] * bool(maps)
+    begin_analysis(out, names)
+    for table, frame in tables.items():
+        write_table(out, table, frame)
     page = make_page(
         "Dendritic spines over time",
         f"{several(n_animals, 'animal')}. spinenet {__version__}.",
@@ -92,10 +90,6 @@ def analyze_tracks(
         ),
     )
     report = write_text(out / PAGE, page)
-    names = [f"{name}.{kind}" for name in drawn for kind in FIGURE_KINDS]
-    names += [MAPS] * bool(maps)
-    for name in earlier - {*names}:
-        (out / FIGURES_FOLDER / name).unlink(missing_ok=True)
     write_json(
         out / RUN,
         {
@@ -108,16 +102,6 @@ def analyze_tracks(
         },
     )
     return Outcome(report, five_numbers(analysis), {})
-
-
-def _written_figures(out: Path) -> set[str]:
-    """Files of figures that an earlier analysis wrote and nobody has touched since."""
-    folder = out / FIGURES_FOLDER
-    return {
-        name
-        for name, digest in figures_before(out).items()
-        if (folder / name).is_file() and sha256_of(folder / name) == digest
-    }
 
 
 def _warned(tracks: pd.DataFrame) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +11,8 @@ import pandas as pd
 
 from spinenet.types import InputError
 
+DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}.*")
+"""As spreadsheets show days: 2024-03-01, 1.3.2024, 03/01/24 10:30."""
 Kind = Literal["int", "int?", "float", "str", "bool"]
 _DTYPES = {"int": "int64", "int?": "Int64", "float": "float64", "str": "object", "bool": "bool"}
 _BLANK = {"int": 0, "int?": pd.NA, "float": float("nan"), "str": "", "bool": False}
@@ -108,9 +111,14 @@ def _refuse(bad: pd.Series, column: Column, where: str, expected: str) -> None:
         cell = f"{where}: column {column.name}, line {int(bad.index[0]) + 2}"
         if pd.isna(bad.iloc[0]):
             raise InputError(f"{cell}, is blank; {expected} was expected ({column.meaning}).")
+        value = bad.to_list()[0]
+        cause = (
+            "it is a date: give days counted from the first session, 0, 2, 4, ..."
+            if DATE.fullmatch(str(value).strip())
+            else "a decimal comma or a unit typed into the cell are the usual causes."
+        )
         raise InputError(
-            f"{cell}: {bad.to_list()[0]!r} is not {expected} ({column.meaning}). Correct the cell; "
-            "a decimal comma or a unit typed into the cell are the usual causes."
+            f"{cell}: {value!r} is not {expected} ({column.meaning}). Correct the cell; {cause}"
         )
 
 

@@ -53,8 +53,8 @@ CONTESTED = Table(
     "contested.csv",
     "link that looks wrong in an annotation",
     (
-        col("animal", "str", "animal; blank for any", required=False),
-        col("region", "str", "field of view; blank for any", required=False),
+        col("animal", "str", "animal; may be blank where one field fits", required=False),
+        col("region", "str", "field of view; may be blank where one fits", required=False),
         col("session", "int", "earlier session"),
         col("session_to", "int", "later session"),
         col("track_id", "int", "the annotation's track"),

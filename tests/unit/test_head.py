@@ -8,7 +8,12 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from spinenet.config import MatchConfig, MisfitConfig
-from spinenet.io.weights import load_match_weights, load_segment_weights, save_match_weights
+from spinenet.io.weights import (
+    load_match_weights,
+    load_segment_weights,
+    save_match_weights,
+    shipped_folder,
+)
 from spinenet.match.head import MatchingHead, PlacesAlone, as_tensors
 from spinenet.match.region import tracks_by
 from spinenet.match.score import PLACE_SD_UM, Places
@@ -159,6 +164,28 @@ def test_weights_of_another_program_are_refused(tmp_path, meta, message):
     save_match_weights(path, a_net(), 1.25)
     with pytest.raises(InputError, match=message):
         load_match_weights(rewritten(path, **meta))
+
+
+def test_a_whole_number_is_a_temperature_too(tmp_path):
+    path = tmp_path / "head.safetensors"
+    save_match_weights(path, a_net(), 1.25)
+    assert load_match_weights(rewritten(path, temperature="1")).temperature == 1
+
+
+@pytest.mark.parametrize(
+    ("meta", "message"),
+    [
+        ({"thresholds": "[0.5, 0.5]"}, "no threshold of shaft from 0 to 1"),
+        ({"thresholds": '{"shaft": "0.5"}'}, "no threshold of shaft from 0 to 1"),
+        ({"thresholds": '{"shaft": 0.5, "spine": 2}'}, "no threshold of spine from 0 to 1"),
+        ({"fitted": "maybe"}, "do not say their fitted"),
+    ],
+)
+def test_weights_of_the_net_of_another_program_are_refused(tmp_path, meta, message):
+    path = tmp_path / "net.safetensors"
+    path.write_bytes((shipped_folder("weights") / "unet.safetensors").read_bytes())
+    with pytest.raises(InputError, match=message):
+        load_segment_weights(rewritten(path, **meta))
 
 
 def test_damaged_weights_are_refused(tmp_path):

@@ -245,3 +245,11 @@ def test_shares_of_two_groups_lie_no_further_apart_than_one():
     shares = between.loc[["persistent_share", "transient_share"]]
     assert (shares[["ci_low", "sampling_low"]] >= -1).all(axis=None)
     assert (shares[["ci_high", "sampling_high"]] <= 1).all(axis=None)
+
+
+def test_a_landmark_before_every_session_is_said_to_be_one():
+    """Days counted as the age of the mouse."""
+    late = tracks_of({1: "111", 2: "011", 3: "011", 4: "110"}, days=(45.0, 47.0, 49.0))
+    rows = analyze(late, FAST).statistics.set_index("name")
+    told = rows.loc["survival_clustered", "test"]
+    assert told.startswith("the first session is on day 45, after the landmark, day 4")

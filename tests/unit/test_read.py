@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from spinenet.io.read import check_header, read_volume
 from spinenet.io.sessions import StackFile, find_stacks
+from spinenet.io.voxel import check_voxel
 from spinenet.types import InputError, Session
 
 VOXEL = (0.8, 0.12, 0.1)
@@ -342,3 +343,16 @@ def test_a_torn_file_is_read_or_refused_by_name(tmp_path_factory, share, flips):
     path.write_bytes(whole[: int(share * len(whole)) or 1] if share < 0.9 else whole)
     with contextlib.suppress(InputError):
         read(path, voxel=VOXEL)
+
+
+@pytest.mark.parametrize("name", ["m1.day0.ome.tif", "m1.day0.TIF", "m1.day0.tiff"])
+def test_a_stack_alone_is_named_after_all_of_its_name(tmp_path, name):
+    """Or the second day's results would replace the first's."""
+    (tmp_path / name).touch()
+    assert find_stacks(tmp_path / name)[0].session.animal == "m1.day0"
+
+
+def test_line_scans_are_read_and_sizes_in_another_order_are_not():
+    check_voxel((1.0, 0.4, 0.1), "a.tif")
+    with pytest.raises(InputError, match="8.0 times as long as wide; 3 at most"):
+        check_voxel((0.1, 0.1, 0.8), "a.tif")

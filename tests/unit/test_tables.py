@@ -6,6 +6,7 @@ from spinenet.io.table import read_table
 from spinenet.io.write import write_table
 from spinenet.tables import RESULTS, SESSIONS, TRACKS
 from spinenet.types import InputError
+from tests.conftest import tracks_of
 
 SAMPLE = {"int": 3, "int?": 7, "float": 1.25, "str": "a b", "bool": True}
 
@@ -63,6 +64,22 @@ def test_unreadable_tables(tmp_path):
     (tmp_path / "x.csv").write_bytes(b"PK\x03\x04\xff\xfe\x00")
     with pytest.raises(InputError, match="renamed to .csv"):
         read_table(tmp_path / "x.csv", TRACKS)
+    (tmp_path / "x.csv").write_bytes("animal\nKäfig\n".encode("cp1252"))
+    with pytest.raises(InputError, match="Excel's plain CSV"):
+        read_table(tmp_path / "x.csv", TRACKS)
+
+
+@pytest.mark.parametrize("day", ["2024-03-01", "1.3.2024", "03/01/24 10:30"])
+def test_dates_are_not_taken_for_decimal_commas(day):
+    with pytest.raises(InputError, match="it is a date: give days counted from the first session"):
+        SESSIONS.frame([{"animal": "m", "region": "r", "session": 0, "day": day, "path": "a"}])
+
+
+def test_days_counted_from_any_zero_keep_their_hours(tmp_path):
+    days = [2459581.25, 2459581.75, 738156.2501]
+    rows = tracks_of({1: "111"}, days=tuple(days)).frame
+    path = write_table(tmp_path, TRACKS, rows)
+    assert read_table(path, TRACKS)["day"].tolist() == days
 
 
 def test_undefined_is_nan_not_zero():

@@ -123,6 +123,16 @@ def test_a_trace_that_means_two_regions_is_refused(tmp_path):
     assert read_traces(path).for_stacks(stacks[:2]).traced_in(stacks[0].session) == {0}
 
 
+@pytest.mark.parametrize("slice_um", [1.0, 2.0])
+def test_close_clicks_that_flicker_between_slices_are_in_order(tmp_path, slice_um):
+    rng = np.random.default_rng(0)
+    x = np.arange(0, 30, 0.1)
+    z = slice_um * np.rint(rng.normal(5, 0.5, len(x)))
+    lines = [f"0,{a},4,{b}\n" for a, b in zip(z, x, strict=True)]
+    (line,) = traced(tmp_path / "a.csv", "dendrite,z_um,y_um,x_um\n" + "".join(lines))
+    assert line.length_um == pytest.approx(30, rel=0.15)
+
+
 def test_nodes_whose_order_was_lost_are_refused(tmp_path):
     """A dendrite from left to right that waves in depth; sorted by depth it jumps to and fro."""
     x = np.arange(0, 30, 2.0)
