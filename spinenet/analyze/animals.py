@@ -18,7 +18,14 @@ from spinenet.analyze.states import GONE, SEEN, UNKNOWN, Histories, miss_counts,
 from spinenet.analyze.strength import FIRST
 from spinenet.analyze.stretches import Stretches, scorable
 from spinenet.analyze.survival import NEW, Cohort, kaplan_meier
-from spinenet.analyze.turnover import bare, density, flow, lengths, steps_days
+from spinenet.analyze.turnover import (
+    bare,
+    density,
+    flow,
+    flow_per_um,
+    scorable_in_both,
+    steps_days,
+)
 from spinenet.config import AnalyzeConfig
 from spinenet.types import BoolArray, FloatArray
 
@@ -128,7 +135,9 @@ def counted(
     h: Histories, config: AnalyzeConfig, scored_on: Stretches | None
 ) -> dict[str, tuple[float, float]]:
     """Numerator and denominator of each ratio on one dendrite, its intervals added up."""
-    new, lost, before, after = _flow_sums(h)
+    f = flow(h)
+    new, lost = int(f.n_new.sum()), int(f.n_lost.sum())
+    before, after = int(f.n_before.sum()), int(f.n_after.sum())
     out: dict[str, tuple[float, float]] = {
         "formation": (new, before),
         "elimination": (lost, before),
@@ -149,20 +158,15 @@ def counted(
     return out
 
 
-def _flow_sums(h: Histories) -> tuple[int, int, int, int]:
-    f = flow(h)
-    return int(f.n_new.sum()), int(f.n_lost.sum()), int(f.n_before.sum()), int(f.n_after.sum())
-
-
 def _per_um(h: Histories, scored_on: Stretches | None) -> dict[str, tuple[float, float]]:
     if scored_on is None:
         return {}
-    um = float(lengths(h, scored_on)[0].sum())
-    new, lost, *_ = _flow_sums(h)
+    seen, on_um = density(h, scored_on)
+    moved, um = flow_per_um(h, scored_on), float(scorable_in_both(h, scored_on).sum())
     return {
-        "density_per_um": density(h, scored_on),
-        "formation_per_um": (new, um),
-        "elimination_per_um": (lost, um),
+        "density_per_um": (int(seen.sum()), float(on_um.sum())),
+        "formation_per_um": (int(moved.n_new.sum()), um),
+        "elimination_per_um": (int(moved.n_lost.sum()), um),
     }
 
 

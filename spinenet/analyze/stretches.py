@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from spinenet.analyze.near import within
 from spinenet.analyze.states import Histories
-from spinenet.types import FloatArray
+from spinenet.types import BoolArray, FloatArray
 
 Dendrite = tuple[str, str, int]
 """Animal, region and dendrite_id."""
@@ -68,6 +69,16 @@ def common(a: FloatArray, b: FloatArray) -> FloatArray:
     """(N, 2) what lies in stretches of both, each in order."""
     parts = [(max(x[0], y[0]), min(x[1], y[1])) for x in a for y in b]
     return np.array([p for p in parts if p[0] < p[1]]).reshape(-1, 2)
+
+
+def standing_on(arc_um: FloatArray, spans: Sequence[FloatArray]) -> BoolArray:
+    """(S, N) which spines stand on a stretch of each of the N sets. Some could be scored a little
+    beside one, but what is counted per um must stand on those um."""
+    on = [
+        (within(span[:, 0] - arc_um[:, None], 0.0) & within(arc_um[:, None] - span[:, 1], 0.0))
+        for span in spans
+    ]
+    return np.array([of.any(axis=1) for of in on], bool).reshape(len(spans), len(arc_um)).T
 
 
 def length_um(spans: FloatArray) -> float:

@@ -12,9 +12,9 @@ import pandas as pd
 
 from spinenet.analyze.days import same_days
 from spinenet.analyze.states import GONE, SEEN, Histories, returned
-from spinenet.analyze.stretches import Stretches, common, length_um
+from spinenet.analyze.stretches import Stretches, common, length_um, standing_on
 from spinenet.tables import INTERVALS
-from spinenet.types import FloatArray, IntArray
+from spinenet.types import BoolArray, FloatArray, IntArray
 
 NOT_KNOWN: Mapping[tuple[str, str, int], int] = MappingProxyType({})
 COUNTS = ["n_before", "n_after", "n_new", "n_lost", "n_stable"]
@@ -29,17 +29,21 @@ class Flow:
     n_new: IntArray
     n_lost: IntArray
     n_stable: IntArray
-    n_seen: IntArray
-    """Seen in the second session, at risk or not."""
 
 
-def flow(h: Histories) -> Flow:
+def flow(h: Histories, counted: BoolArray | None = None) -> Flow:
     """A spine is at risk if it is seen at one end and scorable at the other.
 
     A spine that returns after it was lost is neither new nor stable.
+
+    Parameters
+    ----------
+    counted: (S, T - 1) which spines, all if it is not given
     """
     before, after = h.seen[:, :-1], h.seen[:, 1:]
     fair = (before >= GONE) & (after >= GONE)
+    if counted is not None:
+        fair &= counted
     back = returned(h.seen)[:, 1:]
     there, then = fair & (before == SEEN), fair & (after == SEEN)
     return Flow(
@@ -48,7 +52,6 @@ def flow(h: Histories) -> Flow:
         n_new=(then & (before == GONE) & ~back).sum(axis=0),
         n_lost=(there & (after == GONE)).sum(axis=0),
         n_stable=(there & then & ~back).sum(axis=0),
-        n_seen=(after == SEEN).sum(axis=0),
     )
 
 
@@ -117,7 +120,8 @@ def _ratio(a: pd.Series, b: pd.Series) -> pd.Series:
 
 def _of_dendrite(h: Histories, known: Stretches | None) -> list[dict[str, object]]:
     counts = flow(h)
-    both, second = lengths(h, known)
+    both = scorable_in_both(h, known)
+    n_seen, second = density(h, known)
     return [
         {
             "level": "dendrite",
@@ -129,9 +133,10 @@ def _of_dendrite(h: Histories, known: Stretches | None) -> list[dict[str, object
             "session_to": int(h.sessions[t + 1]),
             "day_from": h.days[t],
             "day_to": h.days[t + 1],
-            **{name: int(getattr(counts, name)[t]) for name in [*COUNTS, "n_seen"]},
+            **{name: int(getattr(counts, name)[t]) for name in COUNTS},
+            "n_seen": int(n_seen[t + 1]),
             "scorable_um": both[t],
-            "length_um": second[t],
+            "length_um": second[t + 1],
         }
         for t in range(len(h.sessions) - 1)
     ]
@@ -143,22 +148,27 @@ def steps_days(hs: list[Histories]) -> FloatArray:
     return np.concatenate(steps) if steps else np.array([np.nan])
 
 
-def lengths(h: Histories, known: Stretches | None) -> tuple[FloatArray, FloatArray]:
-    """(T - 1,) length scorable in both sessions of an interval, and in the second one, um."""
-    n = max(len(h.sessions) - 1, 0)
+def scorable_in_both(h: Histories, known: Stretches | None) -> FloatArray:
+    """(T - 1,) length scorable in both sessions of an interval, um."""
     if known is None:
-        return np.full(n, np.nan), np.full(n, np.nan)
+        return np.full(max(len(h.sessions) - 1, 0), np.nan)
+    return np.array([length_um(common(a, b)) for a, b in pairwise(known.of(h))])
+
+
+def flow_per_um(h: Histories, known: Stretches) -> Flow:
+    """The flow of the spines that stand on what was scorable in both sessions of an interval."""
+    both = [common(a, b) for a, b in pairwise(known.of(h))]
+    return flow(h, standing_on(h.arc_um, both))
+
+
+def density(h: Histories, known: Stretches | None) -> tuple[IntArray, FloatArray]:
+    """(T,) spines seen on what could be scored in each session, and its length, um."""
+    n = len(h.sessions)
+    if known is None:
+        return np.zeros(n, np.int64), np.full(n, np.nan)
     spans = known.of(h)
-    both = [length_um(common(a, b)) for a, b in pairwise(spans)]
-    return np.array(both), np.array([length_um(then) for then in spans[1:]])
-
-
-def density(h: Histories, known: Stretches) -> tuple[int, float]:
-    """Spines seen, and um on which they could be scored, over all sessions that have such a
-    stretch."""
-    um = np.array([length_um(span) for span in known.of(h)])
-    seen = (h.seen == SEEN).sum(axis=0)
-    return int(seen[um > 0].sum()), float(um.sum())
+    seen = (h.seen == SEEN) & standing_on(h.arc_um, spans)
+    return seen.sum(axis=0), np.array([length_um(span) for span in spans])
 
 
 def bare(all_histories: list[Histories], known: Stretches | None) -> list[Histories]:

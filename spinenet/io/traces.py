@@ -126,14 +126,16 @@ class Traces:
 
 
 def _steadied(points: FloatArray) -> FloatArray:
-    """Nodes (N, 3) at even steps, smoothed until that no longer shortens the line by much: of close
+    """Nodes (N, 3) at even steps, smoothed until once more would hardly shorten the line: of close
     clicks that flicker between slices the smoothing at first spans few."""
-    line = points
-    while True:
-        steady = smooth(resample(line, NODE_UM), NODE_UM, SMOOTH_UM)
-        if arc_length(steady)[-1] >= STEADY * arc_length(line)[-1]:
-            return steady
-        line = steady
+    line, more = points, _smoothed(points)
+    while line is points or arc_length(more)[-1] < STEADY * arc_length(line)[-1]:
+        line, more = more, _smoothed(more)
+    return line
+
+
+def _smoothed(line: FloatArray) -> FloatArray:
+    return smooth(resample(line, NODE_UM), NODE_UM, SMOOTH_UM)
 
 
 def _path_and_chain(points: FloatArray) -> tuple[float, float]:

@@ -206,3 +206,20 @@ def test_late_spines_do_not_bias_how_many_persist():
         lives[i] = life
     persist, of = shares(one(lives), FAST)["persistent_share"]
     assert persist / of == pytest.approx(0.25, abs=0.03)
+
+
+def test_what_is_counted_per_um_stands_on_those_um():
+    """A spine every 2 um; of every 4 um two could be scored. Spines beside a stretch are scored
+    too, and would make dim dendrites look denser."""
+    lives = dict.fromkeys(range(10), "11") | {20: "01", 21: "01"}
+    arcs = {k: 0.5 + 2.0 * k for k in range(10)} | {20: 4.9, 21: 7.0}
+    pieces = [(4.0 * k, 4.0 * k + 2.0) for k in range(5)]
+    rows = [
+        {"animal": "m1", "region": "r1", "dendrite_id": 0, "session": s, "usable": True}
+        | {"start_um": a, "end_um": b}
+        for s in (0, 1)
+        for a, b in pieces
+    ]
+    found = statistics(tracks_of(lives, arcs), COVERAGE.frame(rows))["estimate"]
+    assert found["density_per_um"] == pytest.approx((5 + 6) / 20)
+    assert found["formation_per_um"] == pytest.approx(1 / 10)  # at 4.9 um, not at 7
