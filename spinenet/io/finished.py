@@ -14,7 +14,7 @@ from spinenet.io.write import write_json
 from spinenet.types import InputError
 
 RUN = "run.json"
-UNFINISHED, LABELS, TABLES, FIGURES = "unfinished", "labels", "tables", "figures"
+UNFINISHED, LABELS, EDITABLE, FIGURES = "unfinished", "labels", "editable", "figures"
 
 
 def begin_writing(results: Path, sessions: Iterable[str] = ()) -> None:
@@ -48,12 +48,12 @@ def written_before(results: Path, *, whole: bool = False) -> dict[str, str]:
     return {} if whole and said.get(UNFINISHED) else said.get(LABELS, {})
 
 
-def tables_before(results: Path) -> dict[str, str]:
-    """The sha256 of the tables that the last run wrote and a person may have edited since; nothing
-    of a run that was cut off."""
+def editable_before(results: Path) -> dict[str, str]:
+    """The sha256 of the tables, outlines and traces that the last run wrote and a person may have
+    edited since; nothing of a run that was cut off."""
     said = _said(results)
-    tables: dict[str, str] = {} if said.get(UNFINISHED) else said.get(TABLES, {})
-    return tables
+    editable: dict[str, str] = {} if said.get(UNFINISHED) else said.get(EDITABLE, {})
+    return editable
 
 
 def is_of_stacks(results: Path) -> bool:

@@ -15,14 +15,14 @@ from spinenet.config import Device, InferConfig, MatchConfig
 from spinenet.io.atomic import LOCK, sweep
 from spinenet.io.digest import sha256_of
 from spinenet.io.finished import (
+    EDITABLE,
     LABELS,
     RUN,
-    TABLES,
     begin_writing,
     is_of_stacks,
     written_before,
 )
-from spinenet.io.layout import FIGURES_FOLDER, LABELS_FOLDER, PAGE, ROIS_FOLDER
+from spinenet.io.layout import FIGURES_FOLDER, LABELS_FOLDER, PAGE, ROIS_FOLDER, files_of_session
 from spinenet.io.read import check_header
 from spinenet.io.sessions import StackFile
 from spinenet.io.store import allow_open_maps, forget_other_stacks
@@ -55,7 +55,7 @@ from spinenet.pipeline.results import (
 )
 from spinenet.pipeline.run_record import run_record
 from spinenet.pipeline.sessions import region_views
-from spinenet.pipeline.stacks import RunLog, Stack, segment_stack, thresholds_of
+from spinenet.pipeline.stacks import RunLog, Stack, segment_stack, thresholds_of, without_twins
 from spinenet.pipeline.told import NOTHING_TOLD, Told, warn_of_reach, warn_of_strangers
 from spinenet.progress import Stages
 from spinenet.report.figures import Strip
@@ -172,26 +172,13 @@ def _segment_all(
                 raise
             log.fail(file, error)
         bar.step()
-    _warn_of_twins(done, log)
+    done = without_twins(done, log)
     if not done:
         raise InputError(
             "none of the stacks can be analysed: all are marked usable=0 or cannot be read. "
             + " ".join(log.failed.values())
         )
     return done
-
-
-def _warn_of_twins(done: list[Stack], log: RunLog) -> None:
-    """A copy under another session's name has the same spines to the last."""
-    first: dict[tuple[str, str], Stack] = {}
-    for stack in done:
-        earlier = first.setdefault((stack.sha256, stack.file.channel or "0"), stack)
-        if earlier is not stack:
-            log.warn(
-                f"{stack.file.path.name} and {earlier.file.path.name} are the same image to the "
-                "last byte: between them nothing can come or go. A wrong copy is the usual cause; "
-                "give each session its own stack."
-            )
 
 
 def _infer(
@@ -280,8 +267,10 @@ def _infer(
         if not log.failed:
             forget_other_stacks(out / STACKS, {s.kept_in for s in done})
     record = run_record(config, (weights, head_mark), done, told, device, log)
-    edited = {t.file: sha256_of(out / t.file) for t in EDITED}
-    write_json(out / RUN, record | {LABELS: labels, TABLES: edited})
+    outlines = [f for s in done for f in files_of_session(out, s.volume.session.name)[1:]]
+    editable = [*(out / t.file for t in EDITED), *(f for f in outlines if f.is_file())]
+    edited = {f.relative_to(out).as_posix(): sha256_of(f) for f in editable}
+    write_json(out / RUN, record | {LABELS: labels, EDITABLE: edited})
     return Outcome(report, five_numbers(analysis), log.failed)
 
 

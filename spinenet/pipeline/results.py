@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from spinenet import __version__
 from spinenet.config import InferConfig
 from spinenet.io.digest import sha256_of
-from spinenet.io.finished import tables_before, written_before
+from spinenet.io.finished import editable_before, written_before
 from spinenet.io.layout import FIGURES_FOLDER, files_of_session, label_file
 from spinenet.io.manifest import known_reliability
 from spinenet.io.write import (
@@ -109,8 +109,8 @@ def write_stacks(
 
 
 def check_untouched(out: Path) -> None:
-    """A label stack that a person painted in since the last run, or a table of spines that was
-    edited, is work that would be lost.
+    """A label stack that a person painted in since the last run, outlines that were drawn anew, or
+    a table of spines that was edited, is work that would be lost.
 
     Raises
     ------
@@ -118,8 +118,8 @@ def check_untouched(out: Path) -> None:
         If one is not as that run wrote it.
     """
     labels = {label_file(out, name): of for name, of in written_before(out, whole=True).items()}
-    tables = {out / name: of for name, of in tables_before(out).items()}
-    for file, sha256 in (labels | tables).items():
+    others = {out / name: of for name, of in editable_before(out).items()}
+    for file, sha256 in (labels | others).items():
         if file.is_file() and sha256_of(file) != sha256:
             raise InputError(
                 f"{file} was changed since the last run, which would be lost: this run writes it "

@@ -215,3 +215,28 @@ def thresholds_of(weights: SegmentWeights, config: InferConfig) -> dict[str, flo
         "centre": chosen.centre_threshold,
     }
     return {k: weights.thresholds[k] if v is None else v for k, v in given.items()}
+
+
+def without_twins(done: list[Stack], log: RunLog) -> list[Stack]:
+    """A copy under another session's name has the same spines to the last: of one region's the
+    later is left out, of two regions' a field that is not theirs is found when they are laid over
+    each other."""
+    first: dict[tuple[str, str], Stack] = {}
+    left = []
+    for stack in done:
+        earlier = first.setdefault((stack.sha256, stack.file.channel or "0"), stack)
+        if earlier is stack:
+            left.append(stack)
+            continue
+        why = (
+            f"{stack.file.path.name} and {earlier.file.path.name} are the same image to the last "
+            "byte: between them nothing can come or go. A wrong copy is the usual cause; give each "
+            "session its own stack."
+        )
+        ours, theirs = stack.file.session, earlier.file.session
+        if (ours.animal, ours.region) == (theirs.animal, theirs.region):
+            log.fail(stack.file, InputError(why))
+        else:
+            log.warn(why)
+            left.append(stack)
+    return left

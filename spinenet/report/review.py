@@ -195,8 +195,9 @@ def _turns(life: pd.DataFrame, new: str, max_gap: int) -> Iterator[tuple[str, in
 
 
 def _slips(coverage: pd.DataFrame, where: _Where, made: pd.DataFrame) -> Iterator[Row]:
-    """Of every dendrite that could lie shifted in a session, the weakest link into it, or where one
-    of its spines should be."""
+    """Of every dendrite that could lie shifted in a session, the weakest link of it there, or where
+    one of its spines should be; once, also if both its sessions are such."""
+    shown: set[int] = set()
     bad = coverage.loc[coverage["slip_ambiguous"], ["session", "dendrite_id"]].drop_duplicates()
     for t, dendrite in bad.itertuples(index=False):
         mine = made[
@@ -204,7 +205,10 @@ def _slips(coverage: pd.DataFrame, where: _Where, made: pd.DataFrame) -> Iterato
             & ((made["session_from"] == t) | (made["session_to"] == t))
         ]
         if len(mine):
-            yield _link_row(SLIP, mine.loc[mine["p"].idxmin()], where)
+            weakest = int(mine["p"].idxmin())
+            if weakest not in shown:
+                yield _link_row(SLIP, mine.loc[weakest], where)
+            shown.add(weakest)
             continue
         spines = sorted(key for key, d in where.dendrite.items() if d == dendrite and key[0] != t)
         if spines:

@@ -11,7 +11,7 @@ import tifffile
 import torch
 
 from spinenet.cli import main
-from spinenet.commands import BAD_INPUT, DONE
+from spinenet.commands import BAD_INPUT, DONE, SOME_FAILED
 from spinenet.io.write import write_table
 from spinenet.tables import TRACKS
 from tests.conftest import ROOT, tracks_of
@@ -56,6 +56,14 @@ def test_masks_that_were_painted_since_are_not_written_over(
     assert run(*command) == DONE
 
 
+def test_outlines_that_were_drawn_anew_are_not_written_over(out, small_experiment, capsys):
+    drawn, other, *_ = sorted((out / "rois").glob("*.zip"))
+    drawn.write_bytes(other.read_bytes())
+    assert run(small_experiment / "sessions.csv", "--out", out) == BAD_INPUT
+    assert f"{drawn.name} was changed since the last run" in capsys.readouterr().err
+    assert drawn.read_bytes() == other.read_bytes()
+
+
 @pytest.mark.parametrize("name", ["spines.csv", "tracks.csv", "dendrites.csv"])
 def test_tables_that_were_edited_since_are_not_written_over(out, small_experiment, capsys, name):
     table = out / name
@@ -86,16 +94,18 @@ def test_corrections_of_a_first_round_are_not_left_out_of_a_second(
     assert run(*command) == DONE
 
 
-def test_a_copy_of_another_session_is_told(small_experiment, tmp_path, capsys):
+def test_a_copy_of_another_session_is_left_out(small_experiment, tmp_path, capsys):
     sessions = pd.read_csv(small_experiment / "sessions.csv")
     stacks = tmp_path / "stacks"
     stacks.mkdir()
-    for name in sessions["path"]:
-        shutil.copy(small_experiment / sessions["path"].iloc[0], stacks / name)
+    first, second, third = sessions["path"]
+    for given, name in ((first, first), (first, second), (third, third)):
+        shutil.copy(small_experiment / given, stacks / name)
     sessions.to_csv(stacks / "sessions.csv", index=False)
-    assert run(stacks / "sessions.csv", "--out", tmp_path / "out") == DONE
-    said = json.loads((tmp_path / "out" / "run.json").read_text())["warnings"]
-    assert sum("are the same image to the last byte" in line for line in said) == 2
+    assert run(stacks / "sessions.csv", "--out", tmp_path / "out") == SOME_FAILED
+    assert f"{second} and {first} are the same image to the last byte" in capsys.readouterr().err
+    intervals = pd.read_csv(tmp_path / "out" / "intervals.csv")
+    assert set(zip(intervals["session_from"], intervals["session_to"], strict=True)) == {(0, 2)}
 
 
 def test_a_torn_copy_of_the_voxels_is_made_anew(out, small_experiment):
