@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spinenet.config import MeasureConfig
-from spinenet.match.lookback import Home, _in_rim
+from spinenet.match.home import Home, _in_rim
 from spinenet.match.warp import ArcWarp
 from spinenet.measure.attach import spine_rows
 from spinenet.measure.imaged import find_imaged

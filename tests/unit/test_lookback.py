@@ -8,7 +8,8 @@ import pytest
 
 from spinenet.analyze.states import SEEN, histories, miss_counts
 from spinenet.config import MatchConfig
-from spinenet.match.lookback import Home, Rules, _accept, look_back
+from spinenet.match.home import Home
+from spinenet.match.lookback import Rules, _accept, look_back
 from spinenet.match.pins import Pins
 from spinenet.match.record import _as_sure_as_their_tracks, _track_table
 from spinenet.match.region import link_region
