@@ -18,6 +18,7 @@ from spinenet.match.tokens import (
     pair_graph,
 )
 from spinenet.measure.portrait import PORTRAIT, STEP_UM
+from spinenet.training.looks import seen_otherwise
 from spinenet.training.sightings import MARGIN, UNNAMED, Family, Sighting
 from spinenet.types import FloatArray
 
@@ -27,6 +28,8 @@ LEAST_SHARE = 0.2
 """Of the largest misfit, in the pair that fits best."""
 FAR_SHARE, FAR_TIMES = 0.15, 3.0
 """Of spines that are seen or clicked elsewhere: share, and how many times the usual scatter."""
+ASTRAY_SHARE, ASTRAY_UM = 0.25, (0.5, 0.3, 1.2)
+"""Of laid spines that lie elsewhere: largest share, and standard deviation along, sideways, up."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +80,12 @@ def draw_pair(
 
 
 def draw_laid(laid: list[Laid], config: MisfitConfig, rng: np.random.Generator) -> MatchExample:
-    """Two sessions of a dendrite in either order as the linker laid them, some spines left out."""
+    """Two sessions of a dendrite in either order as the linker laid them, some spines left out and
+    some astray."""
     one = laid[int(rng.integers(len(laid)))]
     t, u = rng.choice(len(one.family), 2, replace=False)
     a, b = _varied(one.family[int(t)], one.family[int(u)], config, rng)
+    a, b = (_astray(s, rng) for s in (a, b))
     if rng.random() < config.hide_portraits:
         a, b = _hidden(a, b)
     return as_example(a, b, one.scatter_um)
@@ -89,10 +94,18 @@ def draw_laid(laid: list[Laid], config: MisfitConfig, rng: np.random.Generator) 
 def _varied(
     a: Sighting, b: Sighting, config: MisfitConfig, rng: np.random.Generator
 ) -> tuple[Sighting, Sighting]:
-    """Both sessions with some spines left out, and perhaps as in a mirror."""
+    """Both sessions with some spines left out, other pictures, and perhaps as in a mirror."""
     leave_out = rng.uniform(0, config.leave_out)
     a, b = (_kept(s, rng.random(len(s.track)) >= leave_out) for s in (a, b))
+    a, b = (seen_otherwise(s, rng) for s in (a, b))
     return _mirrored(a, b, rng)
+
+
+def _astray(s: Sighting, rng: np.random.Generator) -> Sighting:
+    """Some spines elsewhere than the linker laid them: real ones turn, and are found at another
+    end of their head."""
+    gone = rng.random(len(s.track)) < rng.uniform(0, ASTRAY_SHARE)
+    return _moved(s, s.frame_um + gone[:, None] * rng.normal(0, ASTRAY_UM, s.frame_um.shape))
 
 
 def _hidden(a: Sighting, b: Sighting) -> tuple[Sighting, Sighting]:
