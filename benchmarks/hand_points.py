@@ -34,13 +34,13 @@ def link(out: Path, judge: str) -> None:
 def fine_tuned(head: str, drawn: Path, dendrite: int, out: Path) -> Path:
     """A head that saw no link of the dendrite."""
     n = {}
-    for kind in ("regions", "planted"):
+    for kind in ("regions", "planted", "found"):
         shutil.copytree(drawn / kind, out / kind, dirs_exist_ok=True)
         n[kind] = str(len(list((out / kind).glob("*.npz"))))
     command = [sys.executable, ROOT / "train.py", "match", "--data", DATA, "--out", out]
     command += ["--config", ROOT / "configs" / "match.yaml", "--init", head, "--steps", "500"]
     command += ["--regions", n["regions"], "--planted.regions", n["planted"]]
-    command += ["--learning_rate", "1e-3"]
+    command += ["--planted.found", n["found"], "--learning_rate", "1e-3"]
     command += ["--annotated.point", "tip", "--annotated.hold_out", f"[{dendrite}]", "--quiet"]
     subprocess.run(command, check=True)
     return out / "siamese.safetensors"
