@@ -89,12 +89,12 @@ def intervals(
         )
         summed = sums.reset_index().drop(columns=[d.name for d in days]).assign(level=level)
         if level == "animal":
-            every = frame.groupby(keys)["region"].agg(set)
-            mine = [every[tuple(who)] for who in summed[keys].to_numpy()]
-            there = spans["region"].agg(set).tolist()
+            whose = frame.groupby(keys)["region"].agg(set)
             summed["region"] = [
-                "" if some == all_ else ", ".join(sorted(some))
-                for some, all_ in zip(there, mine, strict=True)
+                "" if here == whose[animal, group] else ", ".join(sorted(here))
+                for animal, group, here in zip(
+                    summed["animal"], summed["group"], spans["region"].agg(set), strict=True
+                )
             ]
         parts.append(summed)
     out = pd.concat(parts, ignore_index=True)
@@ -152,13 +152,17 @@ def scorable_in_both(h: Histories, known: Stretches | None) -> FloatArray:
     """(T - 1,) length scorable in both sessions of an interval, um."""
     if known is None:
         return np.full(max(len(h.sessions) - 1, 0), np.nan)
-    return np.array([length_um(common(a, b)) for a, b in pairwise(known.of(h))])
+    return np.array([length_um(spans) for spans in _in_both(h, known)])
 
 
 def flow_per_um(h: Histories, known: Stretches) -> Flow:
     """The flow of the spines that stand on what was scorable in both sessions of an interval."""
-    both = [common(a, b) for a, b in pairwise(known.of(h))]
-    return flow(h, standing_on(h.arc_um, both))
+    return flow(h, standing_on(h.arc_um, _in_both(h, known)))
+
+
+def _in_both(h: Histories, known: Stretches) -> list[FloatArray]:
+    """Stretches (N, 2) scorable in both sessions, of each interval."""
+    return [common(a, b) for a, b in pairwise(known.of(h))]
 
 
 def density(h: Histories, known: Stretches | None) -> tuple[IntArray, FloatArray]:
