@@ -194,27 +194,28 @@ def _turns(life: pd.DataFrame, new: str, max_gap: int) -> Iterator[tuple[str, in
         yield LOST, last, int(gone[gone > last][0])
 
 
-def _slips(coverage: pd.DataFrame, where: _Where, made: pd.DataFrame) -> Iterator[Row]:
-    """Of every dendrite that could lie shifted in a session, the weakest link of it there, or where
-    one of its spines should be; once, also if both its sessions are such."""
-    shown: set[int] = set()
+def _slips(
+    coverage: pd.DataFrame, where: _Where, made: pd.DataFrame
+) -> tuple[list[Row], dict[int, list[int]]]:
+    """Of every dendrite that could lie shifted in a session, where one of its spines should be, if
+    no link of it was made there; else its weakest link there, by its number, with the sessions."""
     bad = coverage.loc[coverage["slip_ambiguous"], ["session", "dendrite_id"]].drop_duplicates()
+    rows: list[Row] = []
+    weakest: dict[int, list[int]] = {}
     for t, dendrite in bad.itertuples(index=False):
         mine = made[
             (made["dendrite_id"] == dendrite)
             & ((made["session_from"] == t) | (made["session_to"] == t))
         ]
         if len(mine):
-            weakest = int(mine["p"].idxmin())
-            if weakest not in shown:
-                yield _link_row(SLIP, mine.loc[weakest], where)
-            shown.add(weakest)
+            weakest.setdefault(int(mine["p"].idxmin()), []).append(int(t))
             continue
         spines = sorted(key for key, d in where.dendrite.items() if d == dendrite and key[0] != t)
         if spines:
             session, spine = spines[0]
             row = {"why": SLIP, "doubt": 1.0, **where.place(session, spine)}
-            yield row | where.expected(session, spine, int(t))
+            rows.append(row | where.expected(session, spine, int(t)))
+    return rows, weakest
 
 
 def _links(
@@ -226,14 +227,15 @@ def _links(
     starts = list(zip(made["session_from"], made["spine_from"], strict=True))
     made = made.assign(dendrite_id=[where.dendrite[end] for end in starts])
     made = made[[end not in hidden for end in starts]]
-    rows = [*_slips(coverage, where, made)]
-    shown = {(r["session"], r["note"], r["session_to"]) for r in rows}
-    for _, link in made.iterrows():
+    rows, slipped = _slips(coverage, where, made)
+    for number, link in made.iterrows():
         drawn = link["p"] < 1 and rng.random() < AUDIT_SHARE
-        if link["p"] < WEAK_P or drawn:
-            row = _link_row(WEAK if link["p"] < WEAK_P else AUDIT, link, where)
-            if (row["session"], row["note"], row["session_to"]) not in shown:
-                rows.append(row)
+        if number in slipped:
+            row = _link_row(SLIP, link, where)
+            sessions = " and ".join(map(str, slipped[int(number)]))
+            rows.append(row | {"note": f"{row['note']}; shifted in session {sessions}"})
+        elif link["p"] < WEAK_P or drawn:
+            rows.append(_link_row(WEAK if link["p"] < WEAK_P else AUDIT, link, where))
     return rows
 
 

@@ -111,6 +111,14 @@ def test_the_session_that_could_be_shifted_is_shown():
     assert (first.why, first.session, first.session_to, first.to_x_um) == (SLIP, 0, 3, 10)
 
 
+def test_one_link_of_two_sessions_that_could_be_shifted_is_listed_once():
+    links = [(0, 1, 1, 1, 0.9, True)]
+    given = tables({1: ("11", 0.0)}, links, slipped=[(0, 0), (1, 0)])
+    (first,) = review_list(*given, max_gap=1, seed=0).itertuples()
+    assert first.why == SLIP
+    assert first.note.endswith("shifted in session 0 and 1")
+
+
 def test_a_spine_that_comes_back_is_asked_about_where_it_went_and_came():
     found = review_list(*tables({1: ("10011", 0.45), 2: ("1011", 0.45)}), max_gap=1, seed=0)
     assert [(r.why, r.session, r.session_to) for r in found.itertuples()] == [
