@@ -148,7 +148,11 @@ CLUSTERS = Table(
         col("track_ids", "str", "members, ; between"),
         col("size", "int", "members, unresolved neighbours counted once"),
         col("span_um", "float", "first to last member, um"),
-        col("n_existing_between", "int", "existing spines between first and last member"),
+        col(
+            "n_existing_between",
+            "int",
+            "existing spines between the outer members when they last stood together",
+        ),
         col("birth_sessions", "str", "session of each member's first appearance, ; between"),
         col("resolution_limited", "bool", "holds members too close to tell apart"),
     ),
