@@ -18,14 +18,7 @@ from spinenet.analyze.states import GONE, SEEN, UNKNOWN, Histories, miss_counts,
 from spinenet.analyze.strength import FIRST
 from spinenet.analyze.stretches import Stretches, scorable
 from spinenet.analyze.survival import NEW, Cohort, kaplan_meier
-from spinenet.analyze.turnover import (
-    bare,
-    density,
-    flow,
-    flow_per_um,
-    scorable_in_both,
-    steps_days,
-)
+from spinenet.analyze.turnover import bare, density, flow, flow_per_um, steps_days
 from spinenet.config import AnalyzeConfig
 from spinenet.types import BoolArray, FloatArray
 
@@ -162,7 +155,7 @@ def _per_um(h: Histories, scored_on: Stretches | None) -> dict[str, tuple[float,
     if scored_on is None:
         return {}
     seen, on_um = density(h, scored_on)
-    moved, um = flow_per_um(h, scored_on), float(scorable_in_both(h, scored_on).sum())
+    moved, um = flow_per_um(h, scored_on)
     return {
         "density_per_um": (int(seen.sum()), float(on_um.sum())),
         "formation_per_um": (int(moved.n_new.sum()), um),

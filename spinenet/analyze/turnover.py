@@ -155,9 +155,11 @@ def scorable_in_both(h: Histories, known: Stretches | None) -> FloatArray:
     return np.array([length_um(spans) for spans in _in_both(h, known)])
 
 
-def flow_per_um(h: Histories, known: Stretches) -> Flow:
-    """The flow of the spines that stand on what was scorable in both sessions of an interval."""
-    return flow(h, standing_on(h.arc_um, _in_both(h, known)))
+def flow_per_um(h: Histories, known: Stretches) -> tuple[Flow, float]:
+    """The flow of the spines that stand on what was scorable in both sessions of an interval, and
+    the length of that, all intervals together, um."""
+    both = _in_both(h, known)
+    return flow(h, standing_on(h.arc_um, both)), float(sum(map(length_um, both)))
 
 
 def _in_both(h: Histories, known: Stretches) -> list[FloatArray]:

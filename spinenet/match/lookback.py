@@ -63,7 +63,8 @@ def look_back(
     A spine hardly ever goes and comes back to its place: where one might well have been missed that
     was seen before and after, the faintest sign is enough.
     """
-    there, gone = _told(views, track_by_spine(views, track_of), pins)
+    track = track_by_spine(views, track_of)
+    there, gone = _told(views, track, pins)
     homes = homes_of(views, frames, track_of, warps)
     named = [(v.spines.frame["source"] == PERSON).to_numpy(bool) for v in views]
     marked = {int(k) for of, them in zip(track_of, named, strict=True) for k in of[them]}
@@ -74,7 +75,7 @@ def look_back(
         warps,
         config,
         pins,
-        _sight(views, track_of, pins),
+        _sight(views, track_of, track, pins),
         there,
         gone,
     )
@@ -183,11 +184,12 @@ def _told(
     return there, gone
 
 
-def _sight(views: list[SessionView], track_of: list[IntArray], pins: Pins) -> Sight:
+def _sight(
+    views: list[SessionView], track_of: list[IntArray], track: Mapping[Spine, int], pins: Pins
+) -> Sight:
     """How well the machine sees each track, by the sightings that are its own."""
     heights = [_heights(t, view, pins) for t, view in enumerate(views)]
     own = [np.isfinite(h) for h in heights]
-    track = track_by_spine(views, track_of)
     return learn_sight(
         [k[known] for k, known in zip(track_of, own, strict=True)],
         [h[known] for h, known in zip(heights, own, strict=True)],

@@ -43,9 +43,9 @@ def clustering(analysis: Analysis) -> Figure:
     rules = ("contiguous", "within_d")
     groups = sorted(stats.loc[stats["name"] == "formation", "group"].unique())
     figure, axes = panels(1.6 + 1.5 * len(groups) * len(rules), 2.8, len(rules))
+    alone = stats[stats["group_b"] == ""].set_index(["name", "group"])
     for axis, rule in zip(axes, rules, strict=True):
         name = f"clustered_fraction_{rule}"
-        alone = stats[stats["group_b"] == ""].set_index(["name", "group"])
         for x, group in enumerate(groups):
             row, null = alone.loc[name, group], analysis.nulls.get(f"{name}|{group}", np.zeros(0))
             if len(null):

@@ -10,7 +10,7 @@ from spinenet.config import MeasureConfig
 from spinenet.evaluate.judge import XYZ, pair_centres
 from spinenet.io.weights import SegmentWeights
 from spinenet.measure.attach import measure_spines
-from spinenet.measure.quality import backdrop_of
+from spinenet.measure.quality import Backdrop
 from spinenet.segment.label import label
 from spinenet.segment.predict import predict
 from spinenet.training.sightings import NOBODY
@@ -18,7 +18,11 @@ from spinenet.types import Dendrites, IntArray, SpineTable, Volume
 
 
 def find(
-    weights: SegmentWeights, volume: Volume, dendrites: Dendrites, truth: pd.DataFrame
+    weights: SegmentWeights,
+    volume: Volume,
+    dendrites: Dendrites,
+    truth: pd.DataFrame,
+    back: Backdrop,
 ) -> tuple[SpineTable, IntArray]:
     """The spines that the net finds on dendrites, measured, and the track of each (K,).
 
@@ -28,7 +32,6 @@ def find(
     """
     seen = predict(volume, weights.net, tile_mvox=5.0, device=torch.device("cpu"))
     segmentation = label(seen, **weights.thresholds)
-    back = backdrop_of(volume)
     spines = measure_spines(volume, segmentation, dendrites, MeasureConfig(), back)
     track = np.full(len(spines), NOBODY)
     found, true = pair_centres(spines.centres_um, truth[XYZ].to_numpy(float))

@@ -69,8 +69,9 @@ def _found(
     volume: Volume, weights: SegmentWeights, lines: list[Segment], truth: pd.DataFrame
 ) -> dict[int, Sighting]:
     """By dendrite, the spines that the net finds in one stack along the true centrelines."""
-    spines, track = find(weights, volume, Dendrites(tuple(lines)), truth)
-    return _by_dendrite(volume, lines, spines.frame, track, backdrop_of(volume).background)
+    back = backdrop_of(volume)
+    spines, track = find(weights, volume, Dendrites(tuple(lines)), truth, back)
+    return _by_dendrite(volume, lines, spines.frame, track, back.background)
 
 
 def _marked(

@@ -27,7 +27,7 @@ from spinenet.match.view import Probe, SessionView
 from spinenet.match.warp import place_map
 from spinenet.measure.attach import EXTRA_COLUMNS, attach, spine_rows
 from spinenet.measure.portrait import portraits
-from spinenet.measure.quality import backdrop_of
+from spinenet.measure.quality import Backdrop, backdrop_of
 from spinenet.synthetic.experiment import simulate_region
 from spinenet.tables import SPINES
 from spinenet.training.found import find
@@ -112,13 +112,15 @@ def plant(planting: Planting, seed: int, net: SegmentWeights | None = None) -> P
             way = rng.normal(0, 1, 3)
             affine[:, 3] += way / np.linalg.norm(way) * rng.uniform(0, planting.left_um)
         own = place_map(on_map, Dendrites((lines[t],)), affine)
+        back = backdrop_of(volume)
         if net is None:
             here = known[known["session"] == t]
             heads, track = _detections(here, lines[t], volume.extent_um, planting, rng)
-            views.append(_view(volume, own, heads))
+            spines = _measured(volume, own, heads, back)
         else:
-            found, track = find(net, volume, own, region.spines[region.spines["session"] == t])
-            views.append(_view(volume, own, found.centres_um, found))
+            here = region.spines[region.spines["session"] == t]
+            spines, track = find(net, volume, own, here, back)
+        views.append(_view(volume, own, spines, back))
         tracks.append(track)
         affines.append(affine)
     return PlantedRegion(views, tracks, affines, reference)
@@ -167,13 +169,21 @@ def _detections(
     return heads[seen], np.r_[track, np.full(n, NOBODY)][seen]
 
 
-def _view(
-    volume: Volume, dendrites: Dendrites, heads: FloatArray, found: SpineTable | None = None
-) -> SessionView:
-    """Of heads at places (K, 3), measured here where they were not when they were found."""
-    back = backdrop_of(volume)
+def _measured(
+    volume: Volume, dendrites: Dendrites, heads: FloatArray, back: Backdrop
+) -> SpineTable:
+    """Detections at places (K, 3)."""
+    home = attach(heads, dendrites).dendrite
+    rows = spine_rows(volume, heads, heads, dendrites, home, MeasureConfig(), back)
+    frame = SPINES.frame(
+        [{**r, "spine_id": i, "probability": 0.8, "label": 0} for i, r in enumerate(rows, 1)]
+    )
+    return SpineTable(frame.reindex(columns=[*SPINES.names, *EXTRA_COLUMNS]))
 
+
+def _view(volume: Volume, dendrites: Dendrites, spines: SpineTable, back: Backdrop) -> SessionView:
     def measure(points_um: FloatArray, home: IntArray) -> list[dict[str, object]]:
+        heads = spines.centres_um
         return spine_rows(volume, heads, points_um, dendrites, home, MeasureConfig(), back)
 
     def portray(points_um: FloatArray, home: IntArray) -> np.ndarray:
@@ -183,16 +193,10 @@ def _view(
     def no_probe(points_um: FloatArray, home: IntArray) -> Probe:
         raise NotImplementedError("planted spines are not looked for")
 
-    if found is None:
-        rows = measure(heads, attach(heads, dendrites).dendrite)
-        frame = SPINES.frame(
-            [{**r, "spine_id": i, "probability": 0.8, "label": 0} for i, r in enumerate(rows, 1)]
-        ).reindex(columns=[*SPINES.names, *EXTRA_COLUMNS])
-        found = SpineTable(frame)
     snr = {s.id: np.full(len(s.points_um), 20.0) for s in dendrites.segments}
     return SessionView(
         volume.session,
-        found,
+        spines,
         dendrites,
         snr,
         volume.extent_um,
