@@ -4,9 +4,8 @@ real ones: benchmarks/hand_points.py).
     python benchmarks/linking.py [--regions 40] [--weights siamese] [--judges_alone]
 
 Every linker's one number (its gate, or the probability below which it links nothing; of point drift
-its stiffness too) is tuned by F1 on other simulated dendrites of the same kind; places are shown as
-shipped besides. The real bar is places and sizes after the warp:
-Gaussian likelihoods of how far a spine's size changes, fitted on the tuning dendrites. Intervals
+its stiffness too) is tuned by F1 on other simulated dendrites of the same kind; the default is
+shown as shipped besides. The real bar is places and sizes after the warp: Gaussian likelihoods of how far a spine's size changes, fitted on the tuning dendrites. Intervals
 are bootstrapped over dendrites, differences paired. Ablations hide something from the same head;
 they are not trained anew. "Told the truth": the warp laid over the true tracks, and the true
 scatter with it, as the most that a registration could do; who is who is then to be found as ever.
@@ -34,7 +33,7 @@ from real import ROOT
 from spinenet.config import MatchConfig
 from spinenet.evaluate.identity import SURE_P
 from spinenet.evaluate.spines import expected_calibration_error
-from spinenet.io.manifest import RELIABILITY
+from spinenet.io.manifest import PLACES_ALONE, RELIABILITY, judge_of
 from spinenet.io.weights import load_match_weights
 from spinenet.io.write import write_json
 from spinenet.match.assign import path_cover, session_pairs
@@ -53,9 +52,10 @@ HARD = Planting(0.8, 25.0, 0.10, 0.10, 0.15, (1.0, 0.12, 0.12), 1.5)
 LEAST_P = (0.05, 0.1, 0.2, 0.35, 0.5)
 DRAWS = 2000
 TUNING_SEED, TEST_SEED = 90_000, 10_000
-BAR, OURS = "places and sizes, whole tracks (the bar)", "matching head, whole tracks"
+BAR, OURS = "places and sizes, whole tracks (the bar)", "matching head alone, whole tracks"
 TUNING_REGIONS = 20
-DEFAULT, SHIPPED = "places, whole tracks (the default)", "the same, not tuned"
+PLACES, DEFAULT = "places alone, whole tracks", "head and places, whole tracks (the default)"
+SHIPPED = "the same, not tuned"
 LABS = "Hungarian"
 
 
@@ -195,12 +195,14 @@ def covers(cases: list[Case], tuning: list[Case], head: MatchingHead) -> Ways:
     """All sessions at once after the warp, by who judges the links."""
     same_sd, other_sd = fit_sizes(tuning)
 
+    alone = replace(head, share=1.0)
     judges: dict[str, Callable[[Case], Judge]] = {
-        DEFAULT: by_places,
+        PLACES: by_places,
+        DEFAULT: lambda c: informed(head, c),
         BAR: lambda c: PlacesAndSizes(by_places(c), same_sd, other_sd),
-        OURS: lambda c: informed(head, c),
-        "head, no portraits": lambda c: Ablated(informed(head, c), no_portraits),
-        "head, no context": lambda c: WithoutContext(informed(head, c)),
+        OURS: lambda c: informed(alone, c),
+        "head, no portraits": lambda c: Ablated(informed(alone, c), no_portraits),
+        "head, no context": lambda c: WithoutContext(informed(alone, c)),
     }
     runs = {"path cover on places": chains} | {name: covered(of) for name, of in judges.items()}
     ways = {
@@ -212,7 +214,7 @@ def covers(cases: list[Case], tuning: list[Case], head: MatchingHead) -> Ways:
         [replace(c, tokens=c.told_tokens, places=c.told_places) for c in of]
         for of in (cases, tuning)
     )
-    for name in (DEFAULT, OURS):
+    for name in (PLACES, DEFAULT, OURS):
         ways[name] |= {"told the truth": tuned(runs[name], told, told_tuning, LEAST_P)}
     return ways
 
@@ -270,27 +272,24 @@ def table(cases: list[Case], ways: Ways) -> list[dict[str, object]]:
     """A row for every way: how much better it is than the bar, how much worse than the head, and
     intervals."""
     rows = []
-    bar, head = (
-        [score(c, tr) for c, tr in zip(cases, ways[name]["rigid + warp"], strict=True)]
-        for name in (BAR, OURS)
-    )
-    labs = (
-        [score(c, tr) for c, tr in zip(cases, ways[LABS]["rigid + warp"], strict=True)]
-        if LABS in ways
-        else []
-    )
-    for linker, by in ways.items():
-        for registration, tracks in by.items():
-            scores = [score(c, tr) for c, tr in zip(cases, tracks, strict=True)]
-            row: dict[str, object] = {"linker": linker, "registration": registration}
-            row |= figures(scores)
-            row["F1 over the bar"] = better(scores, bar)
-            row["contested F1 over the bar"] = better(scores, bar, "contested_")
-            row["head's F1 over it"] = better(head, scores)
-            row["head's contested F1 over it"] = better(head, scores, "contested_")
-            if labs:
-                row[f"F1 over {LABS}"] = better(scores, labs)
-            rows.append(row)
+    scores = {
+        (linker, registration): [score(c, tr) for c, tr in zip(cases, tracks, strict=True)]
+        for linker, by in ways.items()
+        for registration, tracks in by.items()
+    }
+    head = scores[OURS, "rigid + warp"]
+    rivals = {"the bar": BAR, "places": PLACES, LABS: LABS}
+    for (linker, registration), ours in scores.items():
+        row: dict[str, object] = {"linker": linker, "registration": registration}
+        row |= figures(ours)
+        row["head's F1 over it"] = better(head, ours)
+        row["head's contested F1 over it"] = better(head, ours, "contested_")
+        for called, rival in rivals.items():
+            if rival in ways:
+                theirs = scores[rival, "rigid + warp"]
+                row[f"F1 over {called}"] = better(ours, theirs)
+                row[f"contested F1 over {called}"] = better(ours, theirs, "contested_")
+        rows.append(row)
     return rows
 
 
@@ -360,7 +359,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     weights = load_match_weights(args.weights)
-    head = MatchingHead(weights.net, weights.temperature, MatchConfig().gate_um, PLACE_SD_UM)
+    share, gate_um = MatchConfig().head_share, MatchConfig().gate_um
+    head = MatchingHead(weights.net, weights.temperature, share, gate_um, PLACE_SD_UM)
     content = {"regions": args.regions, "weights": weights.sha256}
     for name, planting in (("standard", STANDARD), ("hard", HARD)):
         tuning = planted(planting, TUNING_SEED, min(TUNING_REGIONS, args.regions))
@@ -372,9 +372,11 @@ def main() -> None:
         show(f"{name}: {args.regions} simulated dendrites, {len(DAYS)} sessions", content[name])
         if args.judges_alone:
             continue
-        pairs = {
-            "places": judged_pairs(cases, by_places),
-            weights.sha256: judged_pairs(cases, partial(informed, head)),
+        pairs = {PLACES_ALONE: judged_pairs(cases, by_places)} | {
+            judge_of(weights.sha256, said): judged_pairs(
+                cases, partial(informed, replace(head, share=said))
+            )
+            for said in (share, 1.0)
         }
         content[f"{name}, calibration"] = {who: calibration(*of) for who, of in pairs.items()}
         if planting is STANDARD:

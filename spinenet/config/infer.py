@@ -25,11 +25,11 @@ class WeightsConfig:
     segment
         the net that finds shafts and spines
     match
-        the head that judges which spines are one (siamese); `places`: their places alone do
+        the head that judges, beside their places, which spines are one; `places`: these alone do
     """
 
     segment: str = "default"
-    match: str = "places"
+    match: str = "default"
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,8 @@ class MatchConfig:
         more, others 0.65 and less
     gate_um
         two spines farther apart than this along the dendrite, after alignment, are not one
+    head_share
+        of a pair's probability, how much the matching head says; its places alone say the rest
     min_link_p
         links less sure than this, rivals left aside, are not made
     sure_share
@@ -137,6 +139,7 @@ class MatchConfig:
     max_rotation_deg: float = 6.0
     same_field: float = 0.7
     gate_um: float = 2.0
+    head_share: float = 0.5
     min_link_p: float = 0.2
     sure_share: float = 1.4
     lookback_share: float = 0.7
@@ -148,7 +151,7 @@ class MatchConfig:
         check(self, POSITIVE, "gate_um", "min_link_p")
         check(self, NOT_NEGATIVE, "max_shift_um", "max_rotation_deg", "min_snr")
         check(self, NOT_NEGATIVE, "sure_share", "lookback_share", "between_share")
-        check(self, SHARE, "least_power", "min_link_p")
+        check(self, SHARE, "least_power", "min_link_p", "head_share")
         check(self, at_least(-1), "same_field")
         if self.min_link_p == 1:
             raise InputError(

@@ -14,6 +14,13 @@ from spinenet.io.write import write_json
 from spinenet.types import FloatArray
 
 RELIABILITY = "reliability.json"
+PLACES_ALONE = "places"
+"""In the place of a matching head: nobody but the places judges."""
+
+
+def judge_of(head_sha256: str, head_share: float) -> str:
+    """By what `known_reliability` knows a matching head that says so much of a probability."""
+    return f"{head_share:g} of {head_sha256}"
 
 
 def known_reliability(judge: str) -> tuple[FloatArray | None, str]:
@@ -22,7 +29,7 @@ def known_reliability(judge: str) -> tuple[FloatArray | None, str]:
 
     Parameters
     ----------
-    judge: `places`, or the sha256 of a matching head
+    judge: `PLACES_ALONE`, or as `judge_of` calls a matching head
     """
     known = json.loads((shipped_folder("weights") / RELIABILITY).read_text())
     bins = known["judges"].get(judge)

@@ -1,4 +1,4 @@
-"""Who judges whether two spines are one: their places alone, or the matching head."""
+"""Who judges whether two spines are one: their places alone, or the matching head beside them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from scipy.special import expit
 
 from spinenet.match.assign import BySessions, session_pairs
 from spinenet.match.score import Candidates, apart, near_pairs, pair_odds
@@ -52,12 +53,14 @@ class PlacesAlone:
 
 @dataclass(frozen=True)
 class MatchingHead:
-    """By the net, whose log odds are divided by a fitted temperature; never where more than
-    `gate_um` apart along the dendrite. It is told the scatter (3,) that the region's own links
-    have, as places alone are judged by it."""
+    """By the net and by places: a pair's probability, rivals left aside, is `share` of the net's,
+    whose log odds are divided by a fitted temperature, and for the rest that of places alone (a
+    linear opinion pool, Stone 1961); never where more than `gate_um` apart along the dendrite. Both
+    are told the scatter (3,) that the region's own links have."""
 
     net: SiameseMatcher
     temperature: float
+    share: float
     gate_um: float
     scatter_um: FloatArray
 
@@ -75,8 +78,11 @@ class MatchingHead:
         """(C,) of the pairs across."""
         with torch.inference_mode():
             log_odds = self.net(as_tensors(graph)).numpy().astype(float) / self.temperature
+        by_places = graph.log_odds.astype(float)
+        one = self.share * expit(log_odds) + (1 - self.share) * expit(by_places)
+        two = self.share * expit(-log_odds) + (1 - self.share) * expit(-by_places)
         near = np.abs(graph.forth_um[:, 0]) <= self.gate_um
-        out: FloatArray = np.where(near, np.exp(log_odds), 0.0)
+        out: FloatArray = np.where(near, one / two, 0.0)
         return out
 
 

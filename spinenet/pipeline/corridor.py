@@ -23,6 +23,7 @@ from spinenet.io.finished import (
     written_before,
 )
 from spinenet.io.layout import FIGURES_FOLDER, LABELS_FOLDER, PAGE, ROIS_FOLDER, files_of_session
+from spinenet.io.manifest import PLACES_ALONE, judge_of
 from spinenet.io.read import check_header
 from spinenet.io.sessions import StackFile
 from spinenet.io.store import allow_open_maps, forget_other_stacks
@@ -69,8 +70,6 @@ STACKS = ".stacks"
 """Of a results folder: what was found in each stack, kept for the next run."""
 EDITED = (SPINES, TRACKS, DENDRITES, COVERAGE, LINKS)
 """Tables in which a person may have changed something since the last run."""
-PLACES_ALONE = "places"
-"""In the place of a matching head's name."""
 
 
 @dataclass(frozen=True)
@@ -250,7 +249,9 @@ def _infer(
             strips += strips_of(mine, views, linked)
     with log.timed("report"):
         written = write_tables(out, joined, analysis, config)
-        judge = head_mark["sha256"] if head_mark else PLACES_ALONE
+        judge = PLACES_ALONE
+        if head_mark:
+            judge = judge_of(head_mark["sha256"], config.match.head_share)
         maps = [map_of(title, group, key, d, written) for title, group, key, d in strips]
         figures = analysis_figures(analysis) | link_figure(joined["links"], judge)
         shown = write_figures(out, figures, maps)
@@ -320,5 +321,6 @@ def _head(config: InferConfig) -> tuple[MatchingHead | None, dict[str, str] | No
     if config.weights.match == PLACES_ALONE:
         return None, None
     weights = load_match_weights(config.weights.match)
-    head = MatchingHead(weights.net, weights.temperature, config.match.gate_um, PLACE_SD_UM)
+    share, gate_um = config.match.head_share, config.match.gate_um
+    head = MatchingHead(weights.net, weights.temperature, share, gate_um, PLACE_SD_UM)
     return head, {"name": weights.name, "sha256": weights.sha256}

@@ -262,7 +262,10 @@ def methods_of(
     """
     links = LINKED_BY_PLACE
     if head is not None:
-        links = f"{LINKED_BY_HEAD} (head {head['name']}, {head['sha256'][:12]})"
+        share = config.match.head_share
+        links = LINKED_BY_HEAD.format(
+            share=share, rest=1 - share, name=head["name"], digest=head["sha256"][:12]
+        )
     return [
         *linking_methods(f"{__version__} (net {net})", centre_p, links, config, marked=marked),
         *told,
@@ -315,7 +318,7 @@ def link_figure(links: pd.DataFrame, judge: str) -> dict[str, Figure | None]:
 
     Parameters
     ----------
-    judge: who judged them: `places`, or the sha256 of a head
+    judge: who judged them, as `known_reliability` takes it
     """
     made = links["chosen"].any()
     return {"links": link_trust(links, *known_reliability(judge)) if made else None}

@@ -338,13 +338,16 @@ def test_its_own_tables_analysed_again_give_the_same_numbers(results, tmp_path, 
     pd.testing.assert_series_equal(first["estimate"], again["estimate"], rtol=1e-4)
 
 
-def test_the_matching_head_links_too_and_the_page_says_so(results, small_experiment, tmp_path):
+def test_places_alone_link_too_and_the_page_says_who_did(results, small_experiment, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(results, out)
-    command = (small_experiment / "sessions.csv", "--out", out, "--weights.match", "siamese")
+    command = (small_experiment / "sessions.csv", "--out", out, "--weights.match", "places")
     assert run(*command) == DONE
-    assert json.loads((out / "run.json").read_text())["match_weights"]["name"] == "siamese"
-    assert "by a Siamese net that sees" in (out / "report.html").read_text()
+    assert json.loads((out / "run.json").read_text())["match_weights"] is None
+    assert json.loads((results / "run.json").read_text())["match_weights"]["name"] == "siamese"
+    by_net = "by a Siamese net that sees"
+    assert by_net in (results / "report.html").read_text()
+    assert by_net not in (out / "report.html").read_text()
     figures = {}
     for folder in (results, out):
         table = evaluate(small_experiment, folder)

@@ -62,9 +62,21 @@ def log_odds(a, b, net):
 @pytest.mark.parametrize("scatter_um", [PLACE_SD_UM, PLACE_SD_UM / 2])
 def test_an_untaught_head_says_what_the_places_say(scatter_um):
     torch.manual_seed(0)
-    head = MatchingHead(SiameseMatcher().eval(), 1.0, 2.0, scatter_um)
+    head = MatchingHead(SiameseMatcher().eval(), 1.0, 0.7, 2.0, scatter_um)
     ours, plain = head(HERE, THERE), PlacesAlone(scatter_um, 2.0)(HERE, THERE)
     assert ours.odds == pytest.approx(plain.odds, rel=1e-3, abs=1e-4)
+
+
+def test_half_the_head_is_the_mean_of_its_probability_and_that_of_the_places():
+    plain = PlacesAlone(PLACE_SD_UM, 2.0)(HERE, THERE).odds
+    none, half, alone = (
+        MatchingHead(a_net(), 1.3, share, 2.0, PLACE_SD_UM)(HERE, THERE).odds
+        for share in (0, 0.5, 1)
+    )
+    assert none == pytest.approx(plain, rel=1e-3, abs=1e-4)
+    assert np.abs(alone / (1 + alone) - plain / (1 + plain)).max() > 0.1
+    mean = (alone / (1 + alone) + plain / (1 + plain)) / 2
+    assert half / (1 + half) == pytest.approx(mean, rel=1e-3, abs=1e-4)
 
 
 def test_exchanging_the_sessions_leaves_the_answer():
@@ -100,14 +112,14 @@ def test_pairs_of_sessions_in_one_batch_do_not_see_each_other():
 
 
 def test_sessions_without_spines_have_no_links():
-    head = MatchingHead(a_net(), 1.0, 2.0, PLACE_SD_UM)
+    head = MatchingHead(a_net(), 1.0, 0.5, 2.0, PLACE_SD_UM)
     nothing = session()
     assert head(HERE, nothing).odds.size == head(nothing, nothing).odds.size == 0
     assert [t.tolist() for t in tracks_by(head, [HERE, nothing], MatchConfig())] == [[0, 1, 2], []]
 
 
 def test_beyond_the_gate_nothing_is_linked():
-    head = MatchingHead(a_net(), 1.0, 2.0, PLACE_SD_UM)
+    head = MatchingHead(a_net(), 1.0, 0.5, 2.0, PLACE_SD_UM)
     found = head(session((0, 1, 0)), session((2.5, 1, 0)))
     assert found.odds.tolist() == [0.0]
 

@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 
-from spinenet.io.manifest import known_reliability
+from spinenet.config import MatchConfig
+from spinenet.io.manifest import PLACES_ALONE, judge_of, known_reliability
 from spinenet.io.weights import shipped_folder
 from spinenet.report.reliability import link_trust
 from spinenet.tables import LINKS
@@ -35,10 +36,15 @@ def test_what_is_known_of_the_judge_stands_beside():
     assert marks.get_ydata().tolist() == [0.5, 0.95]
 
 
-def test_the_shipped_judges_were_counted_and_others_were_not():
+def shipped_heads():
     manifest = json.loads((shipped_folder("weights") / "manifest.json").read_text())
-    heads = [w["sha256"] for w in manifest["weights"] if w["role"] == "match"]
-    for judge in ("places", *heads):
+    return [w["sha256"] for w in manifest["weights"] if w["role"] == "match"]
+
+
+def test_the_shipped_judges_were_counted_and_others_were_not():
+    shares = (MatchConfig().head_share, 1)
+    judges = [judge_of(head, share) for head in shipped_heads() for share in shares]
+    for judge in (PLACES_ALONE, *judges):
         bins, data = known_reliability(judge)
         assert "simulated" in data
         assert (bins[:, 1] <= bins[:, 2]).all()
@@ -47,6 +53,7 @@ def test_the_shipped_judges_were_counted_and_others_were_not():
 
 def test_probabilities_of_the_default_judge_are_near_the_truth():
     """On average over its links; those in the middle are right more often than they say."""
-    bins, _ = known_reliability("places")
+    (head,) = shipped_heads()
+    bins, _ = known_reliability(judge_of(head, MatchConfig().head_share))
     mean, right, n = bins.T
     assert np.average(np.abs(right / n - mean), weights=n) < 0.05
