@@ -1,12 +1,12 @@
 """One neuron (rr30a, real): links among the points that a person placed, detection left aside.
 
-    python benchmarks/hand_points.py [--head WEIGHTS --drawn RUN] [--out FOLDER]
+    python benchmarks/hand_points.py [--drawn RUN] [--out FOLDER]
 
 `spinenet link` with the person's tips and traces, scored by the acceptance scorer, which leaves out
-the links that look wrong in the annotation itself (contested.csv). Judged by places alone; with
-`--head` by that matching head too, as it is, and fine-tuned (configs/match.yaml, 500 steps) on the
-other three dendrites for each that is scored. `--drawn` is a run of `train.py match`, whose
-simulated regions are used.
+the links that look wrong in the annotation itself (contested.csv). Judged by places alone, by the
+shipped matching head beside them (the default) and by it alone; with `--drawn`, a run of `train.py
+match` whose simulated regions are used, also by heads fine-tuned (configs/match.yaml, 500 steps)
+on the other three dendrites for each that is scored.
 """
 
 from __future__ import annotations
@@ -24,21 +24,23 @@ from real import DATA, ROOT, score
 DENDRITES = (0, 1, 3, 4)
 KINDS = ("adjacent", "all_pairs")
 COUNTS = ("tp", "fp", "fn")
+HEAD = "siamese"
+ASKED = {"head and places": (), "head alone": ("--match.head_share", "1")}
 
 
-def link(out: Path, judge: str) -> None:
+def link(out: Path, judge: str, *said: str) -> None:
     command = [sys.executable, "-m", "spinenet", "link", DATA, "--out", out, "--point", "tip"]
-    subprocess.run([*command, "--weights.match", judge, "--quiet"], check=True)
+    subprocess.run([*command, "--weights.match", judge, *said, "--quiet"], check=True)
 
 
-def fine_tuned(head: str, drawn: Path, dendrite: int, out: Path) -> Path:
+def fine_tuned(drawn: Path, dendrite: int, out: Path) -> Path:
     """A head that saw no link of the dendrite."""
     n = {}
     for kind in ("regions", "planted", "found"):
         shutil.copytree(drawn / kind, out / kind, dirs_exist_ok=True)
         n[kind] = str(len(list((out / kind).glob("*.npz"))))
     command = [sys.executable, ROOT / "train.py", "match", "--data", DATA, "--out", out]
-    command += ["--config", ROOT / "configs" / "match.yaml", "--init", head, "--steps", "500"]
+    command += ["--config", ROOT / "configs" / "match.yaml", "--init", HEAD, "--steps", "500"]
     command += ["--regions", n["regions"], "--planted.regions", n["planted"]]
     command += ["--planted.found", n["found"], "--learning_rate", "1e-3"]
     command += ["--annotated.point", "tip", "--annotated.hold_out", f"[{dendrite}]", "--quiet"]
@@ -64,21 +66,23 @@ def ratios(n: Counter[str]) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--head")
     parser.add_argument("--drawn", type=Path)
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "hand_points")
     args = parser.parse_args()
     link(args.out, "places")
     found = {"places": counts(args.out)}
-    if args.head:
-        link(args.out, args.head)
-        found["head, simulated alone"] = counts(args.out)
-        pooled: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
-        for d in DENDRITES:
-            link(args.out, str(fine_tuned(args.head, args.drawn, d, args.out / f"without{d}")))
-            for kind, n in counts(args.out, d).items():
-                pooled[kind].update(n)
-        found["head, fine-tuned on the other dendrites"] = pooled
+    for name, said in ASKED.items():
+        link(args.out, HEAD, *said)
+        found[name] = counts(args.out)
+    if args.drawn:
+        tuned = {d: fine_tuned(args.drawn, d, args.out / f"without{d}") for d in DENDRITES}
+        for name, said in ASKED.items():
+            summed: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
+            for d, head in tuned.items():
+                link(args.out, str(head), *said)
+                for kind, n in counts(args.out, d).items():
+                    summed[kind].update(n)
+            found[f"{name}, fine-tuned on the other dendrites"] = summed
     rows = {f"{judge}, {kind}": ratios(n) for judge, by in found.items() for kind, n in by.items()}
     print("| links among a person's points | precision | recall | F1 |\n|---|---|---|---|")
     for name, r in rows.items():

@@ -5,7 +5,8 @@ real ones: benchmarks/hand_points.py).
 
 Every linker's one number (its gate, or the probability below which it links nothing; of point drift
 its stiffness too) is tuned by F1 on other simulated dendrites of the same kind; the default is
-shown as shipped besides. The real bar is places and sizes after the warp: Gaussian likelihoods of how far a spine's size changes, fitted on the tuning dendrites. Intervals
+shown as shipped besides. The real bar is places and sizes after the warp: Gaussian likelihoods of
+how far a spine's size changes, fitted on the tuning dendrites. Intervals
 are bootstrapped over dendrites, differences paired. Ablations hide something from the same head;
 they are not trained anew. "Told the truth": the warp laid over the true tracks, and the true
 scatter with it, as the most that a registration could do; who is who is then to be found as ever.
