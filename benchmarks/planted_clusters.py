@@ -36,7 +36,7 @@ from spinenet.evaluate.judge import KEYS, Judged, judge
 from spinenet.io.annotated import read_truth
 from spinenet.io.experiment import write_experiment
 from spinenet.io.table import read_table
-from spinenet.pipeline.evaluation import fair_tracks
+from spinenet.pipeline.true_clusters import fair_tracks
 from spinenet.tables import SPINES, TRACKS, TRUE_TRACKS
 from spinenet.types import Presence, Tracks
 

@@ -23,7 +23,8 @@ from spinenet.cli import main as spinenet
 from spinenet.config import AnalyzeConfig
 from spinenet.evaluate.judge import pair_centres
 from spinenet.io.table import read_table
-from spinenet.pipeline.evaluation import evaluate, fair_tracks
+from spinenet.pipeline.evaluation import evaluate
+from spinenet.pipeline.true_clusters import fair_tracks
 from spinenet.tables import CLUSTERS, SPINES, TRACKS
 
 ROOT = Path(__file__).parents[1]

@@ -17,6 +17,7 @@ import pandas as pd
 
 from spinenet.evaluate.judge import KEYS, Judged
 from spinenet.evaluate.spines import expected_calibration_error, ratio
+from spinenet.evaluate.tracks import where_named
 from spinenet.types import BoolArray
 
 
@@ -35,7 +36,7 @@ def identity_figures(judged: Judged, contested: pd.DataFrame | None = None) -> d
     for line, of_field in _lines(contested, truth):
         doubted |= of_field & (truth["track_id"] == line["track_id"]).fillna(False).to_numpy(bool)
     judged = replace(judged, truth=truth.assign(counts=truth["counts"] & ~doubted))
-    judged = _where_named(judged)
+    judged = where_named(judged)
     true, found = _true(judged), _found(judged)
     sightings = true[true["found"] >= 0]
     pairs = Counter(zip(sightings["who"], sightings["number"], strict=True))
@@ -57,20 +58,6 @@ def identity_figures(judged: Judged, contested: pd.DataFrame | None = None) -> d
         "switches_per_100_links": 100 * ratio(switches, links),
         "turnover_bias_points": 100 * _turnover_bias(judged),
     }
-
-
-def _where_named(judged: Judged) -> Judged:
-    """Without the sessions in which spines were marked and none was given an identity."""
-    named = judged.truth.groupby(KEYS)["track_id"].count()
-    nameless = named[named == 0].index
-    kept = [
-        frame[~pd.MultiIndex.from_frame(frame[KEYS]).isin(nameless)]
-        for frame in (judged.truth, judged.detections)
-    ]
-    rows = [pd.Series(np.arange(len(frame)), frame.index) for frame in kept]
-    truth = kept[0].assign(found=kept[0]["found"].map(rows[1]).fillna(-1).astype(int))
-    found = kept[1].assign(true=kept[1]["true"].map(rows[0]).fillna(-1).astype(int))
-    return Judged(truth.reset_index(drop=True), found.reset_index(drop=True))
 
 
 def link_calibration(

@@ -24,6 +24,8 @@ TIP_UM = np.array([2.5, 0.7, 0.7])
 NEAR_UM, NEAR_SQUEEZE = 3.0, np.array([2.5, 1.0, 1.0])
 """Where traces say which dendrites were annotated, detections farther away count neither way."""
 FAR = 1e3
+BY_MACHINE = ("detected", "lookback")
+"""`source` of the spines that no person named."""
 KEYS = ["animal", "region", "session"]
 XYZ = ["z_um", "y_um", "x_um"]
 BASE = ["base_z_um", "base_y_um", "base_x_um"]
@@ -89,23 +91,25 @@ def judge(
     nodes: traced centrelines (`tables.TRACES`): detections near them alone may be false alarms
     annotated: columns animal, region, session: every session that was looked at; and `whole`, true
         where the whole field was annotated, traced or not
-    dendrites: count only these; () counts all
+    dendrites: count only these; () counts all. Marks that do not say theirs are of the nearest
     """
     truth, nodes = truth.reset_index(drop=True), nodes.reset_index(drop=True)
     sessions = annotated[[*KEYS, "whole"]].drop_duplicates(KEYS)
     detections = detections.merge(sessions[KEYS], on=KEYS)
-    counted = truth["dendrite_id"].isin(list(dendrites)) if dendrites else True
-    truth = truth.assign(counts=sure(truth) & counted, found=-1)
+    truth = truth.assign(counts=sure(truth), found=-1)
     detections = detections.assign(true=-1, alarm=False)
     for *key, whole in sessions.itertuples(index=False):
         mine, theirs = (np.flatnonzero(_of(f, key)) for f in (detections, truth))
+        traced = nodes[_of(nodes, key)]
+        if dendrites:
+            truth.loc[theirs, "counts"] &= _on(truth.loc[theirs], traced, dendrites)
         points = detections.loc[mine, XYZ].to_numpy(float)
         i, j = pair_marks(points, truth.loc[theirs])
         truth.loc[theirs[j], "found"] = mine[i]
         detections.loc[mine[i], "true"] = theirs[j]
         free = np.setdiff1d(np.arange(len(mine)), i)
         everywhere = whole and not dendrites
-        near = True if everywhere else _near(points[free], nodes[_of(nodes, key)], dendrites)
+        near = True if everywhere else _near(points[free], traced, dendrites)
         detections.loc[mine[free], "alarm"] = near
     return Judged(truth, detections)
 
@@ -126,6 +130,16 @@ def pair_marks(points: FloatArray, truth: pd.DataFrame) -> tuple[IntArray, IntAr
     places, tips = truth[XYZ].to_numpy(float), (truth["point"] == "tip").to_numpy(bool)
     from_tips = _from_tips(points, places, truth[BASE].to_numpy(float))
     return _assign(np.where(tips, from_tips, _from_centres(points, places)))
+
+
+def _on(
+    marks: pd.DataFrame, nodes: pd.DataFrame, dendrites: Collection[int]
+) -> npt.NDArray[np.bool_]:
+    """(M,) which marks are of a counted dendrite, as they say or by where they lie."""
+    told = marks["dendrite_id"]
+    lies = _near(marks[XYZ].to_numpy(float), nodes, dendrites)
+    out: npt.NDArray[np.bool_] = np.where(told.isna(), lies, told.isin(list(dendrites)))
+    return out
 
 
 def _near(

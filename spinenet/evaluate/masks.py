@@ -14,6 +14,7 @@ from spinenet.types import FloatArray
 IGNORE = 65535
 """Label of voxels of which nobody said what they are."""
 HALF = 0.5
+NONE = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def count_masks(
     truth: npt.NDArray[np.integer],
     found: npt.NDArray[np.integer],
     not_scorable: npt.NDArray[np.integer],
+    undrawn: npt.NDArray[np.integer] = NONE,
 ) -> MaskCounts:
     """Compare two label images (Z, Y, X): 0 background, 1 shaft, 2.. spines.
 
@@ -72,6 +74,7 @@ def count_masks(
     ----------
     truth: 65535 where nothing is known
     not_scorable: labels of true spines that nobody could score; their voxels count neither way
+    undrawn: found labels of spines that are true and were not drawn; they count neither way
     """
     drawn, every = label_sizes(truth), label_sizes(found)
     uncounted = np.isin(np.arange(len(drawn)), [IGNORE, *not_scorable])
@@ -80,6 +83,7 @@ def count_masks(
     for true, seen in zip(truth, found, strict=True):
         gone += np.bincount(seen[uncounted[true]], minlength=len(every))
     hidden = (gone > HALF * every) & (np.arange(len(every)) > 1)
+    hidden |= np.isin(np.arange(len(every)), undrawn)
     highest = int(np.flatnonzero(~uncounted & (drawn > 0)).max(initial=1))
     shape = highest + 1, max(len(every), 2)
     table = np.zeros(shape, np.int64)

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from spinenet.evaluate.judge import BASE, KEYS, XYZ, Judged
-from spinenet.types import FloatArray
+from spinenet.evaluate.judge import BASE, BY_MACHINE, KEYS, XYZ, Judged
+from spinenet.types import BoolArray, FloatArray
 
 BLOCK_UM = 10.0
 """Side of the blocks of the field, all sessions together, that the bootstrap draws: spines of one
@@ -38,13 +38,14 @@ def detection_table(judged: Judged, snr: pd.DataFrame, n_draws: int = 1000) -> p
     snr: columns animal, region, session, snr: of each session, nan where it is not known
     n_draws: bootstrap draws over blocks of the field
     """
-    truth, seen = with_strata(judged, snr)
+    judged = with_strata(judged, snr)
+    truth, seen = judged.truth, judged.detections
     rng = np.random.default_rng(0)
     rows: list[dict[str, object]] = []
-    for stratum, t, d in _strata(truth, seen):
-        rows += _ratios(stratum, t, d, n_draws, rng)
+    for stratum, of_truth, of_seen in _strata(truth, seen):
+        rows += _ratios(stratum, judged, of_truth, of_seen, n_draws, rng)
     rows += _touching(truth)
-    near = truth[(truth["point"] == "head") & truth["counts"] & (truth["found"] >= 0)]
+    near = truth[(truth["point"] == "head") & truth["counts"] & _compared(truth)]
     apart = near[XYZ].to_numpy(float) - _of_partner(near, judged, XYZ)
     rows.append(_one("lateral centre error um", np.linalg.norm(apart[:, 1:], axis=1), np.median))
     rows.append(_one("axial centre error um", np.abs(apart[:, 0]), np.median))
@@ -53,19 +54,28 @@ def detection_table(judged: Judged, snr: pd.DataFrame, n_draws: int = 1000) -> p
     return pd.DataFrame(rows)
 
 
-def counts(truth: pd.DataFrame, seen: pd.DataFrame) -> tuple[int, int, int]:
+def counts(judged: Judged) -> tuple[int, int, int]:
     """Hits, false alarms and misses."""
-    fair = truth["counts"].to_numpy(bool)
-    found = truth["found"].to_numpy() >= 0
-    return int((fair & found).sum()), int(seen["alarm"].sum()), int((fair & ~found).sum())
+    fair = judged.truth["counts"].to_numpy(bool)
+    found = judged.truth["found"].to_numpy() >= 0
+    alarms = int(judged.detections["alarm"].sum())
+    return int((fair & found).sum()), alarms, int((fair & ~found).sum())
 
 
-def ratios(hits: float, alarms: float, misses: float) -> dict[str, float]:
-    """Precision, recall and F1."""
+def ratios(
+    hits: float, alarms: float, misses: float, right: float | None = None
+) -> dict[str, float]:
+    """Precision, recall and F1.
+
+    Parameters
+    ----------
+    right: detections that are one of the hits, where they are of a stratum of their own
+    """
+    right = hits if right is None else right
     return {
-        "precision": ratio(hits, hits + alarms),
+        "precision": ratio(right, right + alarms),
         "recall": ratio(hits, hits + misses),
-        "f1": ratio(2 * hits, 2 * hits + alarms + misses),
+        "f1": ratio(hits + right, hits + right + alarms + misses),
     }
 
 
@@ -82,8 +92,9 @@ def expected_calibration_error(probability: FloatArray, right: npt.NDArray[np.bo
     return float(np.sum(apart))
 
 
-def with_strata(judged: Judged, snr: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The two tables with columns snr, azimuth and size, each a word."""
+def with_strata(judged: Judged, snr: pd.DataFrame) -> Judged:
+    """The same, both tables with columns snr, azimuth and size, each a word. A detection's are its
+    own: those of its spine may be unknown, and where tips are marked lengths are others."""
     known = snr[[*KEYS, "snr"]].drop_duplicates(KEYS)
     truth = judged.truth.drop(columns="snr", errors="ignore").merge(known, on=KEYS, how="left")
     seen = judged.detections.merge(known, on=KEYS, how="left")
@@ -100,16 +111,15 @@ def with_strata(judged: Judged, snr: pd.DataFrame) -> tuple[pd.DataFrame, pd.Dat
             frame["size"] = _words(_numbers(frame["head_width_um"]), WIDTH_EDGES_UM, "head {} um")
         else:
             frame["size"] = _words(np.linalg.norm(stalk, axis=1), LENGTH_EDGES_UM, "length {} um")
-    return truth, seen
+    return Judged(truth, seen)
 
 
-def _strata(
-    truth: pd.DataFrame, seen: pd.DataFrame
-) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
-    yield "all", truth, seen
+def _strata(truth: pd.DataFrame, seen: pd.DataFrame) -> Iterator[tuple[str, BoolArray, BoolArray]]:
+    """Each stratum and which rows of the truth, and which detections, are of it."""
+    yield "all", np.ones(len(truth), bool), np.ones(len(seen), bool)
     for name in ("snr", "azimuth", "size"):
-        for word in sorted(set(truth[name]) - {""}):
-            yield word, truth[truth[name] == word], seen[seen[name] == word]
+        for word in sorted((set(truth[name]) | set(seen.loc[seen["alarm"], name])) - {""}):
+            yield word, (truth[name] == word).to_numpy(bool), (seen[name] == word).to_numpy(bool)
 
 
 def _words(values: npt.ArrayLike, edges: tuple[float, ...], text: str) -> npt.NDArray[np.str_]:
@@ -122,16 +132,26 @@ def _words(values: npt.ArrayLike, edges: tuple[float, ...], text: str) -> npt.ND
 
 
 def _ratios(
-    stratum: str, truth: pd.DataFrame, seen: pd.DataFrame, n_draws: int, rng: np.random.Generator
+    stratum: str,
+    judged: Judged,
+    of_truth: BoolArray,
+    of_seen: BoolArray,
+    n_draws: int,
+    rng: np.random.Generator,
 ) -> list[dict[str, object]]:
-    """Precision, recall and F1 with intervals from drawing blocks of the field anew; nan where
-    there are too few of them."""
-    fair, alarms = truth[truth["counts"]], seen[seen["alarm"]]
-    both = pd.concat([fair[[*KEYS[:2], *XYZ]], alarms[[*KEYS[:2], *XYZ]]], ignore_index=True)
-    place = (both[["y_um", "x_um"]] // BLOCK_UM).astype(int)
-    block = pd.concat([both[KEYS[:2]], place], axis=1).groupby([*KEYS[:2], *place.columns]).ngroup()
-    kind = np.r_[np.where(fair["found"] >= 0, 0, 2), np.ones(len(alarms), int)].astype(int)
-    table = np.zeros((int(block.max()) + 1 if len(block) else 1, 3))
+    """Precision of the detections and recall of the spines of a stratum, and F1, with intervals
+    from drawing blocks of the field anew; nan where there are too few of them."""
+    truth, seen = judged.truth, judged.detections
+    fair, alarms = truth[of_truth & truth["counts"]], seen[of_seen & seen["alarm"]]
+    right = seen[of_seen & _is_right(judged)]
+    parts = [frame[[*KEYS[:2], *XYZ]] for frame in (fair, alarms, right)]
+    every = pd.concat(parts, ignore_index=True)
+    place = (every[["y_um", "x_um"]] // BLOCK_UM).astype(int)
+    whose = [*KEYS[:2], *place.columns]
+    block = pd.concat([every[KEYS[:2]], place], axis=1).groupby(whose).ngroup()
+    kind = np.repeat([1, 3], [len(alarms), len(right)])
+    kind = np.r_[np.where(fair["found"] >= 0, 0, 2), kind].astype(int)
+    table = np.zeros((int(block.max()) + 1 if len(block) else 1, 4))
     np.add.at(table, (block.to_numpy(int), kind), 1)
     draws = table[rng.integers(len(table), size=(n_draws, len(table)))].sum(axis=1)
     spread = pd.DataFrame([ratios(*d) for d in draws])
@@ -147,7 +167,7 @@ def _ratios(
             "high": float(spread[name].quantile(0.975)),
             "n": n,
         }
-        for name, value in ratios(*counts(truth, seen)).items()
+        for name, value in ratios(*table.sum(axis=0)).items()
     ]
 
 
@@ -175,7 +195,7 @@ def _touching(truth: pd.DataFrame) -> list[dict[str, object]]:
 def _volume(truth: pd.DataFrame, judged: Judged) -> list[dict[str, object]]:
     if not {"head_volume_um3", "head_width_um"} <= set(truth):
         return []
-    hits = truth[truth["counts"] & (truth["found"] >= 0)]
+    hits = truth[truth["counts"] & _compared(truth)]
     true = _numbers(hits["head_volume_um3"])
     wrong = np.abs(_of_partner(hits, judged, ["head_volume_um3"])[:, 0] / true - 1)
     good = np.isfinite(wrong)
@@ -184,6 +204,13 @@ def _volume(truth: pd.DataFrame, judged: Judged) -> list[dict[str, object]]:
         _one("head volume error", wrong[good], np.median),
         {**_one("head volume error", wrong[big], np.median), "stratum": "head 0.5+ um"},
     ]
+
+
+def _compared(truth: pd.DataFrame) -> pd.Series:
+    """Which true spines were found and were measured by somebody else: a corrected copy of a
+    machine's results holds its own places and volumes."""
+    ours = truth["source"].isin(BY_MACHINE) if "source" in truth else False
+    return (truth["found"] >= 0) & ~pd.Series(ours, truth.index)
 
 
 def _of_partner(hits: pd.DataFrame, judged: Judged, columns: list[str]) -> FloatArray:
@@ -195,15 +222,17 @@ def _of_partner(hits: pd.DataFrame, judged: Judged, columns: list[str]) -> Float
 def _calibration(judged: Judged) -> tuple[FloatArray, Callable[[FloatArray], float]]:
     """The probabilities of the detections that count and have one, and their distance from the
     truth."""
-    seen = judged.detections
-    fair = judged.truth["counts"].to_numpy(bool)
-    partner = seen["true"].to_numpy()
-    right = partner >= 0
-    if len(fair):
-        right &= fair[np.maximum(partner, 0)]
+    seen, right = judged.detections, _is_right(judged)
     kept = (right | seen["alarm"].to_numpy(bool)) & seen["probability"].notna().to_numpy()
     probability = seen.loc[kept, "probability"].to_numpy(float)
     return probability, lambda p: expected_calibration_error(p, right[kept])
+
+
+def _is_right(judged: Judged) -> BoolArray:
+    """(N,) which detections are a true spine that counts."""
+    fair = np.r_[judged.truth["counts"].to_numpy(bool), False]  # the last is of no spine
+    out: BoolArray = fair[judged.detections["true"].to_numpy(int)]
+    return out
 
 
 def _one(

@@ -15,7 +15,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from spinenet.evaluate.judge import Judged
+from spinenet.evaluate.judge import KEYS, Judged
 from spinenet.evaluate.spines import ratios
 from spinenet.tables import CONTESTED as CONTESTED_LINKS
 from spinenet.types import BoolArray, IntArray
@@ -68,6 +68,7 @@ def link_table(judged: Judged, contested: pd.DataFrame | None = None) -> pd.Data
     contested: `tables.CONTESTED`: links of the truth that count neither way
     """
     doubted = CONTESTED_LINKS.frame() if contested is None else contested
+    judged = where_named(judged)
     parts = []
     for (animal, region), field in judged.truth.groupby(["animal", "region"]):
         seen = judged.detections
@@ -84,6 +85,20 @@ def link_table(judged: Judged, contested: pd.DataFrame | None = None) -> pd.Data
             gap = days.get(b, np.nan) - days.get(a, np.nan)
             parts.append(between.assign(**who, adjacent=adjacent, gap_days=gap))
     return pd.concat(parts, ignore_index=True) if parts else _no_links()
+
+
+def where_named(judged: Judged) -> Judged:
+    """Without the sessions in which spines were marked and none was given an identity."""
+    named = judged.truth.groupby(KEYS)["track_id"].count()
+    nameless = named[named == 0].index
+    kept = [
+        frame[~pd.MultiIndex.from_frame(frame[KEYS]).isin(nameless)]
+        for frame in (judged.truth, judged.detections)
+    ]
+    rows = [pd.Series(np.arange(len(frame)), frame.index) for frame in kept]
+    truth = kept[0].assign(found=kept[0]["found"].map(rows[1]).fillna(-1).astype(int))
+    found = kept[1].assign(true=kept[1]["true"].map(rows[0]).fillna(-1).astype(int))
+    return Judged(truth.reset_index(drop=True), found.reset_index(drop=True))
 
 
 def count(table: pd.DataFrame) -> LinkCounts:

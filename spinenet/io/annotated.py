@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from spinenet.evaluate.judge import BASE, KEYS, XYZ
+from spinenet.evaluate.judge import BASE, KEYS, XYZ, pair_marks
+from spinenet.geometry import nearest_voxels
+from spinenet.io.field_names import first_if_blank, with_names
 from spinenet.io.finished import RUN, check_finished
 from spinenet.io.layout import LABELS_FOLDER, label_file
 from spinenet.io.points import RENAMED, check_twice, read_points
 from spinenet.io.sessions import StackFile, find_stacks, is_usable
 from spinenet.io.table import read_table
 from spinenet.io.traces import Traces, read_traces
-from spinenet.tables import CONTESTED, POINTS, SESSIONS, TRACES
-from spinenet.types import FloatArray, InputError, Segment, Session
+from spinenet.tables import CONTESTED, DENDRITES, POINTS, SESSIONS, TRACES
+from spinenet.types import FloatArray, InputError, IntArray, Segment, Session, Um3
 
 logger = logging.getLogger(__name__)
 TO_HEAD_UM = 0.5
@@ -94,6 +96,8 @@ class AnnotatedStack:
     labels: Path | None
     partly: bool = False
     """As in `Truth`."""
+    contested: frozenset[int] = frozenset()
+    """Tracks with a link to or from this session that looks wrong in the annotation itself."""
 
 
 def read_truth(folder: Path, point: str = "", seen: pd.DataFrame | None = None) -> Truth:
@@ -124,17 +128,19 @@ def read_truth(folder: Path, point: str = "", seen: pd.DataFrame | None = None) 
     names = spines if seen is None else seen
     if listed is not None:
         names = listed
-    spines = _with_names(spines, names, POINTS.file)
+    spines = with_names(spines, names, POINTS.file)
     check_twice(spines)
     traces = read_traces(nodes) if nodes.is_file() else None
     if traces is not None:
         traces = replace(
-            traces, frame=_with_names(_first_if_blank(traces.frame, names), names, nodes.name)
+            traces, frame=with_names(first_if_blank(traces.frame, names), names, nodes.name)
         )
     doubted = CONTESTED.frame()
     if contested.is_file():
         doubted = _read_contested(contested, names, spines)
-    sessions = pd.concat([listed, spines[KEYS].assign(path="", usable="")]).drop_duplicates(KEYS)
+    told = [f[KEYS] for f in (spines, traces.frame if traces else TRACES.frame())]
+    sessions = pd.concat([listed, *(f.assign(path="", usable="") for f in told)])
+    sessions = sessions.drop_duplicates(KEYS)
     good = np.array([is_usable(word) for word in sessions["usable"]], bool)
     left_out = pd.MultiIndex.from_frame(sessions.loc[~good, KEYS])
     counted = ~pd.MultiIndex.from_frame(spines[KEYS]).isin(left_out)
@@ -163,7 +169,8 @@ def read_annotated(folder: Path, point: str = "") -> list[AnnotatedStack]:
         labels, dendrites = truth.labels_of(s), traced_in(truth.traces, s)
         if dendrites or (labels and not truth.partly):
             here = truth.spines[of_session(truth.spines, s)].reset_index(drop=True)
-            found.append(AnnotatedStack(stack, here, dendrites, labels, truth.partly))
+            doubted = _contested_in(truth.contested, s)
+            found.append(AnnotatedStack(stack, here, dendrites, labels, truth.partly, doubted))
         elif of_session(truth.spines, s).any():
             logger.warning(
                 "%s has marked spines but no trace in dendrites.csv: where there are none is not "
@@ -171,6 +178,7 @@ def read_annotated(folder: Path, point: str = "") -> list[AnnotatedStack]:
                 stack.path.name,
             )
     warn_of_strays(truth)
+    _warn_of_unlisted(truth, [s.session for s in stacks])
     if not found:
         raise InputError(
             f"no usable stack of {folder} is annotated: neither label TIFFs of the stacks' names "
@@ -179,6 +187,27 @@ def read_annotated(folder: Path, point: str = "") -> list[AnnotatedStack]:
             "marked."
         )
     return found
+
+
+def _contested_in(contested: pd.DataFrame, s: Session) -> frozenset[int]:
+    here = (contested["animal"] == s.animal) & (contested["region"] == s.region)
+    here &= (contested["session"] == s.index) | (contested["session_to"] == s.index)
+    return frozenset(contested.loc[here, "track_id"].tolist())
+
+
+def _warn_of_unlisted(truth: Truth, listed: list[Session]) -> None:
+    """Where sessions are counted from another number, marks are of the stack before theirs."""
+    for name, frame in ((POINTS.file, truth.spines), (DENDRITES.file, truth.nodes)):
+        strange = frame[~np.any([of_session(frame, s) for s in listed], axis=0)]
+        if len(strange):
+            logger.warning(
+                "%s: %d rows are of no usable stack of sessions.csv (the first of %s, %s, session "
+                "%d) and are not learned from. If its sessions are counted from another number, "
+                "all its other rows are taken to be of the wrong stack.",
+                name,
+                len(strange),
+                *strange.iloc[0][KEYS],
+            )
 
 
 def warn_of_strays(truth: Truth) -> None:
@@ -217,6 +246,32 @@ def heads_of(marks: pd.DataFrame) -> FloatArray:
     return out
 
 
+def labels_of_marks(
+    marks: pd.DataFrame,
+    labels: npt.NDArray[np.uint16],
+    voxel_um: Um3,
+    drawn: IntArray,
+    middles_um: FloatArray,
+) -> pd.Series:
+    """The label of each mark: what its row says, else that of the mask it lies in, else of one that
+    it would be paired with as a detection is, if no other mark has it; 0 without one.
+
+    Parameters
+    ----------
+    labels: (Z, Y, X) as `io.labels.read_labels` gives them
+    drawn, middles_um: numbers (M,) of the spines in `labels`, and where they lie (M, 3)
+    """
+    told = marks["label"].fillna(0).astype(np.int64)
+    under = labels[tuple(nearest_voxels(heads_of(marks), voxel_um, labels.shape).T)].astype(int)
+    under = pd.Series(np.where(np.isin(under, drawn), under, 0), marks.index)
+    under = under.mask((told > 0) | under.isin(told), 0)
+    number = told + under.mask(under.duplicated(), 0)
+    beside, free = marks.index[number == 0], ~np.isin(drawn, number)
+    i, j = pair_marks(middles_um[free], marks.loc[beside])
+    number.loc[beside[j]] = drawn[free][i]
+    return number
+
+
 def _looked_at_traces_only(folder: Path) -> bool:
     """Is this a results folder of a run that was given --dendrites?"""
     try:
@@ -233,28 +288,9 @@ def _read_sessions(inside: Path) -> pd.DataFrame | None:
     return None
 
 
-def _may_be_of(sessions: pd.DataFrame, names: Sequence[str]) -> pd.Series:
-    """Which sessions are of an animal and a region, of which either may be blank."""
-    fits = pd.Series(True, sessions.index)
-    for column, value in zip(KEYS[:2], names, strict=True):
-        fits &= (sessions[column] == value) | (value == "")
-    return fits
-
-
-def _first_if_blank(nodes: pd.DataFrame, sessions: pd.DataFrame) -> pd.DataFrame:
-    """Nodes without a session are of the first of their field."""
-    out = nodes.copy()
-    blank = out["session"].isna()
-    for key in out.loc[blank, KEYS[:2]].drop_duplicates().itertuples(index=False):
-        first = sessions.loc[_may_be_of(sessions, key), "session"].min()
-        mine = blank & (out[KEYS[:2]] == list(key)).all(axis=1)
-        out.loc[mine, "session"] = sessions["session"].min() if pd.isna(first) else first
-    return out
-
-
 def _read_contested(path: Path, sessions: pd.DataFrame, spines: pd.DataFrame) -> pd.DataFrame:
     """`tables.CONTESTED`, names filled, the earlier session first; lines of no link are named."""
-    frame = _with_names(read_table(path, CONTESTED, RENAMED), sessions, path.name)
+    frame = with_names(read_table(path, CONTESTED, RENAMED), sessions, path.name)
     frame[["session", "session_to"]] = np.sort(frame[["session", "session_to"]].to_numpy(int))
     tracked = pd.MultiIndex.from_frame(spines.dropna(subset=["track_id"])[[*KEYS, "track_id"]])
     ends = [
@@ -271,37 +307,6 @@ def _read_contested(path: Path, sessions: pd.DataFrame, spines: pd.DataFrame) ->
             int(strange.sum()),
         )
     return frame
-
-
-def _with_names(frame: pd.DataFrame, sessions: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Blank animals and regions filled from the sessions that they can only be of."""
-    out = frame.copy()
-    blanks = (out["animal"] == "") | (out["region"] == "")
-    for key in out.loc[blanks, KEYS].drop_duplicates().itertuples(index=False):
-        fits = _may_be_of(sessions, key[:2]) & (sessions["session"] == key[2])
-        known = sessions.loc[fits, KEYS[:2]].drop_duplicates()
-        if known.empty and sessions.empty:
-            raise InputError(
-                f"{name} does not say of which animal and region its rows are, and neither "
-                "sessions.csv nor results with spines do. Add sessions.csv."
-            )
-        if known.empty:
-            here = sessions[KEYS].drop_duplicates().astype(str).agg(", ".join, axis=1)
-            raise InputError(
-                f"{name}: rows of animal {key[0]!r}, region {key[1]!r}, session {key[2]} are of no "
-                f"known stack; known are {'; '.join(here[:5])}{'; ...' * (len(here) > 5)}. "
-                "Sessions that were counted from another number, a mistyped name, or a row that "
-                "sessions.csv lacks are the usual causes."
-            )
-        if len(known) > 1:
-            raise InputError(
-                f"{name}: rows of animal {key[0]!r}, region {key[1]!r}, session {key[2]} fit "
-                f"{len(known)} fields of view. Give animal and region in {name}, as sessions.csv "
-                "has them."
-            )
-        rows = (out[KEYS] == list(key)).all(axis=1)
-        out.loc[rows, KEYS[:2]] = known.iloc[0].to_numpy()
-    return out
 
 
 def of_session(frame: pd.DataFrame, s: Session) -> pd.Series:

@@ -19,6 +19,8 @@ from spinenet.types import InputError, Segment, Um3
 LOOKED_AT_UM, OTHER_SHAFT_UM = 3.0, 1.0
 """Beyond a traced shaft's surface: so far its spines reach, and farther than this a shaft is
 another dendrite's."""
+CLIPPED = 255
+"""The greatest number that 8 bits hold."""
 LONGEST_UM = 20.0
 """No spine reaches so far in the plane: filopodia of ten and more are rare."""
 PARTS_UM = (8.0, 4.0, 4.0)
@@ -56,6 +58,11 @@ def read_labels(path: Path, shape: tuple[int, ...] | None, stack: str) -> npt.ND
         raise InputError(
             f"{path.name} holds labels from {labels.min()} to {labels.max()}; 0 to {IGNORE} were "
             "expected. Number the spines anew, from 2 on."
+        )
+    if labels.dtype == np.uint8 and (labels == CLIPPED).any():
+        raise InputError(
+            f"{path.name} has 8 bits and holds the label {CLIPPED}: {IGNORE} (unknown) saved with "
+            "8 bits becomes that. Save it with 16 bits; a spine of that number needs another one."
         )
     return labels.astype(np.uint16)
 

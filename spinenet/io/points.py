@@ -14,8 +14,6 @@ from spinenet.tables import POINTS
 from spinenet.types import InputError
 
 RENAMED = {"dendrite": "dendrite_id", "track": "track_id", "spine": "spine_id"}
-BY_MACHINE = ("detected", "lookback")
-"""`source` of the spines that no person named."""
 
 
 def is_results_table(spines: pd.DataFrame) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -60,6 +60,7 @@ def read_table(
     if not isinstance(frame.index, pd.RangeIndex):
         raise _too_many_cells(path.name, "line 2", ", ".join(map(str, frame.columns)))
     frame = _without_blank_end(frame, path.name)
+    _check_spelling(frame, [*table.names, *renamed], path.name)
     frame = frame.rename(columns={k: v for k, v in renamed.items() if v not in frame})
     return table.conform(frame, path.name)
 
@@ -89,6 +90,23 @@ def _check_names(header: str, name: str) -> None:
                 f"{name} holds {what} where commas were expected, as spreadsheets of some "
                 "countries write them. Save it with commas, and with decimal points."
             )
+
+
+def _check_spelling(frame: pd.DataFrame, names: Sequence[str], source: str) -> None:
+    """A column that may be left out, misspelt, would be taken for one of the lab's own."""
+    meant = {_plain(name): name for name in names}
+    for column in frame.columns:
+        name = meant.get(_plain(column))
+        if name and column not in names and name not in frame:
+            raise InputError(
+                f"{source}: the column {str(column)!r} would not be read; {name!r} is what it is "
+                "called here. Rename it, or give it another name if it means something else."
+            )
+
+
+def _plain(name: str) -> str:
+    """A name as a person would take it for another one."""
+    return str(name).strip().casefold().replace(" ", "_").removesuffix("_um")
 
 
 def _without_blank_end(frame: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -69,6 +69,7 @@ def find_weights(name: str, role: Role) -> tuple[Path, str]:
     if path.is_file():
         return path, ""
     known = ", ".join(e["name"] for e in manifest["weights"] if e["role"] == role)
+    known += ", or `places` for none" if role == "match" else ""
     raise InputError(
         f"weights {name!r} were not found: neither a file nor one of the shipped ones ({known}). "
         "Check the spelling, or give the path of a .safetensors file."

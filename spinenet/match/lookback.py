@@ -119,6 +119,11 @@ class _Search:
         view = self.life.views[t]
         seen = view.probe(np.array(places), np.array([self.homes[k].dendrite for k in asked]))
         rules = self._rules(t, asked, places, least_p)
+        # what a person saw goes first, then the surest, then who is nearest to the light
+        certain = np.array([k in rules.there for k in asked], bool)
+        aside = np.linalg.norm((seen.centres_um - places) / CLAIMED_UM, axis=1)
+        order = np.lexsort((aside, -seen.probability, ~certain))
+        seen, asked = seen.of(order), [asked[n] for n in order]
         extra, numbers = _accept(view, seen, asked, self.homes, self.life.missing, t, rules)
         self.settled.update(
             (k, t)
@@ -240,15 +245,14 @@ def _accept(
     t: int,
     rules: Rules,
 ) -> tuple[list[dict[str, object]], list[int]]:
-    """Rows of the spines that looking back found, and their tracks; the rest is absent."""
+    """Rows of the spines that looking back found, and their tracks; the rest is absent. One light
+    is of the first that was asked for it."""
     taken = view.spines.centres_um
     next_id = int(view.spines.ids.max(initial=0)) + 1
     rows: list[dict[str, object]] = []
     numbers: list[int] = []
-    # what a person saw goes first, then the surest
-    certain = np.array([k in rules.there for k in asked], bool)
-    for n in np.lexsort((-seen.probability, ~certain)):
-        k, centre = asked[n], seen.centres_um[n]
+    for n, k in enumerate(asked):
+        centre = seen.centres_um[n]
         arc_um = float(homes[k].place[0])
         p = float(seen.probability[n])
         source = "lookback"

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from spinenet.types import FloatArray, InputError
+import numpy as np
+
+from spinenet.types import FloatArray, InputError, SpineTable
 
 PERSON = "person"
 """`source` of a spine that a person named."""
@@ -33,6 +35,14 @@ class Pins:
     glimpses: Mapping[Spine, float] = field(default_factory=lambda: MappingProxyType({}))
     """The same of spines that a person added: chosen as the machine missed them, they say nothing
     of other spines or of the session."""
+
+    def machine_p(self, t: int, spines: SpineTable) -> FloatArray:
+        """(K,) the probability of a session's spines as the machine sees them, whoever named
+        them; as it stands where nobody asked the machine."""
+        told = {**self.glimpses, **self.heights}
+        p = spines.frame["probability"].to_numpy(float)
+        said = [told.get((t, k), was) for k, was in zip(spines.ids.tolist(), p, strict=True)]
+        return np.array(said, float)
 
 
 NO_PINS = Pins()

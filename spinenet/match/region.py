@@ -68,7 +68,7 @@ def link_region(
     frames = [frames_of(v) for v in views]
     same, different = pinned_pairs(views, pins)
     portrayed = head is not None
-    laid = lay(views, frames, reference, config, portrayed, same, different)
+    laid = lay(_as_seen(views, pins), frames, reference, config, portrayed, same, different)
     judge: Judge = laid.by_places
     if head is not None:
         judge = replace(head, scatter_um=laid.by_places.scatter_um)
@@ -77,7 +77,8 @@ def link_region(
     views = _one_dendrite_per_track(views, track_of, pins.home)
     frames = [frames_of(v) for v in views]
     life = look_back(views, frames, track_of, laid.warps, config, centre_p, pins)
-    tokens = shared_tokens(life.views, life.frames, laid.warps, reference, portrayed)
+    seen = _as_seen(life.views, pins)
+    tokens = shared_tokens(seen, life.frames, laid.warps, reference, portrayed)
     return record(life, tokens, judge, laid.warps, config, pins)
 
 
@@ -109,6 +110,18 @@ def lay(
     tokens = [replace(token, places=there) for token, there in zip(tokens, places, strict=True)]
     judge = replace(judge, scatter_um=scatter_of(tokens, track_of))
     return Laid(warps, tokens, judge, looked_at(views, frames, warps, config.min_snr))
+
+
+def _as_seen(views: list[SessionView], pins: Pins) -> list[SessionView]:
+    """The sessions with what the machine thinks of their spines: that a person named one says
+    nothing of who it is, nor of its neighbours."""
+    return [
+        replace(
+            view,
+            spines=SpineTable(view.spines.frame.assign(probability=pins.machine_p(t, view.spines))),
+        )
+        for t, view in enumerate(views)
+    ]
 
 
 def pinned_pairs(views: list[SessionView], pins: Pins) -> tuple[list[Pair], list[Pair]]:

@@ -318,7 +318,7 @@ def _link(
 
 def _head(config: InferConfig) -> tuple[MatchingHead | None, dict[str, str] | None]:
     """The matching head, and its name and sha256; None where places alone shall judge."""
-    if config.weights.match == PLACES_ALONE:
+    if config.weights.match == PLACES_ALONE or config.match.head_share == 0:
         return None, None
     weights = load_match_weights(config.weights.match)
     share, gate_um = config.match.head_share, config.match.gate_um

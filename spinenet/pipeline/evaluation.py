@@ -10,11 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from spinenet.analyze.nulls import candidates, clustered
-from spinenet.analyze.states import histories
-from spinenet.config import AnalyzeConfig
 from spinenet.evaluate.identity import identity_figures, link_calibration
-from spinenet.evaluate.judge import KEYS, XYZ, Judged, judge
+from spinenet.evaluate.judge import BY_MACHINE, KEYS, XYZ, judge
 from spinenet.evaluate.masks import MaskCounts
 from spinenet.evaluate.spines import detection_table
 from spinenet.evaluate.tracks import (
@@ -33,15 +30,14 @@ from spinenet.io.annotated import (
     warn_of_strays,
 )
 from spinenet.io.finished import check_finished
-from spinenet.io.points import BY_MACHINE
 from spinenet.io.table import read_table
 from spinenet.match.pins import PERSON
+from spinenet.pipeline.true_clusters import cluster_figures
 from spinenet.pipeline.true_masks import TrueMask, true_masks
-from spinenet.tables import COVERAGE, DENDRITES, LINKS, SPINES, TRACKS
-from spinenet.types import BoolArray, InputError, Session, Tracks
+from spinenet.tables import COVERAGE, DENDRITES, LINKS, SPINES
+from spinenet.types import BoolArray, InputError, Session
 
 logger = logging.getLogger(__name__)
-RULE = "contiguous"
 FIGURES_START = b"figure,stratum,value"
 
 
@@ -70,23 +66,23 @@ def evaluate(
     _warn_of_missing(truth, found, results)
     warn_of_strays(truth)
     sessions = _sessions(truth)
-    masks = true_masks(truth, results, sessions)
+    masks = true_masks(truth, results, found, sessions)
     truth = replace(truth, spines=_with_masks(truth, masks))
     _check_names(truth, found, results, dendrites)
+    drawn = np.isin(np.arange(len(sessions)), [sessions.index(mask.session) for mask in masks])
+    marked = np.array([of_session(truth.spines, s).any() for s in sessions], bool)
+    traced = np.array([bool(traced_in(truth.traces, s)) for s in sessions], bool)
     # heads alone, without traces, are taken to be all of the field
     everywhere = truth.traces is None and (truth.spines["point"] == "head").all()
-    if everywhere:
+    if everywhere and (marked & ~drawn).any():
         logger.warning(
             "%s has heads but no %s: they are taken for all spines of every field, and whatever "
             "else was found counts as a false alarm. Trace the dendrites that were looked at.",
             truth_folder,
             DENDRITES.file,
         )
-    drawn = [truth.labels_of(s) is not None for s in sessions]
-    whole = np.array([everywhere or (d and not truth.partly) for d in drawn], bool)
-    marked = np.array([of_session(truth.spines, s).any() for s in sessions], bool)
-    traced = np.array([bool(traced_in(truth.traces, s)) for s in sessions], bool)
-    looked = marked | traced | np.array(drawn, bool)
+    whole = everywhere | (drawn & (not truth.partly))
+    looked = marked | traced | drawn
     _warn_of_unseen(truth, looked, marked & ~traced & ~whole)
     annotated = truth.sessions[KEYS].assign(whole=whole)[looked]
     judged = judge(truth.spines, found, truth.nodes, annotated, dendrites)
@@ -100,14 +96,8 @@ def evaluate(
     if (results / LINKS.file).is_file():
         links = read_table(results / LINKS.file, LINKS)
         rows += _rows(*link_calibration(judged, links, truth.contested))
-    # neither clusters nor masks are told of some dendrites alone
-    files = [folder / TRACKS.file for folder in (truth.folder, results)]
-    if all(f.is_file() for f in files) and not dendrites:
-        true, reported = (read_table(f, TRACKS) for f in files)
-        both = true[KEYS].drop_duplicates().merge(reported[KEYS].drop_duplicates(), on=KEYS)
-        tracks = fair_tracks(true.merge(both, on=KEYS), judged.truth)
-        seen = judged_tracks(reported.merge(both, on=KEYS), judged, tracks)
-        rows += _rows(cluster_figures(tracks, seen), n)
+    if not dendrites:  # neither clusters nor masks are told of some dendrites alone
+        rows += _rows(cluster_figures(truth, results, judged), n)
     by_hand = len(found) > 0 and bool((found["source"] == PERSON).all())
     compared = [mask.counts for mask in masks if mask.counts is not None]
     if compared and not by_hand and not dendrites:  # spines that a person marked have no masks
@@ -184,49 +174,6 @@ def _link_rows(table: pd.DataFrame) -> list[dict[str, object]]:
     n = int((adjacent["link"] == UNLINKED).sum())
     runs = error_runs(table).items()
     return rows + [{"figure": k, "stratum": "adjacent", "value": v, "n": n} for k, v in runs]
-
-
-def fair_tracks(tracks: pd.DataFrame, spines: pd.DataFrame) -> Tracks:
-    """Those of the true tracks (`tables.TRACKS`) that a person could score in at least half of the
-    sessions in which they were there: clusters of others nobody could count.
-
-    Parameters
-    ----------
-    spines: the true ones, with their `track_id` and whether they can be scored as `counts`
-    """
-    keys = ["animal", "region", "track_id"]
-    named = spines.dropna(subset=["track_id"]).astype({"track_id": "int64"})
-    share = named.groupby(keys)["counts"].mean()
-    good = pd.MultiIndex.from_frame(tracks[keys]).isin(share[share >= 0.5].index)
-    return Tracks(tracks[good].reset_index(drop=True))
-
-
-def judged_tracks(tracks: pd.DataFrame, judged: Judged, fair: Tracks) -> Tracks:
-    """Those of the reported tracks that were once seen on one of the `fair` true ones, or as a
-    false alarm: what else is right, nobody could score either."""
-    keys = ["animal", "region", "track_id"]
-    d = judged.detections.dropna(subset=["track_id"]).astype({"track_id": "int64"})
-    partner = judged.truth[keys].reindex(d["true"])  # -1 has none
-    on_fair = pd.MultiIndex.from_frame(partner).isin(pd.MultiIndex.from_frame(fair.frame[keys]))
-    known = pd.MultiIndex.from_frame(d.loc[d["alarm"] | on_fair, keys])
-    good = pd.MultiIndex.from_frame(tracks[keys]).isin(known)
-    return Tracks(tracks[good].reset_index(drop=True))
-
-
-def cluster_figures(true: Tracks, found: Tracks) -> dict[str, float]:
-    """Are clusters invented or erased? Clustered share (contiguous) of all new spines."""
-    config = AnalyzeConfig()
-    shares = []
-    for tracks in (true, found):
-        hs = histories(tracks, config.max_gap) if len(tracks.frame) else []
-        new = sum(int((h.is_new(None) & candidates(h, RULE, config)).sum()) for h in hs)
-        hits = sum(clustered(h, config)[RULE] for h in hs)
-        shares.append(hits / new if new else float("nan"))
-    return {
-        "clustered_fraction_true": shares[0],
-        "clustered_fraction_found": shares[1],
-        "clustered_inflation_points": 100 * (shares[1] - shares[0]),
-    }
 
 
 def _check_found(found: pd.DataFrame, results: Path) -> None:

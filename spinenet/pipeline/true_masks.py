@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spinenet.evaluate.judge import XYZ, pair_marks, sure
+from spinenet.evaluate.judge import BY_MACHINE, XYZ, pair_marks, sure
 from spinenet.evaluate.masks import IGNORE, MaskCounts, count_masks
 from spinenet.geometry import label_middles, label_sizes, nearest_voxels
-from spinenet.io.annotated import Truth, heads_of, of_session, traced_in
+from spinenet.io.annotated import Truth, labels_of_marks, of_session, traced_in
 from spinenet.io.labels import (
     check_shaft,
     check_singles,
@@ -50,19 +50,27 @@ class TrueMask:
         return out
 
 
-def true_masks(truth: Truth, results: Path, sessions: list[Session]) -> list[TrueMask]:
+def true_masks(
+    truth: Truth, results: Path, found: pd.DataFrame, sessions: list[Session]
+) -> list[TrueMask]:
     """Of every session with a true label image.
+
+    Parameters
+    ----------
+    found: the spines of the results, `tables.SPINES`
 
     Raises
     ------
     InputError
         If an image is damaged, of another grid, or numbers its spines otherwise.
     """
-    found = (_true_mask(truth, results, session) for session in sessions)
-    return [mask for mask in found if mask is not None]
+    masks = (_true_mask(truth, results, found, session) for session in sessions)
+    return [mask for mask in masks if mask is not None]
 
 
-def _true_mask(truth: Truth, results: Path, session: Session) -> TrueMask | None:
+def _true_mask(
+    truth: Truth, results: Path, found: pd.DataFrame, session: Session
+) -> TrueMask | None:
     path = truth.labels_of(session)
     if path is None:
         return None
@@ -80,11 +88,15 @@ def _true_mask(truth: Truth, results: Path, session: Session) -> TrueMask | None
     drawn = np.flatnonzero(label_sizes(labels))
     drawn = drawn[(drawn > 1) & (drawn < IGNORE)]
     middles_um = label_middles(labels, drawn.tolist()) * np.array(voxel)
-    number = _labels_of(marks, labels, voxel, drawn, middles_um)
+    number = labels_of_marks(marks, labels, voxel, drawn, middles_um)
     unnamed = ~np.isin(drawn, number)
     cut_off = np.isin(drawn, _at_border(labels))
     hidden = np.r_[number[~sure(marks)].to_numpy(np.int64), drawn[unnamed & cut_off]]
-    counts = None if seen is None else count_masks(labels, seen, hidden[hidden > 1])
+    counts = None
+    if seen is not None:
+        spines = found[of_session(found, session)]
+        undrawn = _undrawn(spines, marks, number.isin(drawn).to_numpy(bool))
+        counts = count_masks(labels, seen, hidden[hidden > 1], undrawn)
     heads = _heads(drawn[unnamed], middles_um[unnamed], cut_off[unnamed], session)
     gone = marks.index[(number > 1) & ~number.isin(drawn)]
     return TrueMask(session, counts, heads, gone, labels == IGNORE, voxel)
@@ -104,24 +116,14 @@ def _own_voxel_um(path: Path) -> Um3 | None:
         return None
 
 
-def _labels_of(
-    marks: pd.DataFrame,
-    labels: npt.NDArray[np.uint16],
-    voxel_um: Um3,
-    drawn: IntArray,
-    middles_um: FloatArray,
-) -> pd.Series:
-    """The label of each mark: what its row says, else that of the mask it lies in, else of one that
-    it would be paired with as a detection is, if no other mark has it; 0 without one."""
-    told = marks["label"].fillna(0).astype(np.int64)
-    under = labels[tuple(nearest_voxels(heads_of(marks), voxel_um, labels.shape).T)].astype(int)
-    under = pd.Series(np.where((under > 1) & (under < IGNORE), under, 0), marks.index)
-    under = under.mask((told > 0) | under.isin(told), 0)
-    number = told + under.mask(under.duplicated(), 0)
-    beside, free = marks.index[number == 0], ~np.isin(drawn, number)
-    i, j = pair_marks(middles_um[free], marks.loc[beside])
-    number.loc[beside[j]] = drawn[free][i]
-    return number
+def _undrawn(spines: pd.DataFrame, marks: pd.DataFrame, drawn: BoolArray) -> IntArray:
+    """Labels of the detections that are marked spines of which nobody drew the voxels; not of those
+    that the machine had found and a person erased."""
+    source = marks["source"] if "source" in marks else pd.Series("", marks.index)
+    i, j = pair_marks(spines[XYZ].to_numpy(float), marks)
+    kept = ~drawn[j] & ~source.iloc[j].isin(BY_MACHINE).to_numpy(bool)
+    out: IntArray = spines["label"].to_numpy(np.int64)[i[kept]]
+    return out[out > 1]
 
 
 def _at_border(labels: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:

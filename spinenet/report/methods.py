@@ -7,8 +7,9 @@ from spinenet.config import AnalyzeConfig, InferConfig
 LINKED_BY_PLACE = "by their place along and around the dendrite, not by their size"
 LINKED_BY_HEAD = (
     "by their place along and around the dendrite and by a Siamese net that sees their places, "
-    "small pictures of them and their neighbours in both sessions; neither knows their size (the "
-    "net's probability weighs {share:g}, that of the places {rest:g}; head {name}, {digest})"
+    "small pictures of them and their neighbours in both sessions; neither is told their size, "
+    "which the pictures show (the net's probability weighs {share:g}, that of the places {rest:g}; "
+    "head {name}, {digest})"
 )
 _DETECTED = (
     "A 3-D U-Net gave each voxel's probability of being dendritic shaft, spine, and centre of a "

@@ -14,8 +14,12 @@ from scipy import ndimage
 from spinenet.config import AnnotatedConfig
 from spinenet.evaluate.judge import sure
 from spinenet.evaluate.masks import IGNORE
-from spinenet.geometry import inside, label_middles, nearest_voxels, point_at, resample
-from spinenet.io.annotated import AnnotatedStack, heads_of
+from spinenet.geometry import label_middles, nearest_voxels, point_at, resample
+from spinenet.io.annotated import (
+    AnnotatedStack,
+    heads_of,
+    labels_of_marks,
+)
 from spinenet.io.labels import check_shaft, check_singles, known_labels, read_labels
 from spinenet.io.read import read_volume
 from spinenet.models.inputs import (
@@ -25,6 +29,12 @@ from spinenet.models.inputs import (
     measure_brightness,
     normalise,
     resample_xy,
+)
+from spinenet.training.annotated_checks import (
+    check_places,
+    near_a_trace,
+    warn_if_dark,
+    warn_of_little,
 )
 from spinenet.training.annotated_scene import AnnotatedScene, Grid
 from spinenet.training.held_out import check_held_out, check_hidden
@@ -38,15 +48,19 @@ from spinenet.training.targets import (
     forget,
     heat_at,
 )
-from spinenet.types import BoolArray, FloatArray, InputError, Segment, Um3, Volume
+from spinenet.types import (
+    BoolArray,
+    FloatArray,
+    InputError,
+    Segment,
+    Um3,
+)
 
 logger = logging.getLogger(__name__)
 
 SURE_SHAFT_UM, NO_SHAFT_UM = 0.2, 1.5
 NO_SHAFT_SHARE = 0.5
 NO_SPINE_UM = 1.0
-OUTSIDE_UM = 2.0
-"""Marks may lie this far outside their stack, no farther."""
 TIP_TO_HEAD_UM, TIP_TO_HEAD_SHARE = 0.5, 0.35
 """A tip is clicked at the outer edge; the head's middle lies about so far towards the base, and in
 a short spine at this share of its length."""
@@ -83,7 +97,7 @@ def read_scenes(stacks: Sequence[AnnotatedStack], config: AnnotatedConfig) -> li
 
 def _read_scene(stack: AnnotatedStack, config: AnnotatedConfig) -> AnnotatedScene:
     volume = read_volume(stack.file)
-    _check_places(stack, volume)
+    check_places(stack, volume)
     shape = canonical_shape(volume.data.shape, volume.voxel_size_um)
     voxel = canonical_voxel_um(volume.voxel_size_um)
     brightness = measure_brightness(volume.data, volume.voxel_size_um)
@@ -93,10 +107,10 @@ def _read_scene(stack: AnnotatedStack, config: AnnotatedConfig) -> AnnotatedScen
         native = read_labels(stack.labels, volume.data.shape, stack.file.path.name)
         check_singles(native, volume.voxel_size_um, stack.labels.name)
         check_shaft(native, volume.voxel_size_um, stack.labels.name)
-        _warn_of_little(native, stack.labels.name)
+        warn_of_little(native, stack.labels.name)
         if stack.partly:
             native = known_labels(native, volume.voxel_size_um, stack.dendrites)
-        scene = _from_labels(stack, grid, native, config.hold_out)
+        scene = _from_labels(stack, grid, native, volume.voxel_size_um, config.hold_out)
     else:
         scene = _from_points(stack, grid, config)
     held = [_nodes_vox(d, grid) for d in stack.dendrites if d.id in config.hold_out]
@@ -125,41 +139,12 @@ def _outside(anchors_vox: FloatArray, hidden: BoolArray) -> FloatArray:
     return anchors_vox[free] if free.any() else anchors_vox
 
 
-def _check_places(stack: AnnotatedStack, volume: Volume) -> None:
-    """Marks far outside the stack are in other units, or of another stack."""
-    points = stack.spines[["z_um", "y_um", "x_um"]].to_numpy(float)
-    # a trace may go on beyond the field, but not for most of its length
-    middles = [np.median(d.points_um, axis=0) for d in stack.dendrites]
-    points = np.concatenate([points, np.array(middles).reshape(-1, 3)])
-    bad = ~inside(points, volume.extent_um, -OUTSIDE_UM)
-    if bad.any():
-        z, y, x = points[bad][0]
-        size = " x ".join(f"{v:.0f}" for v in volume.extent_um)
-        raise InputError(
-            f"{stack.file.path.name}: a mark at z {z:.1f}, y {y:.1f}, x {x:.1f} um lies outside "
-            f"the stack, which is {size} um large. Coordinates are um from the first voxel's "
-            "centre; pixels and slices in their place are the usual cause."
-        )
-
-
-def _warn_of_little(labels: npt.NDArray[np.uint16], name: str) -> None:
-    """A label TIFF in which nothing is drawn, or no shaft."""
-    if not ((labels > 0) & (labels < IGNORE)).any():
-        logger.warning(
-            "%s holds no label: the net is taught that nothing of its stack is a shaft or a spine. "
-            "If it was not looked at, take the file away.",
-            name,
-        )
-    elif not (labels == 1).any():
-        logger.warning(
-            "%s holds no shaft (label 1): of shafts nothing is learned from it, and no simulated "
-            "dendrite is laid over its stack.",
-            name,
-        )
-
-
 def _from_labels(
-    stack: AnnotatedStack, grid: Grid, native: npt.NDArray[np.uint16], hold_out: Sequence[int]
+    stack: AnnotatedStack,
+    grid: Grid,
+    native: npt.NDArray[np.uint16],
+    native_um: Um3,
+    hold_out: Sequence[int],
 ) -> AnnotatedScene:
     rows = [
         np.minimum(((np.arange(n) + 0.5) * o / n).astype(int), o - 1)
@@ -176,26 +161,26 @@ def _from_labels(
     centres = label_middles(labels, numbers)
     wanted = np.ones(len(numbers), bool)
     place = {int(number): k for k, number in enumerate(numbers)}
+    if shaft.any():
+        warn_if_dark(grid, [("the shaft (label 1)", np.argwhere(shaft))], stack)
     bare: list[tuple[FloatArray, bool]] = []
     heads = grid.vox(heads_of(stack.spines))
-    under = labels[tuple(nearest_voxels(heads, (1, 1, 1), labels.shape).T)]
     shown = ~stack.spines["dendrite_id"].isin(list(hold_out)).to_numpy(bool)
     certain_of = sure(stack.spines).to_numpy(bool) & grid.holds(heads) & shown
-    number = stack.spines["label"].astype("Float64").to_numpy(float, na_value=0.0)
-    mine = np.where(number > 0, number, under).astype(int)
+    told = (stack.spines["label"].fillna(0) > 0).to_numpy(bool)
+    drawn = np.setdiff1d(np.unique(native), [0, 1, IGNORE])
+    middles_um = label_middles(native, drawn.tolist()) * np.array(native_um)
+    mine = labels_of_marks(stack.spines, native, native_um, drawn, middles_um).tolist()
     machine = stack.spines.get("source", pd.Series("", stack.spines.index)) == "lookback"
-    taken: set[int] = set()
-    for n in np.argsort(number <= 0, kind="stable"):  # those with a label choose first
-        row, head, certain, told = stack.spines.iloc[n], heads[n], certain_of[n], number[n] > 0
+    for n, point in enumerate(stack.spines["point"]):
         k = place.get(mine[n])
-        if k is None or (k in taken and not told):
+        if k is None:
             # with a label it was painted over; without, a person saw one more
-            bare.append((head, bool(certain and not told and not machine.iloc[n])))
+            bare.append((heads[n], bool(certain_of[n] and not told[n] and not machine.iloc[n])))
             continue
-        taken.add(k)
-        wanted[k] &= certain
-        if row["point"] == "head":
-            centres[k] = head
+        wanted[k] &= certain_of[n]
+        if point == "head":
+            centres[k] = heads[n]
     order = np.zeros(max(int(labels.max()), 1) + 1, np.uint16)
     order[1] = 1
     order[numbers] = np.arange(len(numbers)) + 2
@@ -219,6 +204,8 @@ def _from_labels(
 
 def _from_points(stack: AnnotatedStack, grid: Grid, config: AnnotatedConfig) -> AnnotatedScene:
     nodes = [_nodes_vox(d, grid) for d in stack.dendrites if d.id not in config.hold_out]
+    taught = [d.id for d in stack.dendrites if d.id not in config.hold_out]
+    warn_if_dark(grid, [(f"dendrite {d}", n) for d, n in zip(taught, nodes, strict=True)], stack)
     anchors = np.concatenate(nodes)
     reach = grid.distance(anchors)
     tube = reach < config.reach_um
@@ -234,6 +221,7 @@ def _from_points(stack: AnnotatedStack, grid: Grid, config: AnnotatedConfig) -> 
     home = stack.spines["dendrite_id"]
     shown = {d.id for d in stack.dendrites} - {*config.hold_out}
     wanted = (sure(stack.spines) & (home.isin(shown) | home.isna())).to_numpy(bool)
+    wanted &= near_a_trace(stack)
     stalks: list[FloatArray] = [np.zeros((0, 3))]
     centres: list[FloatArray] = []
     for row in stack.spines.to_dict("records"):

@@ -59,7 +59,7 @@ def read_families(
     check_held_out(stacks, hold_out)
     for stack in stacks:
         check_hidden(stack, stacks, hold_out)
-    seen: dict[tuple[str, ...], list[Sighting]] = {}
+    seen: dict[Who, dict[int, Sighting]] = {}
     for stack in stacks:
         volume, session = read_volume(stack.file), stack.file.session
         back = backdrop_of(volume)
@@ -69,13 +69,14 @@ def read_families(
             ("found", _found(volume, back, stack.dendrites, stack.spines, weights)),
             ("marked", _marked(volume, back, stack.dendrites, marks)),
         ):
+            track[np.isin(track, list(stack.contested))] = UNNAMED
             home = spines["dendrite_id"].to_numpy(int)
             for line in lines:
                 mine = home == line.id
                 key = (how, session.animal, session.region, str(line.id))
                 sighting = sight(volume, line, spines[mine], track[mine], back.background)
-                seen.setdefault(key, []).append(sighting)
-    families = [family for f in seen.values() if len(family := _one_frame(f)) > 1]
+                seen.setdefault(key, {})[session.index] = sighting
+    families = [family for who, f in seen.items() if len(family := _one_frame(who, f)) > 1]
     if not families:
         raise InputError(
             "the matching head learns from dendrites traced in several sessions that share at "
@@ -87,6 +88,8 @@ def read_families(
 
 
 logger = logging.getLogger(__name__)
+Who = tuple[str, str, str, str]
+"""Whether spines are found or marked, their animal, region and dendrite."""
 Named = tuple[pd.DataFrame, IntArray]
 """Measured spines, and the track of each."""
 
@@ -145,15 +148,15 @@ def _named(marks: pd.DataFrame) -> IntArray:
     return named.to_numpy(np.int64)
 
 
-def _one_frame(sightings: list[Sighting]) -> Family:
-    """Sessions onto the one with most named spines; those that share too few with it, or do not lie
-    over it, are left out."""
-    reference = max(sightings, key=lambda s: int((s.track >= 0).sum()))
+def _one_frame(who: Who, sightings: dict[int, Sighting]) -> Family:
+    """Sessions (by their number) onto the one with most named spines; those that share too few with
+    it, or do not lie over it, are left out."""
+    reference = max(sightings.values(), key=lambda s: int((s.track >= 0).sum()))
     family = []
-    for s in sightings:
+    for session, s in sightings.items():
         shared = np.intersect1d(s.track[s.track >= 0], reference.track)
         if len(shared) < FEWEST_SHARED:
-            logger.info("a dendrite's session shares %d tracks and is left out", len(shared))
+            _warn_of_session(who, session, f"shares {len(shared)} tracks with the others")
             continue
         at, there = (
             np.array([int(np.flatnonzero(x.track == k)[0]) for k in shared]) for x in (s, reference)
@@ -172,4 +175,20 @@ def _one_frame(sightings: list[Sighting]) -> Family:
             about = s.about.copy()
             about[:, :2] = placed[:, 1:] / BESIDE_UM
             family.append(replace(s, frame_um=placed, about=about))
+        else:
+            _warn_of_session(who, session, f"lies {left[0]:.1f} um aside by its tracks")
     return family
+
+
+def _warn_of_session(who: Who, session: int, why: str) -> None:
+    how, animal, region, dendrite = who
+    if how == "marked":  # of what the net finds there may be little, and that is no fault
+        logger.warning(
+            "%s, %s, dendrite %s: session %d %s and is left out. Identities that were exchanged, "
+            "or not given (track), are the usual causes.",
+            animal,
+            region,
+            dendrite,
+            session,
+            why,
+        )

@@ -72,7 +72,7 @@ def same_run(out: Path, begun: dict[str, object], annotated: list[AnnotatedStack
         *(s.spines.to_csv() for s in annotated),
         *((d.id, d.points_um.tolist()) for s in annotated for d in s.dendrites),
         *(sha256_of(s.labels) for s in annotated if s.labels),
-        *(s.partly for s in annotated),
+        *((s.partly, sorted(s.contested)) for s in annotated),
     )
     path = out / "training.json"
     text = json.loads(json.dumps(begun))

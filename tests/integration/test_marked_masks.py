@@ -5,10 +5,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-import tifffile
 
 from spinenet.io.labels import known_labels
-from spinenet.io.write import write_table
+from spinenet.io.write import write_stack, write_table
 from spinenet.pipeline.evaluation import evaluate
 from spinenet.tables import SPINES
 from spinenet.training.targets import KNOWN_CENTRE, KNOWN_SPINE
@@ -32,7 +31,7 @@ def labels_folder(folder, *marks):
     labels[12, 118:123] = 1
     labels[11:14, 28:33, 58:63] = 7
     (folder / "labels").mkdir()
-    tifffile.imwrite(folder / "labels" / "stack.tif", labels)
+    write_stack(folder / "labels" / "stack.tif", labels, VOXEL)
     rows = [{"region": "r", "session": 0, "point": "head", **mark} for mark in marks]
     pd.DataFrame(rows).to_csv(folder / "spines.csv", index=False)
     return scene(folder)

@@ -26,29 +26,29 @@ SCORER = Path(
 
 def test_one_hit_one_miss_one_alarm():
     result = judged([true(0, 1, 0), true(0, 2, 10)], [seen(0, 1, 0.3), seen(0, 2, 20)])
-    assert counts(result.truth, result.detections) == (1, 1, 1)
+    assert counts(result) == (1, 1, 1)
 
 
 def test_two_detections_of_one_spine_are_a_hit_and_an_alarm():
     result = judged([true(0, 1, 0)], [seen(0, 1, 0.1), seen(0, 2, -0.1)])
-    assert counts(result.truth, result.detections) == (1, 1, 0)
+    assert counts(result) == (1, 1, 0)
 
 
 def test_depth_counts_less_than_the_plane():
     result = judged([true(0, 1, 0), true(0, 2, 5)], [seen(0, 1, 0, z=6.9), seen(0, 2, 5.7)])
-    assert counts(result.truth, result.detections) == (1, 1, 1)
+    assert counts(result) == (1, 1, 1)
 
 
 @pytest.mark.parametrize("unsure", [{"scorable": "0"}, {"bad": "1"}])
 def test_what_nobody_could_score_counts_neither_way(unsure):
     result = judged([true(0, 1, 0, **unsure)], [seen(0, 1, 0)])
-    assert counts(result.truth, result.detections) == (0, 0, 0)
+    assert counts(result) == (0, 0, 0)
 
 
 def test_a_tip_may_be_met_anywhere_to_midway_to_its_base():
     tips = [true(0, 1, 0, point="tip"), true(0, 2, 5, point="tip")]
     result = judged(tips, [seen(0, 1, 0, y=1.4), seen(0, 2, 5, y=1.9)])
-    assert counts(result.truth, result.detections)[0] == 1
+    assert counts(result)[0] == 1
 
 
 def test_heads_beside_tips_are_met_as_heads():
@@ -56,7 +56,7 @@ def test_heads_beside_tips_are_met_as_heads():
     found = [seen(0, 1, 0, y=1.2), seen(0, 2, 15)]
     for other in ("head", "tip"):
         marks = [true(0, 1, 0), true(0, 2, 15, point=other)]
-        assert counts(*vars(judged(marks, found)).values()) == (1, 1, 1)
+        assert counts(judged(marks, found)) == (1, 1, 1)
 
 
 def test_detections_off_the_annotated_dendrites_are_no_alarms():

@@ -6,7 +6,7 @@ import pytest
 
 from spinenet.evaluate.identity import identity_figures, link_calibration
 from spinenet.evaluate.tracks import by_gap, by_size_change, count, error_runs, link_table
-from spinenet.pipeline.evaluation import cluster_figures, fair_tracks
+from spinenet.pipeline.true_clusters import clustered_shares, fair_tracks
 from spinenet.tables import CONTESTED, LINKS
 from tests.conftest import tracks_of
 from tests.unit.judged_spines import judged, seen, true
@@ -152,7 +152,7 @@ def test_clusters_are_counted_in_both_and_only_of_what_could_be_scored():
     fair = fair_tracks(true_tracks, pd.DataFrame(rows))
     assert sorted(fair.frame["track_id"].unique()) == [1, 2, 3, 5]
     found = tracks_of({1: "11", 2: "01", 3: "11", 4: "01"})
-    assert cluster_figures(fair, found) == {
+    assert clustered_shares(fair, found) == {
         "clustered_fraction_true": 1,
         "clustered_fraction_found": 0,
         "clustered_inflation_points": -100,

@@ -62,6 +62,35 @@ def test_what_looking_back_says_of_a_place(p, y_um, faint, presence):
     assert [r["source"] for r in rows] == ["lookback"] * len(found)
 
 
+@pytest.mark.parametrize("places", [(8.0, 8.5), (8.5, 8.0)])
+def test_one_light_is_of_the_spine_that_is_nearest_to_it(places):
+    """Two spines close by, and one faint light between: the order of rows says nothing."""
+    shaft = Dendrites((line((5, 5, 0), (5, 5, 20)),))
+
+    def probe(points_um, home):
+        row = {"dendrite_id": 0, "arc_length_um": 8.33, "side_um": 1.5}
+        row |= {"z_um": 5.0, "y_um": 6.5, "x_um": 8.33}
+        light = np.tile([5, 6.5, 8.33], (len(home), 1))
+        return Probe(np.full(len(home), 0.45), light, [row] * len(home))
+
+    snr = {0: np.full(len(shaft.segments[0].points_um), 20.0)}
+    views = [
+        replace(
+            view_of(shaft, *[(0, 5, 6.5, x) for x in places if t != 1]),
+            session=Session("m", "r", t, float(t)),
+            snr=snr,
+            probe=probe,
+        )
+        for t in range(3)
+    ]
+    numbers = [np.arange(len(v.spines)) for v in views]
+    warp = ArcWarp(np.array([0.0, 20.0]), np.zeros(2), rms_um=0.0)
+    warps = {(t, 0): warp for t in range(3)}
+    frames = [frames_of(v) for v in views]
+    life = look_back(views, frames, numbers, warps, MatchConfig(lookback_share=0.8), 0.5)
+    assert [places[k] for k in life.track_of[1]] == [8.5]
+
+
 def looked_back(heights, seen, head_zy=(5, 6.5), arc=8, source="detected", **more):
     """Sessions of one dendrite of radius 0.4 um, in y and z at 5, and of one spine: where it was
     seen at first, and what the net answers at its place in every session."""

@@ -96,3 +96,12 @@ def test_nobody_saw_a_spine_outside_the_stack():
     short = replace(there, extent_um=np.array([70.0, 70.0, 28.0]))
     with pytest.raises(Contradiction, match="whose stack does not hold its place"):
         link_region([here, short], 0, CONFIG, 0.4, pins=Pins(present=(((0, 13), 1),)))
+
+
+def test_a_word_about_one_spine_does_not_change_what_is_thought_of_it():
+    """What a person named is sure, and still the net's own height is what judges see."""
+    view = even(0, (5.0, 8.0))
+    view.spines.frame["probability"] = 1.0
+    pins = Pins(heights={(0, 1): 0.4}, glimpses={(0, 2): 0.1})
+    assert pins.machine_p(0, view.spines).tolist() == [0.4, 0.1]
+    assert pins.machine_p(1, view.spines).tolist() == [1.0, 1.0]
