@@ -60,10 +60,9 @@ def ground_of(hs: list[Histories], scored_on: Stretches | None, config: AnalyzeC
 
     Spines beside a gap in between stay: without them those on its sides would be neighbours.
     """
-    bounds = (
-        f"{config.min_spines_per_segment} spines or more on {config.min_seg_um:g} um or more, none "
-        f"within {config.edge_um:g} um of the end of what could be scored"
-    )
+    bounds = f"{config.min_spines_per_segment} spines or more on {config.min_seg_um:g} um or more"
+    if scored_on is not None:
+        bounds += f", none within {config.edge_um:g} um of the end of what could be scored"
     return Ground(hs, [_stretches(h, scored_on, config) for h in hs], bounds)
 
 

@@ -40,6 +40,8 @@ class Redrawn:
     """(D,) by statistic; the hazard ratio as its logarithm."""
     variances: Mapping[str, FloatArray] = field(default_factory=dict)
     """(D,) of those means over animals."""
+    why_not: str = "no probabilities"
+    """Why nothing was drawn, where nothing was."""
 
 
 def redraw(
@@ -61,8 +63,10 @@ def redraw(
     """
     hs, animals = ground.whole, sorted({h.animal for h in ground.whole})
     unsure = any(np.isfinite(p).any() for h in hs for p in (h.p_present, h.p_link))
-    if not unsure or config.n_draws < 2:
+    if not unsure:
         return Redrawn()
+    if config.n_draws < 2:
+        return Redrawn(why_not="no histories drawn (analyze.n_draws)")
     means: dict[str, list[float]] = {}
     variances: dict[str, list[float]] = {}
     shuffled = replace(config, n_shuffles=min(DRAW_SHUFFLES, config.n_shuffles))
@@ -103,7 +107,7 @@ def with_machine(row: Row, redrawn: Redrawn) -> Row:
     if name not in redrawn.means:
         if "sampling_low" not in row:
             return row
-        why = "sampling alone" if redrawn.means else "no probabilities: sampling alone"
+        why = "sampling alone" if redrawn.means else f"{redrawn.why_not}: sampling alone"
         return row | {"test": f"{row['test']}; {why}"}
     n = int(row.get("n_animals", 0))
     means = redrawn.means[name]

@@ -13,6 +13,7 @@ from spinenet.analyze.chance import chances, shares_by_rule
 from spinenet.analyze.ground import Ground
 from spinenet.analyze.groups import mean_of_animals
 from spinenet.analyze.measured import by_sighting
+from spinenet.analyze.nulls import candidates
 from spinenet.analyze.rows import Row, beside_chance, mean_row, row
 from spinenet.analyze.states import GONE, SEEN, Histories
 from spinenet.config import AnalyzeConfig
@@ -57,7 +58,7 @@ def _clustered(
 ) -> Row:
     animals = sorted({h.animal for h in surer})
     mean = mean_of_animals(shares_by_rule(surer, animals, config)[RULE], 0.0, 1.0)
-    n_new = sum(int((h.is_new(config.window) & ~h.filopodium).sum()) for h in surer)
+    n_new = sum(int((h.is_new(config.window) & candidates(h, RULE, config)).sum()) for h in surer)
     found = chances(ground.among(surer), animals, config, seed)[RULE]
     how = f"sightings with a probability below {least_p:g} taken for absences"
     if not found.scored.any():

@@ -97,7 +97,7 @@ def follow(all_histories: list[Histories], config: AnalyzeConfig) -> Cohort:
             end = int(gone[0]) if len(gone) else int(known[-1])
             at = known[known <= end]
             who = (h.animal, h.group, kind)
-            told = h.told[k, landmark:]
+            told = h.told_alone[k, landmark:]  # miss_rate_q counts what others lent as missed
             lives.append(
                 (
                     *who,

@@ -31,7 +31,9 @@ CAPTIONS = {
     ),
     "spacing": (
         "New spines between their stable neighbours",
-        "Share of new spines up to each place between a stable neighbour (0) and midway (1). "
+        "Share of new spines up to each place between a stable neighbour (0: at the edge of the "
+        "zone about it, analyze.exclusion_um, in which no new one could be told from it) and "
+        "midway (1). "
         "Bands: where 95 % of the curves of as many spines on random places lie.",
     ),
     "strength": (

@@ -84,7 +84,7 @@ GROUPS = (
 def _readings(config: AnalyzeConfig) -> str:
     """How the rules were read, for the methods."""
     rules = " and ".join(config.filopodia_in)
-    filopodia = f"filopodia take part by {rules}" if rules else "filopodia take no part"
+    filopodia = f"filopodia take part by {rules}" if rules else "filopodia take no part in them"
     met = "coexist in at least one session" if config.require_coexistence else "need not coexist"
     old = (
         "" if config.existing_rule == "present" else "; existing spines part others in any session"
@@ -125,11 +125,19 @@ def analysis_methods(config: AnalyzeConfig, n_groups: int, *, ends_known: bool) 
         f"neighbours with an exclusion zone of {config.exclusion_um:g} um. Chance was judged on "
         f"dendrites with {config.min_spines_per_segment} spines or more on "
         f"{config.min_seg_um:g} um or more{ends}.{GROUPS * (n_groups > 1)}",
-        "The unit is the animal: estimates are means over animals of their own ratios, sampling "
-        "intervals are t intervals over them, and none is given from one animal. Where sightings "
-        f"and links carry probabilities, {config.n_draws} histories were drawn from them, links "
-        "that would slip together drawn together, measured again and combined by Rubin's rules: "
-        "machine_low and machine_high are the machine's part, ci_low and ci_high the whole. Where "
-        "tracks carry no probabilities the machine's columns are blank and the intervals are of "
-        "sampling alone.",
+        "The unit is the animal: estimates are means over animals of their own ratios (what is of "
+        "all together says so in test), sampling intervals are t intervals over them, and none is "
+        f"given from one animal. {_drawn(config.n_draws)}Where the machine's columns are blank the "
+        "intervals are of sampling alone.",
     ]
+
+
+def _drawn(n_draws: int) -> str:
+    """How the machine's own mistakes are in the intervals."""
+    if n_draws < 2:
+        return ""
+    return (
+        f"Where sightings and links carry probabilities, {n_draws} histories were drawn from them, "
+        "links that would slip together drawn together, measured again and combined by Rubin's "
+        "rules: machine_low and machine_high are the machine's part, ci_low and ci_high the whole. "
+    )

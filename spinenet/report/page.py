@@ -51,7 +51,7 @@ TEMPLATE = """<!doctype html>
 {% for f in figures %}<h3>{{ f.title }}</h3>{{ f.svg | safe }}<p class=caption>{{ f.text }}</p>{% endfor %}
 {% if maps %}<h2>Dendrites</h2>
 <p class="small legend">{% for name, colour in fates.items() %}<span><i class="dot" style="background:{{ colour }}"></i>{{ name }}</span>{% endfor %}
- Filled: seen. Ring: looked for and not there. ?: could not be scored. ×: out of view. Grey: hidden, or never seen.</p>
+ New ones keep their colour when they go again. Filled: seen. Ring: looked for and not there. ?: could not be scored. ×: out of view. Grey: hidden, or never seen.</p>
 {% for m in maps %}<h3>{{ m.title }}</h3>{{ m.svg | safe }}{% endfor %}{% endif %}
 <h2>Tables</h2>
 {% for t in tables %}<details{% if t.open %} open{% endif %}><summary><b>{{ t.file }}</b>: {{ t.rows }} rows, one per {{ t.row }}</summary>

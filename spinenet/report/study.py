@@ -132,7 +132,7 @@ def spacing(places: pd.DataFrame) -> Figure:
             curve = _ecdf(part["relative"].to_numpy(float)[None], grid)[0]
             label = f"{str(kind).replace('_', '-')} (n = {len(part)})"
             axis.plot(grid, curve, color=colour, label=label)
-        axis.set_xlabel("u': 0 at a stable spine, 1 midway")
+        axis.set_xlabel("u': 0 beside a stable spine, 1 midway")
         axis.set_title(_name(group))
         if not mine.empty:  # below: curves may run anywhere
             axis.legend(
@@ -262,7 +262,7 @@ def straight_map(tracks: pd.DataFrame, states: pd.DataFrame, clusters: pd.DataFr
     """Every spine of one dendrite over its sessions, where there are no pictures; `states` and
     `clusters` of its region.
 
-    Filled: seen. Ring: looked for and not there. Cross: could not be scored.
+    Filled: seen. Ring: looked for and not there. ?: could not be scored. Cross: out of view.
     """
     fate = fates(tracks, states, clusters)
     sessions = tracks.drop_duplicates("session").sort_values("session")
@@ -279,7 +279,8 @@ def straight_map(tracks: pd.DataFrame, states: pd.DataFrame, clusters: pd.DataFr
         elif presence == Presence.ABSENT:
             axis.plot(*at, "o", ms=4, mfc="white", mec=colour, mew=0.8)
         else:
-            axis.plot(*at, "x", ms=3, color=colour, mew=0.8)
+            mark = "$?$" if presence == Presence.NOT_SCORABLE else "x"
+            axis.plot(*at, ls="", marker=mark, ms=4, color=colour, mew=0.8)
     axis.set_yticks(list(rows.values()), [f"day {d:g}" for d in sessions["day"]])
     axis.invert_yaxis()
     axis.set_xlabel("arc length (µm)")

@@ -29,7 +29,7 @@ SPINES = Table(
         col("head_width_um", "float", "diameter of a ball of the head's volume, um"),
         col("head_volume_um3", "float", "volume of the head from its brightness, um3"),
         col("strength", "float", "integrated brightness of the spine over 1 um of adjacent shaft"),
-        col("kind", "str", "spine or filopodium"),
+        col("kind", "str", "spine, or filopodium: over 2.5 um long, its head under 0.45 um wide"),
         col("probability", "float", "that this is a spine"),
         col(
             "touches_edge",
@@ -196,7 +196,7 @@ STATISTICS = Table(
         col(
             "ci_low",
             "float",
-            "95 % interval, sampling and machine together; sampling alone where test says so",
+            "95 % interval, sampling and machine together; sampling alone if machine_low is blank",
         ),
         col("ci_high", "float", "95 % interval, likewise"),
         col("sampling_low", "float", "95 % interval from sampling animals or dendrites"),

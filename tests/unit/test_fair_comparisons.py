@@ -83,6 +83,24 @@ def test_corrected_survival_is_told_of_the_day_of_the_survival_beside_it():
     assert "8 days after the landmark" in row["test"]
 
 
+def test_what_other_sessions_lent_was_missed_for_the_corrected_survival():
+    """Two new spines are seen to the end, one of them on the day of the survival only because it
+    was seen before and after; the second animal was not looked at any longer."""
+    days = (0.0, 2.0, 4.0, 12.0, 20.0)
+    first = tracks_of({1: "01111", 2: "01111", 3: "11111"}, None, days, animal="m1")
+    lent = (first.frame["track_id"] == 1) & (first.frame["session"] == 3)
+    first = Tracks(first.frame.assign(between=lent))
+    second = tracks_of({1: "0111", 2: "0111", 3: "1111"}, None, days, animal="m2")
+    second = Tracks(second.frame.assign(between=False))
+    found = analyze(together(first, second), FAST).statistics.set_index("name")
+    q = found.loc["miss_rate_q", "estimate"]
+    assert q > 0
+    assert found.loc["survival_clustered", "estimate"] == 1
+    seen = (1 / 2 + 2 / 2) / 2
+    corrected = found.loc["survival_clustered_corrected", "estimate"]
+    assert corrected == pytest.approx(seen / (1 - q))
+
+
 def test_groups_that_were_missed_unequally_are_named():
     full = dict.fromkeys(range(1, 40), "11111")
     gaps = {k: "11011" if k % 4 == 0 else "11111" for k in range(1, 40)}

@@ -217,3 +217,6 @@ def test_rows_that_no_draw_redoes_say_that_they_are_of_sampling_alone():
     rows = found.statistics.set_index("name")
     assert "sampling alone" in rows.loc["miss_rate_q", "test"]
     assert "sampling alone" not in rows.loc["formation", "test"]
+    undrawn = analyze(Tracks(pd.concat(animals, ignore_index=True)), replace(FAST, n_draws=0))
+    told = undrawn.statistics.set_index("name").loc["formation", "test"]
+    assert told.endswith("no histories drawn (analyze.n_draws): sampling alone")

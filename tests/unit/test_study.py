@@ -17,10 +17,10 @@ from spinenet.config import (
 )
 from spinenet.report.figures import Strip, as_bytes, as_pages, dendrite_map
 from spinenet.report.methods import analysis_methods, linking_methods
-from spinenet.report.study import cluster_sizes, clustering, rates
+from spinenet.report.study import cluster_sizes, clustering, rates, straight_map
 from spinenet.report.study import survival as survival_figure
 from spinenet.synthetic.cohort import simulate_cohort
-from spinenet.tables import COVERAGE, SPINES, SURVIVAL
+from spinenet.tables import CLUSTERS, COVERAGE, SPINES, STATES, SURVIVAL
 from spinenet.types import Tracks
 from tests.conftest import tracks_of
 
@@ -180,6 +180,24 @@ def test_the_methods_say_what_was_set():
         assert text not in told[0]
     assert "without those within 1 um of the end" in told[0]
     assert "of the end of what could be scored" not in told[1]
+
+
+def test_without_draws_the_methods_tell_of_none():
+    told = [analysis_methods(AnalyzeConfig(n_draws=n), 1, ends_known=True)[1] for n in (50, 1)]
+    assert "50 histories were drawn" in told[0]
+    assert "histories" not in told[1]
+
+
+def test_the_map_tells_what_nobody_could_score_from_what_was_not_imaged():
+    """As its legend says: ? and a cross."""
+    tracks = tracks_of({1: "1?o"})
+    (axis,) = straight_map(tracks.frame, STATES.frame(), CLUSTERS.frame()).axes
+    at = {
+        line.get_marker(): line.get_ydata()[0]
+        for line in axis.lines
+        if line.get_marker() in ("$?$", "x")
+    }
+    assert at == {"$?$": 1, "x": 2}
 
 
 def test_numbers_at_risk_do_not_run_together():
