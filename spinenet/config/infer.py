@@ -140,7 +140,7 @@ class MatchConfig:
     same_field: float = 0.7
     gate_um: float = 2.0
     head_share: float = 0.5
-    min_link_p: float = 0.2
+    min_link_p: float = 0.35
     sure_share: float = 1.4
     lookback_share: float = 0.7
     between_share: float = 0.1
