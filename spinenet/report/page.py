@@ -110,7 +110,7 @@ def make_page(
     )
 
 
-JUDGED_ON = re.compile(r"(on \d+ of \d+ dendrites).*(, of whose new spines [\d.]+ % are clustered)")
+JUDGED_ON = re.compile(r"on (\d+ of \d+ dendrites).*, of whose new spines ([\d.]+ %) are clustered")
 """In the words of `test`: chance was told of a part of the dendrites."""
 
 
@@ -124,12 +124,13 @@ def five_numbers(analysis: Analysis) -> list[dict[str, str]]:
     out = []
     stats = analysis.statistics
     alone = stats[stats["group_b"] == ""]
+    per = _length(analysis.intervals)
     for group in sorted(alone.loc[alone["name"] == "formation", "group"].unique()):
         of = alone[alone["group"] == group].set_index("name")
         suffix = f" ({group})" if group else ""
         for name, label in (
-            ("formation", "formed per interval"),
-            ("elimination", "eliminated per interval"),
+            ("formation", f"formed per interval{per}"),
+            ("elimination", f"eliminated per interval{per}"),
             ("clustered_fraction_contiguous", "of new spines clustered"),
             ("survival_clustered", "of clustered new spines survive"),
             ("survival_non_clustered", "of other new spines survive"),
@@ -139,6 +140,15 @@ def five_numbers(analysis: Analysis) -> list[dict[str, str]]:
                 {"name": label + suffix, "value": _percent(row["estimate"]), "note": _note(row)}
             )
     return out
+
+
+def _length(intervals: pd.DataFrame) -> str:
+    """How long intervals are, as part of a sentence."""
+    days = (intervals["day_to"] - intervals["day_from"]).dropna()
+    if days.empty:
+        return ""
+    span = f"{days.min():g}" if days.min() == days.max() else f"{days.min():g} to {days.max():g}"
+    return f" of {span} days" if span != "1" else " of 1 day"
 
 
 def _percent(value: float) -> str:
@@ -163,8 +173,9 @@ def _note(row: pd.Series) -> str:
         parts.append(f"{which}: {100 * row['ci_low']:.0f} to {100 * row['ci_high']:.0f} %")
     if pd.notna(row["null_mean"]):
         part = JUDGED_ON.search(str(row["test"]))
-        where = f" ({part[1]}{part[2]})" if part else ""
-        parts.append(f"chance {_percent(row['null_mean'])}, P = {row['p_value']:.3g}{where}")
+        by_chance = f"{_percent(row['null_mean'])} by chance, P = {row['p_value']:.3g}"
+        # where chance is of a part of them, it stands beside the share of that part
+        parts.append(f"of {part[1]} {part[2]}, {by_chance}" if part else by_chance)
     elif str(row.name).startswith(("clustered_fraction", "survival_")):
         parts.append(str(row["test"]))
     return "; ".join(parts)

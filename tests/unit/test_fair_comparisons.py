@@ -133,9 +133,10 @@ def test_the_page_says_of_which_dendrites_chance_was_told():
         for d, of in enumerate((short, long))
     ]
     numbers = five_numbers(analyze(together(*parts), FAST))
+    assert numbers[0]["name"] == "formed per interval of 2 days"
     (note,) = [
         n["note"]
         for n in numbers
         if "clustered" in n["name"] and "new" in n["name"] and "survive" not in n["name"]
     ]
-    assert "(on 2 of 4 dendrites, of whose new spines 0.0 % are clustered)" in note
+    assert "; of 2 of 4 dendrites 0.0 %, " in note
