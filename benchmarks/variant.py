@@ -1,13 +1,15 @@
 """Simulated stacks by another simulator than the one that trained the net: detection and masks.
 
     python benchmarks/variant.py [--stacks 8] [--weights NAME] [--views 1] [--out FOLDER]
+    python benchmarks/variant.py --stacks 110 --draw FOLDER
 
 What differs: the point spread function (a focused Gaussian beam, squared: two cones of light that
 widen with depth, where training has a Gaussian core and a halo), the heads (blunt boxes and lumps
 of three to five balls, where training has ellipsoids), and the noise (correlated over both axes of
 the plane, with bands of lines, where training has it along lines); and spines are as bright as the
 mean dendrite, whatever their own. Shafts, places and sizes of spines are drawn by the same rules.
-Peak shaft photons 60, 25 and 10.
+Peak shaft photons 60, 25 and 10. `--draw` writes other stacks of it, of 8 to 80 photons, for a net
+to be trained on (`train.py segment --data FOLDER`): how far one comes that knows this simulator.
 """
 
 from __future__ import annotations
@@ -45,6 +47,8 @@ SHAPE, VOXEL_UM = (28, 256, 256), (0.7, 0.11, 0.11)
 FINE = 4
 """Sub-slices of a slice, and of a pixel half as many."""
 PHOTONS = {"good": 60.0, "fair": 25.0, "poor": 10.0}
+ANY_LIGHT = (8.0, 80.0)
+TEST_SEED, TEACHING_SEED = 77, 4242
 WAVELENGTH_UM, INDEX = 0.92, 1.33
 
 
@@ -247,7 +251,7 @@ def image(rng: np.random.Generator, scene: Scene, photons: float) -> tuple[np.nd
 def least_volume_error(n: int) -> float:
     """Median error of the volumes of heads over 0.5 um, told from all their light and nothing but
     it: they are as bright as the mean dendrite, and are compared with their own."""
-    scenes = [scene_of(np.random.default_rng([77, k]), MorphologyConfig()) for k in range(n)]
+    scenes = [scene_of(np.random.default_rng([TEST_SEED, k]), MorphologyConfig()) for k in range(n)]
     ratios = [
         spine.brightness / dendrite.brightness
         for scene in scenes
@@ -258,13 +262,15 @@ def least_volume_error(n: int) -> float:
     return float(np.median(np.abs(np.array(ratios) - 1)))
 
 
-def write(folder: Path, snr: str, n: int) -> None:
+def write(folder: Path, n: int, seed: int, photons: float | None) -> None:
+    """Stacks of so much light, or of any, and their truth."""
     rows, spines = [], []
     for k in range(n):
-        rng = np.random.default_rng([77, k])
+        rng = np.random.default_rng([seed, k])
         scene = draw(rng, MorphologyConfig())
         session = Session(f"v{k}", f"v{k}", 0)
-        stack, labels = image(rng, scene, PHOTONS[snr])
+        light = float(np.exp(rng.uniform(*np.log(ANY_LIGHT)))) if photons is None else photons
+        stack, labels = image(rng, scene, light)
         path = write_volume(folder / f"{session.name}.ome.tif", Volume(stack, VOXEL_UM, session))
         write_stack(folder / "labels" / f"{session.name}.ome.tif", labels, VOXEL_UM)
         who = {"animal": session.animal, "region": session.region, "session": 0, "day": 0.0}
@@ -280,12 +286,17 @@ def main() -> None:
     parser.add_argument("--weights", default="default")
     parser.add_argument("--views", default="1")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "variant")
+    parser.add_argument("--draw", type=Path)
     args = parser.parse_args()
+    if args.draw:
+        args.draw.mkdir(parents=True)
+        write(args.draw, args.stacks, TEACHING_SEED, None)
+        return
     tables = {}
     for snr in PHOTONS:
         data, results = args.out / snr / "data", args.out / snr / "results"
         data.mkdir(parents=True, exist_ok=True)
-        write(data, snr, args.stacks)
+        write(data, args.stacks, TEST_SEED, PHOTONS[snr])
         command = [sys.executable, ROOT / "infer.py", data / "sessions.csv", "--out", results]
         command += ["--weights.segment", args.weights, "--segment.views", args.views]
         subprocess.run([*command, "--quiet"], check=True)
