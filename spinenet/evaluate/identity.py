@@ -66,6 +66,7 @@ def link_calibration(
     """How far `p` of links (`tables.LINKS`) is from how often they are right (`ECE`), and the error
     among the surest; and of how many: of pairs whose two ends were both paired with a true spine
     that counts or are alarms, and of which neither has a contested link between these sessions."""
+    judged = where_named(judged)
     found = judged.detections
     fair = judged.truth["track_id"].where(judged.truth["counts"])
     names = fair.astype("float").to_numpy()

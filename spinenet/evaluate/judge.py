@@ -23,6 +23,9 @@ TIP_UM = np.array([2.5, 0.7, 0.7])
 """The same where tips were marked: any point of the outer half, tip to mid-way to the base."""
 NEAR_UM, NEAR_SQUEEZE = 3.0, np.array([2.5, 1.0, 1.0])
 """Where traces say which dendrites were annotated, detections farther away count neither way."""
+MARK_REACH_UM = 6.0
+"""A mark farther than this from the surface of every dendrite is on none of them; the longest
+filopodia are not longer."""
 FAR = 1e3
 BY_MACHINE = ("detected", "lookback")
 """`source` of the spines that no person named."""
@@ -137,13 +140,16 @@ def _on(
 ) -> npt.NDArray[np.bool_]:
     """(M,) which marks are of a counted dendrite, as they say or by where they lie."""
     told = marks["dendrite_id"]
-    lies = _near(marks[XYZ].to_numpy(float), nodes, dendrites)
+    lies = _near(marks[XYZ].to_numpy(float), nodes, dendrites, MARK_REACH_UM)
     out: npt.NDArray[np.bool_] = np.where(told.isna(), lies, told.isin(list(dendrites)))
     return out
 
 
 def _near(
-    points: FloatArray, nodes: pd.DataFrame, dendrites: Collection[int]
+    points: FloatArray,
+    nodes: pd.DataFrame,
+    dendrites: Collection[int],
+    reach_um: float = NEAR_UM,
 ) -> npt.NDArray[np.bool_]:
     """(N,) which points lie near a counted dendrite; nowhere where nothing was traced."""
     if nodes.empty or not len(points):
@@ -154,7 +160,7 @@ def _near(
     whose = np.concatenate([np.full(len(line), d) for d, line in lines.items()])
     tree = cKDTree(np.concatenate(list(lines.values())) / NEAR_SQUEEZE)
     distance, node = tree.query(points / NEAR_SQUEEZE)
-    near: npt.NDArray[np.bool_] = distance < NEAR_UM
+    near: npt.NDArray[np.bool_] = distance < reach_um
     if dendrites:
         near &= np.isin(whose[node], list(dendrites))
     return near

@@ -69,13 +69,17 @@ def ratios(
 
     Parameters
     ----------
-    right: detections that are one of the hits, where they are of a stratum of their own
+    right: detections that are one of the hits, where those of a stratum are not just its hits
     """
-    right = hits if right is None else right
+    if right is None or right == hits:
+        right, f1 = hits, ratio(2 * hits, 2 * hits + alarms + misses)
+    else:
+        both = ratio(right, right + alarms), ratio(hits, hits + misses)
+        f1 = ratio(2 * both[0] * both[1], sum(both))
     return {
         "precision": ratio(right, right + alarms),
         "recall": ratio(hits, hits + misses),
-        "f1": ratio(hits + right, hits + right + alarms + misses),
+        "f1": f1,
     }
 
 
@@ -157,7 +161,7 @@ def _ratios(
     spread = pd.DataFrame([ratios(*d) for d in draws])
     if len(table) < FEWEST_BLOCKS:
         spread[:] = float("nan")
-    n = len(fair)
+    n = {"precision": len(right) + len(alarms), "recall": len(fair), "f1": len(fair)}
     return [
         {
             "figure": name,
@@ -165,7 +169,7 @@ def _ratios(
             "value": value,
             "low": float(spread[name].quantile(0.025)),
             "high": float(spread[name].quantile(0.975)),
-            "n": n,
+            "n": n[name],
         }
         for name, value in ratios(*table.sum(axis=0)).items()
     ]

@@ -31,9 +31,6 @@ logger = logging.getLogger(__name__)
 TO_HEAD_UM = 0.5
 """A tip is clicked at the outer edge; the head's middle lies so far towards the base, at most half
 way."""
-MARK_REACH_UM = 6.0
-"""A mark farther than this from the surface of every dendrite is on none of them; the longest
-filopodia are not longer."""
 ENDINGS = (".tif", ".tiff")
 
 
@@ -138,8 +135,8 @@ def read_truth(folder: Path, point: str = "", seen: pd.DataFrame | None = None) 
     doubted = CONTESTED.frame()
     if contested.is_file():
         doubted = _read_contested(contested, names, spines)
-    told = [f[KEYS] for f in (spines, traces.frame if traces else TRACES.frame())]
-    sessions = pd.concat([listed, *(f.assign(path="", usable="") for f in told)])
+    told = [spines] if listed is not None or traces is None else [spines, traces.frame]
+    sessions = pd.concat([listed, *(f[KEYS].assign(path="", usable="") for f in told)])
     sessions = sessions.drop_duplicates(KEYS)
     good = np.array([is_usable(word) for word in sessions["usable"]], bool)
     left_out = pd.MultiIndex.from_frame(sessions.loc[~good, KEYS])
@@ -162,7 +159,8 @@ def read_annotated(folder: Path, point: str = "") -> list[AnnotatedStack]:
     InputError
         As `read_truth`, and if nothing is annotated or points have no traces.
     """
-    stacks, truth = [s for s in find_stacks(folder) if s.usable], read_truth(folder, point)
+    listed, truth = find_stacks(folder), read_truth(folder, point)
+    stacks = [s for s in listed if s.usable]
     found = []
     for stack in stacks:
         s = stack.session
@@ -178,7 +176,7 @@ def read_annotated(folder: Path, point: str = "") -> list[AnnotatedStack]:
                 stack.path.name,
             )
     warn_of_strays(truth)
-    _warn_of_unlisted(truth, [s.session for s in stacks])
+    _warn_of_unlisted(truth, [s.session for s in listed])
     if not found:
         raise InputError(
             f"no usable stack of {folder} is annotated: neither label TIFFs of the stacks' names "
@@ -201,7 +199,7 @@ def _warn_of_unlisted(truth: Truth, listed: list[Session]) -> None:
         strange = frame[~np.any([of_session(frame, s) for s in listed], axis=0)]
         if len(strange):
             logger.warning(
-                "%s: %d rows are of no usable stack of sessions.csv (the first of %s, %s, session "
+                "%s: %d rows are of no stack of sessions.csv (the first of %s, %s, session "
                 "%d) and are not learned from. If its sessions are counted from another number, "
                 "all its other rows are taken to be of the wrong stack.",
                 name,

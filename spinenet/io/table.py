@@ -60,7 +60,7 @@ def read_table(
     if not isinstance(frame.index, pd.RangeIndex):
         raise _too_many_cells(path.name, "line 2", ", ".join(map(str, frame.columns)))
     frame = _without_blank_end(frame, path.name)
-    _check_spelling(frame, [*table.names, *renamed], path.name)
+    _check_spelling(frame, table.names, renamed, path.name)
     frame = frame.rename(columns={k: v for k, v in renamed.items() if v not in frame})
     return table.conform(frame, path.name)
 
@@ -92,12 +92,15 @@ def _check_names(header: str, name: str) -> None:
             )
 
 
-def _check_spelling(frame: pd.DataFrame, names: Sequence[str], source: str) -> None:
+def _check_spelling(
+    frame: pd.DataFrame, names: Sequence[str], renamed: Mapping[str, str], source: str
+) -> None:
     """A column that may be left out, misspelt, would be taken for one of the lab's own."""
-    meant = {_plain(name): name for name in names}
+    here = {renamed.get(column, column) for column in frame}
+    meant = {_plain(name): name for name in (*names, *renamed)}
     for column in frame.columns:
         name = meant.get(_plain(column))
-        if name and column not in names and name not in frame:
+        if name and column not in (*names, *renamed) and renamed.get(name, name) not in here:
             raise InputError(
                 f"{source}: the column {str(column)!r} would not be read; {name!r} is what it is "
                 "called here. Rename it, or give it another name if it means something else."

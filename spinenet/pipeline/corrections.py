@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from spinenet.io.annotated import MARK_REACH_UM
+from spinenet.evaluate.judge import MARK_REACH_UM
 from spinenet.io.corrections import PLACE, PLACE_TO, Corrections
 from spinenet.match.lookback import CLAIMED_UM
 from spinenet.match.pins import PERSON, Contradiction, Pins, Spine

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from spinenet.config import MatchConfig
-from spinenet.evaluate.judge import sure
-from spinenet.io.annotated import MARK_REACH_UM, heads_of, of_session, told_dendrites
+from spinenet.evaluate.judge import MARK_REACH_UM, sure
+from spinenet.io.annotated import heads_of, of_session, told_dendrites
 from spinenet.io.traces import Traces
 from spinenet.match.head import MatchingHead
 from spinenet.match.pins import PERSON, Pins

@@ -147,7 +147,8 @@ def _length(intervals: pd.DataFrame) -> str:
     days = (intervals["day_to"] - intervals["day_from"]).dropna()
     if days.empty:
         return ""
-    span = f"{days.min():g}" if days.min() == days.max() else f"{days.min():g} to {days.max():g}"
+    shortest, longest = f"{days.min():g}", f"{days.max():g}"
+    span = shortest if shortest == longest else f"{shortest} to {longest}"
     return f" of {span} days" if span != "1" else " of 1 day"
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from spinenet.evaluate.judge import MARK_REACH_UM
 from spinenet.evaluate.masks import IGNORE
 from spinenet.geometry import inside
-from spinenet.io.annotated import MARK_REACH_UM, AnnotatedStack, heads_of, told_dendrites
+from spinenet.io.annotated import AnnotatedStack, heads_of, told_dendrites
 from spinenet.measure.attach import attach_told
 from spinenet.training.annotated_scene import Grid
 from spinenet.types import BoolArray, Dendrites, FloatArray, InputError, IntArray, Volume

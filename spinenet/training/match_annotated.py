@@ -11,8 +11,8 @@ import pandas as pd
 import torch
 
 from spinenet.config import MeasureConfig
-from spinenet.evaluate.judge import pair_marks, sure
-from spinenet.io.annotated import MARK_REACH_UM, AnnotatedStack, heads_of, told_dendrites
+from spinenet.evaluate.judge import MARK_REACH_UM, pair_marks, sure
+from spinenet.io.annotated import AnnotatedStack, heads_of, told_dendrites
 from spinenet.io.read import read_volume
 from spinenet.io.weights import SegmentWeights
 from spinenet.match.tokens import BESIDE_UM
@@ -151,6 +151,8 @@ def _named(marks: pd.DataFrame) -> IntArray:
 def _one_frame(who: Who, sightings: dict[int, Sighting]) -> Family:
     """Sessions (by their number) onto the one with most named spines; those that share too few with
     it, or do not lie over it, are left out."""
+    if len(sightings) < 2:
+        return []
     reference = max(sightings.values(), key=lambda s: int((s.track >= 0).sum()))
     family = []
     for session, s in sightings.items():

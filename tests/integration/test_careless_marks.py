@@ -13,7 +13,14 @@ from spinenet.io.write import write_stack, write_table
 from spinenet.pipeline.evaluation import evaluate
 from spinenet.tables import CONTESTED, SPINES
 from spinenet.types import InputError
-from tests.integration.drawn_folder import SHAPE, VOXEL, scene, write_points, write_sessions
+from tests.integration.drawn_folder import (
+    SHAPE,
+    VOXEL,
+    add_session,
+    scene,
+    write_points,
+    write_sessions,
+)
 
 
 def edit(path, **columns):
@@ -77,8 +84,23 @@ def test_rows_of_a_session_that_is_not_listed_are_named(points_folder, caplog):
         both = pd.concat([table, table.assign(session=1)])
         both.to_csv(points_folder / name, index=False)
     assert len(read_annotated(points_folder, "tip")) == 1
-    assert "spines.csv: 1 rows are of no usable stack" in caplog.text
+    assert "spines.csv: 1 rows are of no stack" in caplog.text
     assert "counted from another number" in caplog.text
+
+
+def test_rows_of_a_stack_that_is_left_out_are_no_matter(points_folder, caplog):
+    """Its row of sessions.csv says so."""
+    add_session(points_folder)
+    sessions = pd.read_csv(points_folder / "sessions.csv").assign(usable=[1, 0])
+    sessions.to_csv(points_folder / "sessions.csv", index=False)
+    for name in ("spines.csv", "dendrites.csv"):
+        table = pd.read_csv(points_folder / name)
+        pd.concat([table, table.assign(session=1)]).to_csv(points_folder / name, index=False)
+    assert len(read_annotated(points_folder, "tip")) == 1
+    assert not caplog.records
+    sessions.assign(usable=0).to_csv(points_folder / "sessions.csv", index=False)
+    with pytest.raises(InputError, match="no usable stack of"):
+        read_annotated(points_folder, "tip")
 
 
 def test_links_that_nobody_believes_are_known_where_they_end(points_folder):
@@ -93,11 +115,19 @@ def test_links_that_nobody_believes_are_known_where_they_end(points_folder):
 
 
 def test_a_traced_session_without_a_mark_was_looked_at(points_folder):
-    nodes = pd.read_csv(points_folder / "dendrites.csv")
+    nodes = pd.read_csv(points_folder / "dendrites.csv").assign(animal="a")
     pd.concat([nodes, nodes.assign(session=1)]).to_csv(points_folder / "dendrites.csv", index=False)
     (points_folder / "sessions.csv").unlink()
     seen = pd.DataFrame({"animal": ["a", "a"], "region": ["r", "r"], "session": [0, 1]})
     assert read_truth(points_folder, "tip", seen).sessions["session"].tolist() == [0, 1]
+    write_sessions(points_folder)  # which lists the first alone
+    assert read_truth(points_folder, "tip").sessions["session"].tolist() == [0]
+
+
+def test_a_column_of_the_labs_own_beside_the_one_that_is_read_is_kept(points_folder):
+    spines = pd.read_csv(points_folder / "spines.csv").rename(columns={"dendrite": "dendrite_id"})
+    spines.assign(Dendrite="basal").to_csv(points_folder / "spines.csv", index=False)
+    assert read_truth(points_folder, "tip").spines["Dendrite"].tolist() == ["basal"]
 
 
 @pytest.mark.parametrize(("column", "meant"), [("Bad", "bad"), ("Track ", "track"), ("base_Z", "")])

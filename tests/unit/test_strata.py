@@ -39,6 +39,12 @@ def test_a_mark_that_names_no_dendrite_is_of_the_nearest():
     assert counts(judged(marks, found, NODES, (1,))) == (2, 1, 0)
 
 
+@pytest.mark.parametrize("beside_um", [2.0, 4.5])
+def test_long_spines_that_name_no_dendrite_are_missed_all_the_same(beside_um):
+    marks = [true(0, 1, 10, y=2.0 - beside_um, dendrite_id=None)]
+    assert counts(judged(marks, [], NODES, (0,))) == (0, 0, 1)
+
+
 def test_a_mark_is_of_the_dendrite_that_it_names():
     marks = [true(0, 1, 10, dendrite_id=1)]
     assert counts(judged(marks, [seen(0, 1, 10)], NODES, (0,))) == (0, 0, 0)
@@ -65,6 +71,16 @@ def test_precision_is_of_the_detections_of_a_stratum_and_recall_of_its_spines():
     assert value["precision", "all"] == value["precision", "lateral"] == 0.8
     assert value["recall", "all"] == 1
     assert np.isnan(value["recall", "lateral"])
+
+
+def test_f1_of_a_stratum_is_of_the_precision_and_recall_beside_it():
+    """Of six lateral spines one is measured lateral, three upright; one false alarm is lateral."""
+    upright = {"base_y_um": 0.0, "base_z_um": 7.0}
+    hits = [seen(0, None, 0), *(seen(0, None, 10.0 * k, **upright) for k in (1, 2, 3))]
+    value = figures([true(0, k, 10 * k) for k in range(6)], [*hits, seen(0, None, 75)])
+    p, r = value["precision", "lateral"], value["recall", "lateral"]
+    assert (p, r) == (pytest.approx(1 / 2), pytest.approx(4 / 6))
+    assert value["f1", "lateral"] == pytest.approx(2 * p * r / (p + r))
 
 
 def test_a_stratum_without_a_true_spine_still_shows_its_false_alarms():
