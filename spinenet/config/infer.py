@@ -120,6 +120,8 @@ class MatchConfig:
         of a pair's probability, how much the matching head says; its places alone say the rest
     min_link_p
         links less sure than this, rivals left aside, are not made
+    marked_link_p
+        the same of spines that were marked (`spinenet link`), among which are no false alarms
     sure_share
         over three or more sessions a spine counts if it was once seen at this multiple of the
         centre threshold: among many looks, a false alarm passes the threshold itself too easily
@@ -141,6 +143,7 @@ class MatchConfig:
     gate_um: float = 2.0
     head_share: float = 0.5
     min_link_p: float = 0.35
+    marked_link_p: float = 0.2
     sure_share: float = 1.4
     lookback_share: float = 0.7
     between_share: float = 0.1
@@ -148,15 +151,16 @@ class MatchConfig:
     least_power: float = 0.8
 
     def __post_init__(self) -> None:
-        check(self, POSITIVE, "gate_um", "min_link_p")
+        check(self, POSITIVE, "gate_um", "min_link_p", "marked_link_p")
         check(self, NOT_NEGATIVE, "max_shift_um", "max_rotation_deg", "min_snr")
         check(self, NOT_NEGATIVE, "sure_share", "lookback_share", "between_share")
-        check(self, SHARE, "least_power", "min_link_p", "head_share")
+        check(self, SHARE, "least_power", "min_link_p", "marked_link_p", "head_share")
         check(self, at_least(-1), "same_field")
-        if self.min_link_p == 1:
-            raise InputError(
-                "min_link_p 1: no link is that sure, so none would be made. Give less than 1."
-            )
+        for name in ("min_link_p", "marked_link_p"):
+            if getattr(self, name) == 1:
+                raise InputError(
+                    f"{name} 1: no link is that sure, so none would be made. Give less than 1."
+                )
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ def link_marks(
 ) -> LinkedRegion:
     """The region's marked spines linked. What was not marked is absent where it could be scored."""
     config = replace(config, sure_share=0.0, least_power=0.0, lookback_share=1.0, between_share=1.0)
-    config = replace(config, min_snr=0.0)  # the person could see, be the shaft ever so dim
+    # the person could see, be the shaft ever so dim
+    config = replace(config, min_snr=0.0, min_link_p=config.marked_link_p)
     linked = link_region(views, reference, config, NOTHING, head, pins)
     # nobody said how sure the person was
     tracks = linked.tracks.frame.assign(p_present=np.nan)

@@ -45,6 +45,7 @@ def linking_methods(
     marked: whether a person or another tool had marked the spines
     """
     match, views = config.match, config.segment.views
+    least_p = match.marked_link_p if marked else match.min_link_p
     found = _DETECTED.format(
         views=f", the mean over {views} mirror images of the stack" if views > 1 else "",
         centre=centre_p,
@@ -59,7 +60,7 @@ def linking_methods(
         "centrelines of dendrites were joined to one map per region, and arc length was aligned "
         f"along each dendrite. Spines were linked {links}, over all sessions at once, where they "
         f"lay within {match.gate_um:g} um along the dendrite and a link had a probability of "
-        f"{match.min_link_p:g} or more. {_NOT_MARKED if marked else back}"
+        f"{least_p:g} or more. {_NOT_MARKED if marked else back}"
     ]
     if not marked:
         paragraphs[0] += (

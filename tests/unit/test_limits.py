@@ -21,6 +21,7 @@ from spinenet.types import InputError
         (config.SegmentConfig, "tile_mvox", 0.0, "more than 0"),
         (config.MatchConfig, "gate_um", -2.0, "more than 0"),
         (config.MatchConfig, "min_link_p", 1.0, "less than 1"),
+        (config.MatchConfig, "marked_link_p", 1.0, "less than 1"),
         (config.MeasureConfig, "node_um", float("nan"), "more than 0"),
         (config.AnalyzeConfig, "n_shuffles", 0, "1 or more"),
         (
