@@ -108,8 +108,8 @@ def _check_spelling(
 
 
 def _plain(name: str) -> str:
-    """A name as a person would take it for another one."""
-    return str(name).strip().casefold().replace(" ", "_").removesuffix("_um")
+    """A name as a person would take it for another one; units are no matter of spelling."""
+    return str(name).strip().casefold().replace(" ", "_")
 
 
 def _without_blank_end(frame: pd.DataFrame, name: str) -> pd.DataFrame:
