@@ -11,10 +11,10 @@ import tifffile
 from scipy import ndimage
 
 from spinenet.evaluate.masks import IGNORE
-from spinenet.geometry import nearest_voxels, resample
+from spinenet.geometry import label_middles, label_sizes, nearest_voxels, resample
 from spinenet.io.damage import TORN_TIFF
 from spinenet.io.voxel import voxel_of
-from spinenet.types import InputError, Segment, Um3
+from spinenet.types import FloatArray, InputError, IntArray, Segment, Um3
 
 LOOKED_AT_UM, OTHER_SHAFT_UM = 3.0, 1.0
 """Beyond a traced shaft's surface: so far its spines reach, and farther than this a shaft is
@@ -91,6 +91,13 @@ def known_labels(
     if other.any():
         unknown[around] |= ndimage.distance_transform_edt(~other, sampling=voxel_um) < own
     return np.where(unknown & (labels < 2), np.uint16(IGNORE), labels)
+
+
+def drawn_in(labels: npt.NDArray[np.uint16], voxel_um: Um3) -> tuple[IntArray, FloatArray]:
+    """Numbers (M,) of the spines that a label image holds, and their middles (M, 3), um."""
+    numbers = np.flatnonzero(label_sizes(labels))
+    numbers = numbers[(numbers > 1) & (numbers < IGNORE)]
+    return numbers, label_middles(labels, numbers.tolist()) * np.array(voxel_um)
 
 
 def label_voxel_um(path: Path) -> Um3:

@@ -12,11 +12,12 @@ import pandas as pd
 
 from spinenet.evaluate.judge import BY_MACHINE, XYZ, pair_marks, sure
 from spinenet.evaluate.masks import IGNORE, MaskCounts, count_masks
-from spinenet.geometry import label_middles, label_sizes, nearest_voxels
+from spinenet.geometry import nearest_voxels
 from spinenet.io.annotated import Truth, labels_of_marks, of_session, traced_in
 from spinenet.io.labels import (
     check_shaft,
     check_singles,
+    drawn_in,
     known_labels,
     label_voxel_um,
     read_labels,
@@ -85,9 +86,7 @@ def _true_mask(
     if truth.partly:
         labels = known_labels(labels, voxel, traced_in(truth.traces, session))
     marks = truth.spines[of_session(truth.spines, session)]
-    drawn = np.flatnonzero(label_sizes(labels))
-    drawn = drawn[(drawn > 1) & (drawn < IGNORE)]
-    middles_um = label_middles(labels, drawn.tolist()) * np.array(voxel)
+    drawn, middles_um = drawn_in(labels, voxel)
     number = labels_of_marks(marks, labels, voxel, drawn, middles_um)
     unnamed = ~np.isin(drawn, number)
     cut_off = np.isin(drawn, _at_border(labels))

@@ -20,7 +20,7 @@ from spinenet.io.annotated import (
     heads_of,
     labels_of_marks,
 )
-from spinenet.io.labels import check_shaft, check_singles, known_labels, read_labels
+from spinenet.io.labels import check_shaft, check_singles, drawn_in, known_labels, read_labels
 from spinenet.io.read import read_volume
 from spinenet.models.inputs import (
     canonical_shape,
@@ -168,9 +168,8 @@ def _from_labels(
     shown = ~stack.spines["dendrite_id"].isin(list(hold_out)).to_numpy(bool)
     certain_of = sure(stack.spines).to_numpy(bool) & grid.holds(heads) & shown
     told = (stack.spines["label"].fillna(0) > 0).to_numpy(bool)
-    drawn = np.setdiff1d(np.unique(native), [0, 1, IGNORE])
-    middles_um = label_middles(native, drawn.tolist()) * np.array(native_um)
-    mine = labels_of_marks(stack.spines, native, native_um, drawn, middles_um).tolist()
+    drawn = drawn_in(native, native_um)
+    mine = labels_of_marks(stack.spines, native, native_um, *drawn).tolist()
     machine = stack.spines.get("source", pd.Series("", stack.spines.index)) == "lookback"
     for n, point in enumerate(stack.spines["point"]):
         k = place.get(mine[n])
