@@ -174,9 +174,9 @@ def _note(row: pd.Series) -> str:
         parts.append(f"{which}: {100 * row['ci_low']:.0f} to {100 * row['ci_high']:.0f} %")
     if pd.notna(row["null_mean"]):
         part = JUDGED_ON.search(str(row["test"]))
-        by_chance = f"{_percent(row['null_mean'])} by chance, P = {row['p_value']:.3g}"
+        by_chance = f"by chance {_percent(row['null_mean'])}, P = {row['p_value']:.3g}"
         # where chance is of a part of them, it stands beside the share of that part
-        parts.append(f"of {part[1]} {part[2]}, {by_chance}" if part else by_chance)
+        parts.append(f"on {part[1]} {part[2]}, {by_chance}" if part else by_chance)
     elif str(row.name).startswith(("clustered_fraction", "survival_")):
         parts.append(str(row["test"]))
     return "; ".join(parts)

@@ -9,6 +9,8 @@ import tifffile
 
 from spinenet.io.annotated import read_annotated
 from spinenet.io.weights import load_segment_weights
+from spinenet.io.write import write_table
+from spinenet.tables import CONTESTED
 from spinenet.training.match_annotated import read_families
 from spinenet.training.targets import KNOWN_CENTRE, KNOWN_SPINE
 from spinenet.training.underlay import find_ground
@@ -146,6 +148,15 @@ def test_the_head_sees_a_spine_on_the_dendrite_that_the_person_said(tmp_path):
     first, second = [0, 1, 2, 3, 4], [10, 11, 12, 13, 14, 99]
     assert marked_tracks(tmp_path, ()) == [[first, first], [second, second]]
     assert marked_tracks(tmp_path, (1,)) == [[first, first]]
+
+
+def test_the_head_is_not_taught_links_that_nobody_believes(tmp_path):
+    """Spine 3 of dendrite 0 may be another one in the second session."""
+    leaning_folder(tmp_path)
+    doubt = CONTESTED.frame([{"session": 0, "session_to": 1, "track_id": 3}])
+    write_table(tmp_path, CONTESTED, doubt)
+    (first, second), _ = marked_tracks(tmp_path, ())
+    assert first == second == [0, 1, 2, 4]
 
 
 def test_the_head_is_not_shown_a_held_out_dendrite_where_nobody_traced_it(tmp_path):

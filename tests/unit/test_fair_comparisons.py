@@ -139,4 +139,4 @@ def test_the_page_says_of_which_dendrites_chance_was_told():
         for n in numbers
         if "clustered" in n["name"] and "new" in n["name"] and "survive" not in n["name"]
     ]
-    assert "; of 2 of 4 dendrites 0.0 %, " in note
+    assert "; on 2 of 4 dendrites 0.0 %, by chance " in note
