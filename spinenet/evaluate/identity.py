@@ -17,7 +17,6 @@ import pandas as pd
 
 from spinenet.evaluate.judge import KEYS, Judged
 from spinenet.evaluate.spines import expected_calibration_error, ratio
-from spinenet.evaluate.tracks import where_named
 from spinenet.types import BoolArray
 
 
@@ -36,7 +35,6 @@ def identity_figures(judged: Judged, contested: pd.DataFrame | None = None) -> d
     for line, of_field in _lines(contested, truth):
         doubted |= of_field & (truth["track_id"] == line["track_id"]).fillna(False).to_numpy(bool)
     judged = replace(judged, truth=truth.assign(counts=truth["counts"] & ~doubted))
-    judged = where_named(judged)
     true, found = _true(judged), _found(judged)
     sightings = true[true["found"] >= 0]
     pairs = Counter(zip(sightings["who"], sightings["number"], strict=True))
@@ -66,7 +64,6 @@ def link_calibration(
     """How far `p` of links (`tables.LINKS`) is from how often they are right (`ECE`), and the error
     among the surest; and of how many: of pairs whose two ends were both paired with a true spine
     that counts or are alarms, and of which neither has a contested link between these sessions."""
-    judged = where_named(judged)
     found = judged.detections
     fair = judged.truth["track_id"].where(judged.truth["counts"])
     names = fair.astype("float").to_numpy()

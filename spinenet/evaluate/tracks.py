@@ -68,7 +68,6 @@ def link_table(judged: Judged, contested: pd.DataFrame | None = None) -> pd.Data
     contested: `tables.CONTESTED`: links of the truth that count neither way
     """
     doubted = CONTESTED_LINKS.frame() if contested is None else contested
-    judged = where_named(judged)
     parts = []
     for (animal, region), field in judged.truth.groupby(["animal", "region"]):
         seen = judged.detections
@@ -88,7 +87,8 @@ def link_table(judged: Judged, contested: pd.DataFrame | None = None) -> pd.Data
 
 
 def where_named(judged: Judged) -> Judged:
-    """Without the sessions in which spines were marked and none was given an identity."""
+    """Without the sessions in which spines were marked and none was given an identity: of links and
+    tracks they say nothing."""
     named = judged.truth.groupby(KEYS)["track_id"].count()
     nameless = named[named == 0].index
     kept = [

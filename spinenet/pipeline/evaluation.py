@@ -21,6 +21,7 @@ from spinenet.evaluate.tracks import (
     count,
     error_runs,
     link_table,
+    where_named,
 )
 from spinenet.io.annotated import (
     Truth,
@@ -90,12 +91,13 @@ def evaluate(
     for mask in masks:  # found where nobody looked, it is no false alarm
         alarm &= ~mask.unknown(judged.detections)
     judged = replace(judged, detections=judged.detections.assign(alarm=alarm))
-    rows = _link_rows(link_table(judged, truth.contested))
+    named = where_named(judged)
+    rows = _link_rows(link_table(named, truth.contested))
     n = int((judged.truth["counts"] & judged.truth["track_id"].notna()).sum())
-    rows += _rows(identity_figures(judged, truth.contested), n)
+    rows += _rows(identity_figures(named, truth.contested), n)
     if (results / LINKS.file).is_file():
         links = read_table(results / LINKS.file, LINKS)
-        rows += _rows(*link_calibration(judged, links, truth.contested))
+        rows += _rows(*link_calibration(named, links, truth.contested))
     if not dendrites:  # neither clusters nor masks are told of some dendrites alone
         rows += _rows(cluster_figures(truth, results, judged), n)
     by_hand = len(found) > 0 and bool((found["source"] == PERSON).all())

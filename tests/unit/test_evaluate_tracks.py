@@ -5,7 +5,14 @@ import pandas as pd
 import pytest
 
 from spinenet.evaluate.identity import identity_figures, link_calibration
-from spinenet.evaluate.tracks import by_gap, by_size_change, count, error_runs, link_table
+from spinenet.evaluate.tracks import (
+    by_gap,
+    by_size_change,
+    count,
+    error_runs,
+    link_table,
+    where_named,
+)
 from spinenet.pipeline.true_clusters import clustered_shares, fair_tracks
 from spinenet.tables import CONTESTED, LINKS
 from tests.conftest import tracks_of
@@ -205,5 +212,5 @@ def test_turnover_is_told_of_spines_that_count_in_both_sessions():
 def test_a_session_without_any_identity_says_nothing_of_identities():
     truth = [true(s, t if s < 2 else pd.NA, 10 * t) for s in (0, 1, 2) for t in (1, 2)]
     found = [seen(s, t, 10 * t) for s in (0, 1, 2) for t in (1, 2)] + [seen(2, 9, 50)]
-    figures = identity_figures(judged(truth, found))
+    figures = identity_figures(where_named(judged(truth, found)))
     assert (figures["MOTA"], figures["turnover_bias_points"]) == (1, 0)

@@ -7,7 +7,7 @@ import pytest
 from spinenet.evaluate.identity import identity_figures
 from spinenet.evaluate.masks import count_masks
 from spinenet.evaluate.spines import counts, detection_table
-from spinenet.evaluate.tracks import count, link_table
+from spinenet.evaluate.tracks import count, link_table, where_named
 from tests.unit.judged_spines import judged, seen, true
 
 NO_SNR = pd.DataFrame(columns=["animal", "region", "session", "snr"])
@@ -54,7 +54,7 @@ def test_sessions_without_identities_say_nothing_of_links():
     """Nobody named the spine in the session between; a false alarm there bears another's number."""
     truth = [true(0, 1, 10), true(1, None, 10), true(2, 1, 10), true(0, 2, 20), true(2, 2, 20)]
     found = [seen(s, 1, 10) for s in (0, 1, 2)] + [seen(s, 2, 20) for s in (0, 2)]
-    result = judged(truth, [*found, seen(1, 2, 30)])
+    result = where_named(judged(truth, [*found, seen(1, 2, 30)]))
     table = link_table(result)
     adjacent = count(table[table["adjacent"]])
     assert (adjacent.right, adjacent.wrong, adjacent.unlinked) == (2, 0, 0)
