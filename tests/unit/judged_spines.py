@@ -1,5 +1,6 @@
 """True and found spines on a line, judged: what tests of the evaluation begin with."""
 
+import numpy as np
 import pandas as pd
 
 from spinenet.evaluate.judge import judge
@@ -18,6 +19,16 @@ def true(session, track, x, *, y=0.0, z=5.0, point="head", **more):
 
 def seen(session, track, x, *, y=0.0, z=5.0, probability=0.9, **more):
     return spine(session, track, x, y, z) | {"probability": probability, **more}
+
+
+def traced(y_of):
+    """Nodes of straight dendrites along x in session 0, at (dendrite: y)."""
+    who = {"animal": "a", "region": "r", "session": 0, "z_um": 5.0}
+    return [
+        who | {"dendrite_id": d, "y_um": y, "x_um": x}
+        for d, y in y_of.items()
+        for x in np.arange(0, 40, 0.5)
+    ]
 
 
 def judged(truth, found, nodes=(), dendrites=()):

@@ -17,7 +17,7 @@ from spinenet.io.table import read_table
 from spinenet.io.write import write_stack, write_table
 from spinenet.pipeline.evaluation import evaluate
 from spinenet.tables import CONTESTED, COVERAGE, POINTS, SPINES, TRACES
-from tests.unit.judged_spines import judged, seen, true
+from tests.unit.judged_spines import judged, seen, traced, true
 
 SCORER = Path(
     os.environ.get("SPINENET_SCORER", Path(__file__).parents[2] / "../shared/accept/score.py")
@@ -60,19 +60,7 @@ def test_heads_beside_tips_are_met_as_heads():
 
 
 def test_detections_off_the_annotated_dendrites_are_no_alarms():
-    nodes = [
-        {
-            "animal": "a",
-            "region": "r",
-            "session": 0,
-            "dendrite_id": d,
-            "z_um": 5.0,
-            "y_um": y,
-            "x_um": x,
-        }
-        for d, y in ((0, 2.0), (1, 20.0))
-        for x in np.arange(0, 30, 0.5)
-    ]
+    nodes = traced({0: 2.0, 1: 20.0})
     truth = [true(0, 1, 0, point="tip")]
     found = [seen(0, 1, 10), seen(0, 2, 10, y=-3), seen(0, 3, 10, y=19)]
     result = judged(truth, found, nodes)

@@ -8,22 +8,10 @@ from spinenet.evaluate.identity import identity_figures
 from spinenet.evaluate.masks import count_masks
 from spinenet.evaluate.spines import counts, detection_table
 from spinenet.evaluate.tracks import count, link_table, where_named
-from tests.unit.judged_spines import judged, seen, true
+from tests.unit.judged_spines import judged, seen, traced, true
 
 NO_SNR = pd.DataFrame(columns=["animal", "region", "session", "snr"])
-NODES = [
-    {
-        "animal": "a",
-        "region": "r",
-        "session": 0,
-        "dendrite_id": d,
-        "z_um": 5.0,
-        "y_um": y,
-        "x_um": x,
-    }
-    for d, y in ((0, 2.0), (1, 22.0))
-    for x in np.arange(0, 40, 0.5)
-]
+NODES = traced({0: 2.0, 1: 22.0})
 
 
 def figures(truth, found):
