@@ -128,6 +128,12 @@ def sure(truth: pd.DataFrame) -> pd.Series:
     return ~words["scorable"].isin(no) & ~words["bad"].isin(yes)
 
 
+def by_machine(marks: pd.DataFrame) -> pd.Series:
+    """Which marks are a machine's, in a table that says where they come from."""
+    out: pd.Series = marks.get("source", pd.Series("", marks.index)).isin(BY_MACHINE)
+    return out
+
+
 def pair_marks(points: FloatArray, truth: pd.DataFrame) -> tuple[IntArray, IntArray]:
     """Positions (P,) of found (N, 3) points and of marks (`tables.POINTS`) that are one spine."""
     places, tips = truth[XYZ].to_numpy(float), (truth["point"] == "tip").to_numpy(bool)

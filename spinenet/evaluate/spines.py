@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from spinenet.evaluate.judge import BASE, BY_MACHINE, KEYS, XYZ, Judged
+from spinenet.evaluate.judge import BASE, KEYS, XYZ, Judged, by_machine
 from spinenet.types import BoolArray, FloatArray
 
 BLOCK_UM = 10.0
@@ -213,8 +213,7 @@ def _volume(truth: pd.DataFrame, judged: Judged) -> list[dict[str, object]]:
 def _compared(truth: pd.DataFrame) -> pd.Series:
     """Which true spines were found and were measured by somebody else: a corrected copy of a
     machine's results holds its own places and volumes."""
-    ours = truth["source"].isin(BY_MACHINE) if "source" in truth else False
-    return (truth["found"] >= 0) & ~pd.Series(ours, truth.index)
+    return (truth["found"] >= 0) & ~by_machine(truth)
 
 
 def _of_partner(hits: pd.DataFrame, judged: Judged, columns: list[str]) -> FloatArray:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from spinenet.evaluate.identity import identity_figures, link_calibration
-from spinenet.evaluate.judge import BY_MACHINE, KEYS, XYZ, judge
+from spinenet.evaluate.judge import KEYS, XYZ, by_machine, judge
 from spinenet.evaluate.masks import MaskCounts
 from spinenet.evaluate.spines import detection_table
 from spinenet.evaluate.tracks import (
@@ -135,19 +135,18 @@ def _with_masks(truth: Truth, masks: list[TrueMask]) -> pd.DataFrame:
     """The marked spines, and those that only label images know. What was painted over was no spine,
     if the machine had found it and a person corrects it; of other marks nobody knows then."""
     marks = truth.spines.copy()
-    found = marks["source"] if "source" in marks else pd.Series("", marks.index)
-    by_machine = found.isin(BY_MACHINE)
+    ours = by_machine(marks)
     gone = marks.index.isin([row for mask in masks for row in mask.painted_over])
     marks.loc[gone, "scorable"] = "0"
     named = [mask.heads for mask in masks]
     rest = sum(int((heads["scorable"] == "1").sum()) for heads in named)
-    if rest and by_machine.any():
+    if rest and ours.any():
         logger.warning(
             "%d labels have no row in spines.csv: they count as spines. Where they are none, erase "
             "the label too.",
             rest,
         )
-    return pd.concat([marks[~(gone & by_machine)], *named], ignore_index=True)
+    return pd.concat([marks[~(gone & ours)], *named], ignore_index=True)
 
 
 def _link_rows(table: pd.DataFrame) -> list[dict[str, object]]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spinenet.evaluate.judge import BY_MACHINE, XYZ, pair_marks, sure
+from spinenet.evaluate.judge import XYZ, by_machine, pair_marks, sure
 from spinenet.evaluate.masks import IGNORE, MaskCounts, count_masks
 from spinenet.geometry import nearest_voxels
 from spinenet.io.annotated import Truth, labels_of_marks, of_session, traced_in
@@ -118,9 +118,8 @@ def _own_voxel_um(path: Path) -> Um3 | None:
 def _undrawn(spines: pd.DataFrame, marks: pd.DataFrame, drawn: BoolArray) -> IntArray:
     """Labels of the detections that are marked spines of which nobody drew the voxels; not of those
     that the machine had found and a person erased."""
-    source = marks["source"] if "source" in marks else pd.Series("", marks.index)
     i, j = pair_marks(spines[XYZ].to_numpy(float), marks)
-    kept = ~drawn[j] & ~source.iloc[j].isin(BY_MACHINE).to_numpy(bool)
+    kept = ~drawn[j] & ~by_machine(marks).to_numpy(bool)[j]
     out: IntArray = spines["label"].to_numpy(np.int64)[i[kept]]
     return out[out > 1]
 

@@ -202,9 +202,10 @@ def _from_labels(
 
 
 def _from_points(stack: AnnotatedStack, grid: Grid, config: AnnotatedConfig) -> AnnotatedScene:
-    nodes = [_nodes_vox(d, grid) for d in stack.dendrites if d.id not in config.hold_out]
-    taught = [d.id for d in stack.dendrites if d.id not in config.hold_out]
-    warn_if_dark(grid, [(f"dendrite {d}", n) for d, n in zip(taught, nodes, strict=True)], stack)
+    taught = [d for d in stack.dendrites if d.id not in config.hold_out]
+    nodes = [_nodes_vox(d, grid) for d in taught]
+    named = [(f"dendrite {d.id}", n) for d, n in zip(taught, nodes, strict=True)]
+    warn_if_dark(grid, named, stack)
     anchors = np.concatenate(nodes)
     reach = grid.distance(anchors)
     tube = reach < config.reach_um
