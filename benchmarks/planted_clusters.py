@@ -52,9 +52,9 @@ RULE = "contiguous"
 DRAWS = 2000
 WAYS = {
     "with": {},
-    "without": {"least_power": 0.0, "lookback_share": 1.0, "between_share": 1.0},
+    "without": {"least_power": 0.0, "lookback_share": 10.0, "between_share": 10.0},
 }
-"""Of looking back: settings of `match`."""
+"""Of looking back: settings of `match`. No probability is ten times a threshold."""
 
 
 def clustered(tracks: Tracks) -> pd.DataFrame:

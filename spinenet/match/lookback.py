@@ -13,8 +13,9 @@ from spinenet.config import MatchConfig
 from spinenet.match.home import Home, expected_at, hidden_tracks, homes_of, unseeable
 from spinenet.match.life import Life, Missing, Unseen
 from spinenet.match.pins import NO_PINS, PERSON, Contradiction, Pins, Spine
-from spinenet.match.power import Sight, learn_sight
+from spinenet.match.power import Sight, learn_sight, log_odds
 from spinenet.match.scope import held
+from spinenet.match.score import PLACE_SD_UM
 from spinenet.match.view import Probe, SessionView, frames_of, track_by_spine
 from spinenet.match.warp import Warps
 from spinenet.tables import SPINES
@@ -30,6 +31,10 @@ CLAIMED_UM = np.array([1.2, 0.4, 0.4])
 UNSURE_GATES = np.array([2.0, 1.0, 1.0])
 """A mark that a person was not sure of may be any spine that it could be linked to, were it sure:
 so many times `gate_um` away (z, y, x), for depth is known half as well."""
+PLACE_SD_ZYX = PLACE_SD_UM[[2, 1, 1]]
+STRAYS_SD = 2.5
+"""A spine that is not seen where it is expected may lie so many standard deviations of a place
+from there: long ones swing."""
 NOWHERE = np.zeros((0, 3))
 TrackAt = tuple[int, int]
 """A track and the position of a session."""
@@ -119,6 +124,7 @@ class _Search:
         view = self.life.views[t]
         seen = view.probe(np.array(places), np.array([self.homes[k].dendrite for k in asked]))
         rules = self._rules(t, asked, places, least_p)
+        seen = self._strayed(view, asked, np.array(places), seen, rules)
         # what a person saw goes first, then the surest, then who is nearest to the light
         certain = np.array([k in rules.there for k in asked], bool)
         aside = np.linalg.norm((seen.centres_um - places) / CLAIMED_UM, axis=1)
@@ -136,6 +142,33 @@ class _Search:
             self.life.frames[t] = frames_of(self.life.views[t])
             self.life.track_of[t] = np.r_[self.life.track_of[t], numbers]
         return {(k, t) for k in numbers}
+
+    def _strayed(
+        self, view: SessionView, asked: list[int], places: FloatArray, seen: Probe, rules: Rules
+    ) -> Probe:
+        """What is `seen`, but those that are not where they were expected are looked for around:
+        the likeliest of the peaks there that are no other spine's, one peak for one track."""
+        taken = np.vstack([view.spines.centres_um, rules.empty_um])
+        around: list[tuple[float, int, FloatArray]] = []
+        for n, k in enumerate(asked):
+            there = seen.probability[n] >= rules.least_p and not _near(taken, seen.centres_um[n])
+            if there or k in rules.there:
+                continue
+            heights, centres = view.peaks(places[n], STRAYS_SD * PLACE_SD_ZYX)
+            far = (((centres - places[n]) / PLACE_SD_ZYX) ** 2).sum(axis=1)
+            for p, cost, centre in zip(heights, far / 2 - log_odds(heights), centres, strict=True):
+                if p >= rules.least_p and not _near(taken, centre):
+                    around.append((float(cost), n, centre))
+        found: dict[int, FloatArray] = {}
+        for _, n, centre in sorted(around, key=lambda peak: peak[:2]):
+            if n not in found and not _near(np.reshape([*found.values()], (-1, 3)), centre):
+                found[n] = centre
+        if not found:
+            return seen
+        home = np.array([self.homes[asked[n]].dendrite for n in found])
+        strayed = view.probe(np.array([*found.values()]), home)
+        good = strayed.probability >= rules.least_p  # it may not stick out beside its shaft
+        return seen.replaced({n: m for m, n in enumerate(found) if good[m]}, strayed)
 
     def _to_look_at(self, t: int, wanted: list[int]) -> tuple[list[int], list[FloatArray]]:
         """The tracks that could be seen and of which nobody said that they are gone, and their

@@ -44,7 +44,7 @@ class Sight:
         expected = self.own[track] + self.of_session[session]
         # chance in the sighting asked about, and in the mean of those that tell the own height
         spread = self.spread * (1 + 1 / self.times[track]) ** 0.5
-        return float(norm.sf((_log_odds(np.array(least_p)) - expected) / spread))
+        return float(norm.sf((log_odds(np.array(least_p)) - expected) / spread))
 
 
 def learn_sight(
@@ -60,7 +60,7 @@ def learn_sight(
     """
     session = np.repeat(np.arange(len(track_of)), [len(k) for k in track_of])
     track = np.concatenate(track_of)
-    value = _log_odds(np.concatenate(heights))
+    value = log_odds(np.concatenate(heights))
     names, which = np.unique(track, return_inverse=True)
     times = np.bincount(which, minlength=len(names))
     repeated = times[which] > 1
@@ -79,12 +79,12 @@ def learn_sight(
     times_of = dict(zip(tracks, times.tolist(), strict=True))
     for (k, t), height in glimpses.items():
         if k not in own_of:
-            own_of[k] = float(_log_odds(np.array(height))) - float(of_session[t])
+            own_of[k] = float(log_odds(np.array(height))) - float(of_session[t])
             times_of[k] = 1
     return Sight(own_of, times_of, of_session, variance**0.5)
 
 
-def _log_odds(p: FloatArray) -> FloatArray:
+def log_odds(p: FloatArray) -> FloatArray:
     kept = np.clip(p, CLIP, 1 - CLIP)
     out: FloatArray = np.log(kept / (1 - kept))
     return out

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from spinenet.chain import Rates, presence
 from spinenet.config import MatchConfig
+from spinenet.match.absence import EVEN, with_presence, without_doubtful_absences
 from spinenet.match.coverage import stretches
 from spinenet.match.head import Judge, all_candidates
 from spinenet.match.life import Life
@@ -20,8 +20,6 @@ from spinenet.match.view import SessionView, track_by_spine
 from spinenet.match.warp import ArcWarp, Warps
 from spinenet.tables import COVERAGE, LINKS, SPINES, TRACKS
 from spinenet.types import IntArray, Matches, Presence, Tracks
-
-EVEN = 0.5
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def record(
         spines.append(frame)
     tracks = _track_table(life, spines, p_link, told)
     if config.least_power > 0:  # else every look counts, as of a person's marks
-        tracks = without_doubtful_absences(tracks)
+        tracks = without_doubtful_absences(tracks, told)
     return LinkedRegion(
         SPINES.conform(_as_sure_as_their_tracks(pd.concat(spines, ignore_index=True), tracks)),
         Tracks(tracks),
@@ -273,29 +271,3 @@ def _as_sure_as_their_tracks(spines: pd.DataFrame, tracks: pd.DataFrame) -> pd.D
     return spines.assign(
         probability=lent.reindex(own).fillna(spines["probability"].set_axis(own)).to_numpy(float)
     )
-
-
-def without_doubtful_absences(tracks: pd.DataFrame) -> pd.DataFrame:
-    """Where the sessions together say that a spine was likelier there than not, one look that found
-    none is no absence: nobody can tell. `p_present` stays, for a person to look at it."""
-    doubtful = (tracks["presence"] == Presence.ABSENT) & (tracks["p_present"] >= EVEN)
-    return tracks.assign(presence=tracks["presence"].mask(doubtful, str(Presence.NOT_SCORABLE)))
-
-
-def with_presence(tracks: pd.DataFrame) -> pd.DataFrame:
-    """`p_present` of single sessions turned into that of all sessions of a track together.
-
-    Each single one took there and not there for equally likely beforehand.
-    """
-    looked = tracks["p_present"].notna() & (tracks["presence"] != Presence.OUT_OF_VIEW)
-    if not looked.any():
-        return tracks
-    # sessions in which nobody could look say nothing, not even that time went by
-    wide = tracks[looked].pivot(index="track_id", columns="session", values="p_present")
-    alone = np.clip(wide.to_numpy(float), 1e-3, 1 - 1e-3)
-    together = presence(alone / (1 - alone), Rates(), EVEN)
-    table = pd.DataFrame(together, wide.index, wide.columns).stack()
-    keys = pd.MultiIndex.from_frame(tracks.loc[looked, ["track_id", "session"]])
-    out = tracks.copy()
-    out.loc[looked, "p_present"] = table.reindex(keys).to_numpy(float)
-    return out

@@ -26,10 +26,24 @@ class Probe:
         rows = [self.rows[n] for n in order.tolist()]
         return Probe(self.probability[order], self.centres_um[order], rows)
 
+    def replaced(self, by: dict[int, int], other: Probe) -> Probe:
+        """The same but for some places (keys), which show what other places (values) of `other`
+        do."""
+        probability, centres, rows = self.probability.copy(), self.centres_um.copy(), [*self.rows]
+        for n, m in by.items():
+            probability[n], centres[n] = other.probability[m], other.centres_um[m]
+            rows[n] = other.rows[m]
+        return Probe(probability, centres, rows)
+
 
 def everywhere(points_um: FloatArray, aside_um: FloatArray) -> BoolArray:
     """(N,) of a stack without blank borders."""
     return np.ones(len(points_um), bool)
+
+
+def no_peaks(place_um: FloatArray, reach_um: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Around a place (3,) of a stack that shows nothing."""
+    return np.zeros(0), np.zeros((0, 3))
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,8 @@ class SessionView:
     imaged: Callable[[FloatArray, FloatArray], BoolArray] = everywhere
     """Which points (N, 3) lie so far (y, x) within what was imaged: registration leaves borders
     blank."""
+    peaks: Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]] = no_peaks
+    """All heads, however faint, as near (z, y, x) to a place (3,): how sure (P,), where (P, 3)."""
 
 
 def track_by_spine(

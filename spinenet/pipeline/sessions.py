@@ -15,7 +15,7 @@ from spinenet.measure.attach import measure_spines, spine_rows, sticks_out
 from spinenet.measure.portrait import portraits
 from spinenet.measure.quality import saturated_share, shaft_snr
 from spinenet.pipeline.stacks import RunLog, Stack
-from spinenet.segment.label import peak_near
+from spinenet.segment.label import peak_near, peaks_around
 from spinenet.types import Dendrites, FloatArray, InputError, IntArray, Segment
 
 REFERENCES_TRIED = 3
@@ -209,6 +209,10 @@ def _view(
         is_spine = [sticks_out(row, config.measure) for row in rows]
         return Probe(np.where(is_spine, heights, 0.0), centres, rows)
 
+    def peaks(place_um: FloatArray, reach_um: FloatArray) -> tuple[FloatArray, FloatArray]:
+        heat = segmentation.centre_probability
+        return peaks_around(heat, volume.voxel_size_um, place_um, reach_um)
+
     if alignment.same_field:
         found = measure_spines(volume, segmentation, everything, config.measure, back, chosen)
         snr = {s.id: shaft_snr(volume, s, back.background, back.noise) for s in dendrites.segments}
@@ -226,4 +230,5 @@ def _view(
         measure,
         portray,
         back.imaged.holds_around,
+        peaks,
     )

@@ -98,6 +98,24 @@ def group_votes(
     return labels
 
 
+def peaks_around(
+    heat: npt.NDArray[np.uint8], voxel_um: Um3, place_um: FloatArray, reach_um: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Peaks, however low, as near (z, y, x) to a place (3,): heights (P,), centres (P, 3), um."""
+    voxel = np.array(voxel_um)
+    # a peak's whole neighbourhood lies in the box
+    wide = np.ceil((reach_um + np.array(PEAK_GAP_UM)) / voxel).astype(int) + 1
+    at = np.rint(place_um / voxel).astype(int)
+    low, high = np.clip(at - wide, 0, heat.shape), np.clip(at + wide + 1, 0, heat.shape)
+    box = heat[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    if not box.size:
+        return np.zeros(0), np.zeros((0, 3))
+    centres, heights = find_peaks(np.asarray(box), voxel_um, 0.0)
+    centres = centres + low * voxel
+    near = np.linalg.norm((centres - place_um) / reach_um, axis=1) <= 1
+    return heights[near], centres[near]
+
+
 def peak_near(
     heat: npt.NDArray[np.uint8], voxel_um: Um3, points_um: FloatArray
 ) -> tuple[FloatArray, FloatArray]:

@@ -37,13 +37,13 @@ def view_of(dendrites, *spines):
     return SessionView(session, SpineTable(frame), dendrites, {}, extent, True, None, measure, None)
 
 
-def session_of(t, dendrites, *spines, snr=20.0, usable=True, height=0.9):
+def session_of(t, dendrites, *spines, snr=20.0, usable=True, height=0.9, faint=()):
     """The same as session `t` of a region, found by the machine; what is seen at a place is the
-    head that was drawn there."""
+    head that was drawn there. `faint` heads (z, y, x) are there to be seen, but were not found."""
     view = view_of(dendrites, *spines)
     who = {"animal": "m", "region": "r", "session": t, "day": float(t)}
     frame = view.spines.frame.assign(**who, probability=height, source="detected", kind="spine")
-    heads = np.array([spine[1:] for spine in spines], float).reshape(-1, 3)
+    heads = np.array([*(spine[1:] for spine in spines), *faint], float).reshape(-1, 3)
 
     def measure(points_um, home):
         return [
@@ -60,6 +60,10 @@ def session_of(t, dendrites, *spines, snr=20.0, usable=True, height=0.9):
             centres[seen] = heads[there.argmax(axis=1)[seen]]
         return Probe(np.where(seen, height, 0.0), centres, measure(centres, home))
 
+    def peaks(place_um, reach_um):
+        near = np.linalg.norm((heads - place_um) / reach_um, axis=1) <= 1
+        return np.full(near.sum(), height), heads[near]
+
     return replace(
         view,
         session=Session("m", "r", t, float(t)),
@@ -70,4 +74,5 @@ def session_of(t, dendrites, *spines, snr=20.0, usable=True, height=0.9):
         probe=probe,
         measure=measure,
         portray=lambda points_um, home: np.zeros((len(points_um), 5, 17, 17), np.float16),
+        peaks=peaks,
     )

@@ -14,7 +14,7 @@ from spinenet.models.inputs import (
 )
 from spinenet.models.losses import heat_loss, segment_loss
 from spinenet.models.unet3d import HALO_PX, MULTIPLE, SpineUNet, folded
-from spinenet.segment.label import find_peaks, group_votes, label, peak_near
+from spinenet.segment.label import find_peaks, group_votes, label, peak_near, peaks_around
 from spinenet.segment.predict import Prediction, _peaks_back, pick_device, plan_tiles, predict
 from spinenet.synthetic.patches import draw_example
 from spinenet.training.targets import heat_at
@@ -80,6 +80,25 @@ def test_looking_near_a_place():
     heights, centres = peak_near(blobs((4, 3, 3)), VOXEL, np.array([[4, 3.2, 2.9], [0, 0.5, 0.5]]))
     assert heights == pytest.approx([1, 0], abs=0.01)
     assert centres[0] == pytest.approx([4, 3, 3], abs=0.05)
+
+
+def test_peaks_around_a_place():
+    """Two heads 1.2 um apart, and a third that is too far off to be looked at."""
+    heat = np.maximum.reduce([blobs(at) // n for at, n in (((4, 3, 3), 1), ((4, 3, 4.2), 4))])
+    heat = np.maximum(heat, blobs((4, 3, 5.2)))
+    place, reach = np.array([4.0, 3.0, 3.6]), np.array([2.0, 1.0, 1.0])
+    heights, centres = peaks_around(heat, VOXEL, place, reach)
+    order = np.argsort(-heights)
+    assert heights[order] == pytest.approx([1, 0.25], abs=0.02)
+    assert centres[order] == pytest.approx(np.array([[4, 3, 3], [4, 3, 4.2]]), abs=0.1)
+
+
+def test_no_peaks_where_nothing_is_or_outside():
+    reach = np.array([2.0, 1.0, 1.0])
+    for place in ([4.0, 5.5, 5.5], [4.0, 90.0, 3.0]):
+        heights, centres = peaks_around(blobs((4, 3, 3)), VOXEL, np.array(place), reach)
+        assert heights.shape == (0,)
+        assert centres.shape == (0, 3)
 
 
 @pytest.mark.parametrize("shape", [(5, 40, 70), (40, 300, 500), (3, 64, 64)])

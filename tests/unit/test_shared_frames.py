@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from spinenet.chain import Rates, presence
+from spinenet.match.absence import with_presence, without_doubtful_absences
 from spinenet.match.laid import warp_region
-from spinenet.match.record import with_presence, without_doubtful_absences
 from spinenet.match.region import link_region
 from spinenet.match.scope import looked_at
 from spinenet.match.view import frames_of
@@ -71,6 +71,37 @@ def test_a_look_that_others_outvote_is_no_absence():
     frame["p_present"] = [0.99, 0.8, 0.99, 0.99, 0.99, 0.1]
     found = without_doubtful_absences(frame)["presence"].tolist()
     assert found == ["present", "not_scorable", "present", "present", "present", "absent"]
+
+
+@pytest.mark.parametrize(
+    ("life", "becomes"),
+    [
+        ("01011", "?1011"),  # missed once between two sightings: it may have been missed before
+        ("11010", "1101?"),  # or after
+        ("01111", "01111"),  # never missed: it is new
+        ("0111?", "0111?"),
+        ("00001", "00001"),  # seen once: nothing lies between
+        ("11010000", "11010000"),  # so many misses on end are none
+        ("0o1b1", "?o1b1"),  # found between only because it was seen before and after: missed too
+        ("01b11o0", "?1b11o?"),
+    ],
+)
+def test_the_absences_of_a_spine_that_is_missed_at_times_are_doubtful(life, becomes):
+    frame = tracks_of({1: life.replace("b", "1")}).frame
+    frame["between"] = [c == "b" for c in life]
+    frame["p_present"] = 0.1
+    names = {"present": "1", "absent": "0", "not_scorable": "?", "out_of_view": "o"}
+    found = without_doubtful_absences(frame)
+    found = [
+        "b" if b else names[p] for p, b in zip(found["presence"], found["between"], strict=True)
+    ]
+    assert "".join(found) == becomes
+
+
+def test_what_a_person_called_absent_is_absent():
+    frame = tracks_of({1: "01011", 2: "01011"}).frame.assign(p_present=0.1)
+    found = without_doubtful_absences(frame, {(1, 0), (2, 2)})["presence"].tolist()
+    assert found == frame["presence"].tolist()
 
 
 def test_only_links_from_one_sighting_to_the_next_are_chosen():
