@@ -21,10 +21,11 @@ _MARKED = (
     "probability of being dendritic shaft."
 )
 _LOOKED_BACK = (
-    "Where a spine was missing, its predicted place was looked at again from {lookback:g} of that "
-    "threshold on, and from {between:g} of it where it was seen both before and after; it counts "
-    "as absent only where it would have been seen with a probability of {power:g} or more and all "
-    "sessions together do not say that it was likelier there than not, the rest is censored."
+    "Where a spine was missing, its predicted place and what lies around it were looked at again "
+    "from {lookback:g} of that threshold on, and from {between:g} of it where it was seen both "
+    "before and after; it counts as absent only where it would have been seen with a probability "
+    "of {power:g} or more, all sessions together do not say that it was likelier there than not, "
+    "and it is not one that is missed at times, between two sightings; the rest is censored."
 )
 _NOT_MARKED = (
     "Where a spine was not marked it counts as absent if its place could be scored; the rest is "
