@@ -8,7 +8,8 @@ the spines of the scored dendrite held out of training, threshold and calibratio
 nets in FOLDER are used. A training that was cut off goes on. Each net
 then goes through the whole of `infer.py`, and the acceptance scorer counts the one dendrite that it
 never saw. With `--sure` a track counts only if it was once seen with that probability: fewer
-spines, surer links. Figures are of the counts added up over the four folds.
+spines, surer links. Figures are of the counts added up over the four folds; those of whole tracks
+(`spinenet evaluate`) their mean, weighed by the sightings.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from spinenet.evaluate.spines import expected_calibration_error, ratios
 from spinenet.io.annotated import read_truth
 from spinenet.io.table import read_table
 from spinenet.io.weights import load_segment_weights
+from spinenet.pipeline.evaluation import evaluate
 from spinenet.tables import SPINES
 
 DENDRITES = (0, 1, 3, 4)
@@ -82,6 +84,17 @@ def calibration(results: Path, dendrite: int) -> pd.DataFrame:
     return pd.DataFrame({"probability": seen["probability"][kept], "right": right[kept]})
 
 
+TRACKED = ("MOTA", "AssA", "complete_tracks", "turnover_bias_points")
+
+
+def tracked(results: Path, dendrite: int) -> pd.Series:
+    """What `spinenet evaluate` says of the tracks of one dendrite, and the number of sightings."""
+    table = evaluate(DATA, results, "tip", [dendrite])
+    whole = table[table["stratum"] == "all"].set_index("figure")
+    values = whole["value"].reindex(TRACKED)
+    return pd.concat([values, pd.Series({"sightings": whole.loc["AssA", "n"]})]).astype(float)
+
+
 def add(rows: list[dict]) -> dict:
     """Detection and adjacent links, counts added up."""
     parts = {
@@ -126,12 +139,15 @@ def main() -> None:
         values = [d["precision"], d["recall"], d["f1"], row["links"]["f1"], row["end to end"]["f1"]]
         print(f"| {name} | " + " | ".join(f"{v:.3f}" for v in values) + " |")
     print(f"\ncalibration error of the probability (ECE): {error:.3f}")
+    whole = pd.DataFrame({d: tracked(fold / "results", d) for d, fold in folds.items()}).T
+    means = {k: float(np.average(whole[k], weights=whole["sightings"])) for k in TRACKED}
+    print("; ".join(f"{k} {v:.3f}" for k, v in means.items()))
     if len(folds) < len(DENDRITES):
         return  # figures of some folds are no result
     path = ROOT / "benchmarks" / "leave_one_out.json"
     content = json.loads(path.read_text()) if path.exists() else {}
     name = f"seed {args.seed}" + ("" if args.sure is None else f", sure {args.sure:g}")
-    content[name] = {**table, "calibration_error": error}
+    content[name] = {**table, "calibration_error": error, "tracks": means}
     path.write_text(json.dumps(content, indent=1) + "\n")
 
 
