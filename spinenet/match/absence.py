@@ -42,7 +42,7 @@ def without_doubtful_absences(
     Where the sessions together say that a spine was likelier there than not, one look that found
     none is no absence. Nor are those before the first sighting or after the last of a spine that
     was missed between two, unless it was missed so often on end that it is likelier to have come or
-    gone.
+    gone, or a person said that it was not there nearer by.
 
     Parameters
     ----------
@@ -52,15 +52,16 @@ def without_doubtful_absences(
     for k, track in tracks.groupby("track_id"):
         lent = track["between"].to_numpy(bool)  # missed, but for what other sessions show
         seen = (track["presence"] == Presence.PRESENT).to_numpy(bool) & ~lent
+        gone = (track["presence"] == Presence.ABSENT).to_numpy(bool)
         said = np.array([(k, t) in told for t in range(len(track))])
-        missed = (track["presence"] == Presence.ABSENT).to_numpy(bool) & ~said | lent
-        doubtful[track.index[_missed_at_the_ends(seen, missed)]] = True
+        ends = _missed_at_the_ends(seen, gone & ~said | lent, gone & said)
+        doubtful[track.index[ends]] = True
     return tracks.assign(presence=tracks["presence"].mask(doubtful, str(Presence.NOT_SCORABLE)))
 
 
-def _missed_at_the_ends(seen: BoolArray, missed: BoolArray) -> BoolArray:
+def _missed_at_the_ends(seen: BoolArray, missed: BoolArray, gone: BoolArray) -> BoolArray:
     """(T,) misses before the first sighting of a track and after the last that may be no more than
-    misses, as it was missed between two sightings.
+    misses, as it was missed between two sightings; not before or after a person saw it `gone`.
 
     Its misses are drawn towards what is usual, by a beta distribution.
     """
@@ -72,9 +73,12 @@ def _missed_at_the_ends(seen: BoolArray, missed: BoolArray) -> BoolArray:
     n_missed, n_found = missed[between].sum(), seen[between].sum()
     rate = (MISSED + n_missed) / (MISSED + FOUND + n_missed + n_found)
     rates = Rates()
+    told = np.flatnonzero(gone)
+    first = max(told[told < at[0]], default=-1) + 1
+    last = min(told[told > at[-1]], default=len(seen))
     for end, chance in (
-        (slice(0, at[0]), rates.formation),
-        (slice(at[-1] + 1, None), rates.elimination),
+        (slice(first, at[0]), rates.formation),
+        (slice(at[-1] + 1, last), rates.elimination),
     ):
         out[end] = missed[end] & (rate ** missed[end].sum() >= chance)
     return out

@@ -13,9 +13,9 @@ from spinenet.config import MatchConfig
 from spinenet.match.home import Home, expected_at, hidden_tracks, homes_of, unseeable
 from spinenet.match.life import Life, Missing, Unseen
 from spinenet.match.pins import NO_PINS, PERSON, Contradiction, Pins, Spine
-from spinenet.match.power import Sight, learn_sight, log_odds
+from spinenet.match.power import Sight, learn_sight
 from spinenet.match.scope import held
-from spinenet.match.score import PLACE_SD_UM
+from spinenet.match.stray import CLAIMED_UM, is_near, strayed
 from spinenet.match.view import Probe, SessionView, frames_of, track_by_spine
 from spinenet.match.warp import Warps
 from spinenet.tables import SPINES
@@ -26,15 +26,9 @@ from spinenet.types import (
     SpineTable,
 )
 
-CLAIMED_UM = np.array([1.2, 0.4, 0.4])
-"""A spine this near (scaled) to the place looked at is what is seen there."""
 UNSURE_GATES = np.array([2.0, 1.0, 1.0])
 """A mark that a person was not sure of may be any spine that it could be linked to, were it sure:
 so many times `gate_um` away (z, y, x), for depth is known half as well."""
-PLACE_SD_ZYX = PLACE_SD_UM[[2, 1, 1]]
-STRAYS_SD = 2.5
-"""A spine that is not seen where it is expected may lie so many standard deviations of a place
-from there: long ones swing."""
 NOWHERE = np.zeros((0, 3))
 TrackAt = tuple[int, int]
 """A track and the position of a session."""
@@ -91,7 +85,8 @@ def look_back(
     missing = search.life.missing
     for t, lacking in _between(search.life.track_of, search.gone | search.settled).items():
         missed = [k for k in lacking if missing[k, t].presence == Presence.NOT_SCORABLE]
-        lent |= search.look(t, missed, config.between_share * centre_p)
+        # so faint a light beside the place is too often nothing
+        lent |= search.look(t, missed, config.between_share * centre_p, beside=False)
     for found in lent:
         del missing[found]
     settled = frozenset(search.settled | search.gone)
@@ -116,15 +111,19 @@ class _Search:
     settled: set[TrackAt] = field(default_factory=set)
     """Nothing is there, as a person deleted what was."""
 
-    def look(self, t: int, wanted: list[int], least_p: float) -> set[TrackAt]:
-        """Look for the wanted tracks in one session; returns what was found."""
+    def look(
+        self, t: int, wanted: list[int], least_p: float, *, beside: bool = True
+    ) -> set[TrackAt]:
+        """Look for the wanted tracks in one session, where they are expected and `beside`; returns
+        what was found."""
         asked, places = self._to_look_at(t, wanted)
         if not asked:
             return set()
         view = self.life.views[t]
         seen = view.probe(np.array(places), np.array([self.homes[k].dendrite for k in asked]))
         rules = self._rules(t, asked, places, least_p)
-        seen = self._strayed(view, asked, np.array(places), seen, rules)
+        if beside:
+            seen = self._strayed(t, asked, np.array(places), seen, rules)
         # what a person saw goes first, then the surest, then who is nearest to the light
         certain = np.array([k in rules.there for k in asked], bool)
         aside = np.linalg.norm((seen.centres_um - places) / CLAIMED_UM, axis=1)
@@ -134,7 +133,7 @@ class _Search:
         self.settled.update(
             (k, t)
             for k, centre in zip(asked, seen.centres_um, strict=True)
-            if _near(rules.empty_um, centre) and k not in rules.there
+            if is_near(rules.empty_um, centre) and k not in rules.there
         )
         if extra:
             table = pd.concat([view.spines.frame, SPINES.frame(extra)], ignore_index=True)
@@ -144,31 +143,30 @@ class _Search:
         return {(k, t) for k in numbers}
 
     def _strayed(
-        self, view: SessionView, asked: list[int], places: FloatArray, seen: Probe, rules: Rules
+        self, t: int, asked: list[int], places: FloatArray, seen: Probe, rules: Rules
     ) -> Probe:
-        """What is `seen`, but those that are not where they were expected are looked for around:
-        the likeliest of the peaks there that are no other spine's, one peak for one track."""
-        taken = np.vstack([view.spines.centres_um, rules.empty_um])
-        around: list[tuple[float, int, FloatArray]] = []
-        for n, k in enumerate(asked):
-            there = seen.probability[n] >= rules.least_p and not _near(taken, seen.centres_um[n])
-            if there or k in rules.there:
-                continue
-            heights, centres = view.peaks(places[n], STRAYS_SD * PLACE_SD_ZYX)
-            far = (((centres - places[n]) / PLACE_SD_ZYX) ** 2).sum(axis=1)
-            for p, cost, centre in zip(heights, far / 2 - log_odds(heights), centres, strict=True):
-                if p >= rules.least_p and not _near(taken, centre):
-                    around.append((float(cost), n, centre))
-        found: dict[int, FloatArray] = {}
-        for _, n, centre in sorted(around, key=lambda peak: peak[:2]):
-            if n not in found and not _near(np.reshape([*found.values()], (-1, 3)), centre):
-                found[n] = centre
-        if not found:
-            return seen
-        home = np.array([self.homes[asked[n]].dendrite for n in found])
-        strayed = view.probe(np.array([*found.values()]), home)
-        good = strayed.probability >= rules.least_p  # it may not stick out beside its shaft
-        return seen.replaced({n: m for m, n in enumerate(found) if good[m]}, strayed)
+        """What is `seen`, but for those that are not where they were expected and are beside."""
+        view = self.life.views[t]
+        heads, emptied = view.spines.centres_um, rules.empty_um
+        in_place = [
+            k in rules.there or (p >= rules.least_p and not is_near(heads, centre))
+            for k, p, centre in zip(asked, seen.probability, seen.centres_um, strict=True)
+        ]
+        deleted = [
+            is_near(emptied, place) or is_near(emptied, centre)
+            for place, centre in zip(places, seen.centres_um, strict=True)
+        ]
+        gone = [self._expected(k, t)[1] for k, u in self.gone | self.settled if u == t]
+        taken = np.vstack([heads, emptied, seen.centres_um[in_place], np.reshape(gone, (-1, 3))])
+        home = np.array([self.homes[k].dendrite for k in asked])
+        wanted = ~np.array(in_place) & ~np.array(deleted)
+        return seen.replaced(strayed(view, places, home, wanted, taken, rules.least_p))
+
+    def _expected(self, k: int, t: int) -> tuple[FloatArray, FloatArray]:
+        """Where a track lies in a session: on its dendrite, and in um."""
+        home = self.homes[k]
+        segment = self.life.views[t].dendrites.by_id()[home.dendrite]
+        return expected_at(home, self.warps[t, home.dendrite], segment)
 
     def _to_look_at(self, t: int, wanted: list[int]) -> tuple[list[int], list[FloatArray]]:
         """The tracks that could be seen and of which nobody said that they are gone, and their
@@ -178,10 +176,10 @@ class _Search:
         asked, places = [], []
         for k in wanted:
             home = self.homes[k]
+            here, point = self._expected(k, t)
             segment = segments[home.dendrite]
-            here, point = expected_at(home, self.warps[t, home.dendrite], segment)
             verdict = unseeable(view, segment, here, point, self.config)
-            if (k, t) not in self.there and verdict is not None and _near(emptied, point):
+            if (k, t) not in self.there and verdict is not None and is_near(emptied, point):
                 self.settled.add((k, t))
             if (k, t) in self.gone | self.settled:
                 self.life.missing[k, t] = Unseen(Presence.ABSENT, 0.0, home.place[0])
@@ -198,7 +196,7 @@ class _Search:
         unseen = {k for k, p in zip(asked, power, strict=True) if p < least}
         unsure = self.pins.unsure_um.get(t, NOWHERE)
         reach = self.config.gate_um * UNSURE_GATES
-        unseen |= {k for k, at in zip(asked, places, strict=True) if _near(unsure, at, reach)}
+        unseen |= {k for k, at in zip(asked, places, strict=True) if is_near(unsure, at, reach)}
         return Rules(
             least_p,
             frozenset(unseen),
@@ -291,27 +289,27 @@ def _accept(
         source = "lookback"
         if k in rules.there:
             _check_held(view, centre)
-            if _near(rules.empty_um, centre):
+            if is_near(rules.empty_um, centre):
                 raise Contradiction(
                     f"a spine is present in session {view.session.index} at "
                     f"{', '.join(f'{v:.2f}' for v in centre)} um (z, y, x), where another line "
                     "deleted one. Remove one of the lines, or say where it lies (add)"
                 )
-            if _near(taken, centre):
+            if is_near(taken, centre):
                 raise Contradiction(
                     f"a spine is present in session {view.session.index} at "
                     f"{', '.join(f'{v:.2f}' for v in centre)} um (z, y, x), where another one is. "
                     "Say which of them is the same spine (same), or where it lies (add)"
                 )
             p, source = 1.0, PERSON
-        elif _near(rules.empty_um, centre):
+        elif is_near(rules.empty_um, centre):
             missing[k, t] = Unseen(Presence.ABSENT, 0.0, arc_um)
             continue
         elif p < rules.least_p and k not in rules.unseen:
             missing[k, t] = Unseen(Presence.ABSENT, p, arc_um)
             continue
         # too faint to be seen, or a neighbour hides it
-        elif p < rules.least_p or _near(taken, centre):
+        elif p < rules.least_p or is_near(taken, centre):
             missing[k, t] = Unseen(Presence.NOT_SCORABLE, float("nan"), arc_um)
             continue
         taken = np.vstack([taken, centre])
@@ -319,8 +317,3 @@ def _accept(
         rows.append({**seen.rows[n], **found, "probability": p})
         numbers.append(k)
     return rows, numbers
-
-
-def _near(taken_um: FloatArray, place_um: FloatArray, reach_um: FloatArray = CLAIMED_UM) -> bool:
-    """Is one of the places (M, 3) that of another (3,)?"""
-    return bool((np.linalg.norm((taken_um - place_um) / reach_um, axis=1) <= 1).any())

@@ -26,13 +26,15 @@ class Probe:
         rows = [self.rows[n] for n in order.tolist()]
         return Probe(self.probability[order], self.centres_um[order], rows)
 
-    def replaced(self, by: dict[int, int], other: Probe) -> Probe:
-        """The same but for some places (keys), which show what other places (values) of `other`
-        do."""
+    def replaced(self, by: dict[int, Probe]) -> Probe:
+        """The same but for some places, each of which shows what one other place does."""
         probability, centres, rows = self.probability.copy(), self.centres_um.copy(), [*self.rows]
-        for n, m in by.items():
-            probability[n], centres[n] = other.probability[m], other.centres_um[m]
-            rows[n] = other.rows[m]
+        for n, other in by.items():
+            (probability[n],), (centres[n],), (rows[n],) = (
+                other.probability,
+                other.centres_um,
+                other.rows,
+            )
         return Probe(probability, centres, rows)
 
 
@@ -41,9 +43,9 @@ def everywhere(points_um: FloatArray, aside_um: FloatArray) -> BoolArray:
     return np.ones(len(points_um), bool)
 
 
-def no_peaks(place_um: FloatArray, reach_um: FloatArray) -> tuple[FloatArray, FloatArray]:
+def no_peaks(place_um: FloatArray, reach_um: FloatArray, home: int, least_p: float) -> Probe:
     """Around a place (3,) of a stack that shows nothing."""
-    return np.zeros(0), np.zeros((0, 3))
+    return Probe(np.zeros(0), np.zeros((0, 3)), [])
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,9 @@ class SessionView:
     imaged: Callable[[FloatArray, FloatArray], BoolArray] = everywhere
     """Which points (N, 3) lie so far (y, x) within what was imaged: registration leaves borders
     blank."""
-    peaks: Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]] = no_peaks
-    """All heads, however faint, as near (z, y, x) to a place (3,): how sure (P,), where (P, 3)."""
+    peaks: Callable[[FloatArray, FloatArray, int, float], Probe] = no_peaks
+    """All heads of a dendrite as near (z, y, x) to a place (3,), and as sure, but those that were
+    found as spines of the session."""
 
 
 def track_by_spine(

@@ -104,6 +104,12 @@ def attach_told(
     return home, attach(heads_um, dendrites, home).reach_um <= reach_um
 
 
+def is_beside(found: Attachment, config: MeasureConfig) -> BoolArray:
+    """(K,) heads near enough to a shaft, and not inside it."""
+    beside: BoolArray = (found.reach_um <= config.reach_um) & (found.reach_um >= -INSIDE_SHAFT_UM)
+    return beside
+
+
 def measure_spines(
     volume: Volume,
     segmentation: Segmentation,
@@ -120,7 +126,7 @@ def measure_spines(
     `side_um` (offset to the right of the dendrite). Arc length and ids are those of `dendrites`.
     """
     found = attach(segmentation.centres_um, dendrites)
-    near = (found.reach_um <= config.reach_um) & (found.reach_um >= -INSIDE_SHAFT_UM)
+    near = is_beside(found, config)
     if chosen is not None:
         near &= np.isin(found.dendrite, list(chosen))
     keep = np.flatnonzero(near)

@@ -11,9 +11,9 @@ import pandas as pd
 
 from spinenet.evaluate.judge import MARK_REACH_UM
 from spinenet.io.corrections import PLACE, PLACE_TO, Corrections
-from spinenet.match.lookback import CLAIMED_UM
 from spinenet.match.pins import PERSON, Contradiction, Pins, Spine
 from spinenet.match.scope import held
+from spinenet.match.stray import CLAIMED_UM
 from spinenet.match.view import SessionView
 from spinenet.measure.attach import attach
 from spinenet.pipeline.stacks import RunLog

@@ -22,7 +22,7 @@ from spinenet.io.formats.trackmate import write_trackmate
 from spinenet.io.labels import label_voxel_um
 from spinenet.io.layout import label_file
 from spinenet.io.write import write_table
-from spinenet.match.lookback import CLAIMED_UM
+from spinenet.match.stray import CLAIMED_UM
 from spinenet.tables import CORRECTIONS
 from spinenet.types import InputError, IntArray, Session, Um3
 

@@ -9,9 +9,10 @@ from spinenet.config import InferConfig
 from spinenet.geometry import affine_apply, arc_length, inside
 from spinenet.io.traces import Traces
 from spinenet.match.align import IDENTITY, Alignment, align
+from spinenet.match.stray import is_near
 from spinenet.match.view import Probe, SessionView
 from spinenet.match.warp import make_map, place_map
-from spinenet.measure.attach import measure_spines, spine_rows, sticks_out
+from spinenet.measure.attach import attach, is_beside, measure_spines, spine_rows, sticks_out
 from spinenet.measure.portrait import portraits
 from spinenet.measure.quality import saturated_share, shaft_snr
 from spinenet.pipeline.stacks import RunLog, Stack
@@ -209,9 +210,18 @@ def _view(
         is_spine = [sticks_out(row, config.measure) for row in rows]
         return Probe(np.where(is_spine, heights, 0.0), centres, rows)
 
-    def peaks(place_um: FloatArray, reach_um: FloatArray) -> tuple[FloatArray, FloatArray]:
+    every_um = segmentation.centres_um
+    known_um = every_um[is_beside(attach(every_um, everything), config.measure)]
+
+    def peaks(place_um: FloatArray, reach_um: FloatArray, home: int, least_p: float) -> Probe:
         heat = segmentation.centre_probability
-        return peaks_around(heat, volume.voxel_size_um, place_um, reach_um)
+        heights, centres = peaks_around(heat, volume.voxel_size_um, place_um, reach_um, least_p)
+        mine = attach(centres, everything).dendrite == home
+        mine &= np.array([not is_near(known_um, centre) for centre in centres], bool)
+        heights, centres = heights[mine], centres[mine]
+        rows = measure(centres, np.full(len(centres), home))
+        good = np.flatnonzero([sticks_out(row, config.measure) for row in rows])
+        return Probe(heights, centres, rows).of(good)
 
     if alignment.same_field:
         found = measure_spines(volume, segmentation, everything, config.measure, back, chosen)

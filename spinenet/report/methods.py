@@ -23,9 +23,14 @@ _MARKED = (
 _LOOKED_BACK = (
     "Where a spine was missing, its predicted place and what lies around it were looked at again "
     "from {lookback:g} of that threshold on, and from {between:g} of it where it was seen both "
-    "before and after; it counts as absent only where it would have been seen with a probability "
-    "of {power:g} or more, all sessions together do not say that it was likelier there than not, "
-    "and it is not one that is missed at times, between two sightings; the rest is censored."
+    "before and after; it counts as absent"
+)
+_NO_DOUBT = " where its place could be scored; the rest is censored."
+_DOUBTED = (
+    " only where it would have been seen with a probability of {power:g} or more, all sessions "
+    "together do not say that it was likelier there than not, and before its first and after its "
+    "last sighting only if it had not been missed between two (or so often on end that it is "
+    "likelier to have come or gone); the rest is censored."
 )
 _NOT_MARKED = (
     "Where a spine was not marked it counts as absent if its place could be scored; the rest is "
@@ -52,9 +57,8 @@ def linking_methods(
         centre=centre_p,
         reach=config.measure.reach_um,
     )
-    back = _LOOKED_BACK.format(
-        lookback=match.lookback_share, between=match.between_share, power=match.least_power
-    )
+    back = _LOOKED_BACK.format(lookback=match.lookback_share, between=match.between_share)
+    back += _DOUBTED.format(power=match.least_power) if match.least_power > 0 else _NO_DOUBT
     paragraphs = [
         f"Stacks were analysed with spinenet {version}. "
         f"{_MARKED if marked else found} Sessions were registered to a reference session, "

@@ -13,6 +13,8 @@ from spinenet.types import FloatArray, Segmentation, Um3
 
 PEAK_GAP_UM: Um3 = (1.5, 0.35, 0.35)
 """Two centres closer than this (scaled) are one: the blur of a two-photon microscope."""
+CENTROID_VOX = np.array([1, 2, 2])
+"""So many voxels to either side of a peak tell where its centre lies."""
 VOTE_REACH_UM: Um3 = (1.5, 0.6, 0.6)
 """A vote this far from every centre (scaled) belongs to none."""
 
@@ -72,8 +74,8 @@ def _stand_out(
 
 def _centroid(heat: npt.NDArray[np.uint8], peak: npt.NDArray[np.integer]) -> FloatArray:
     """Centre of the squared heat in the 3 x 5 x 5 voxels around a peak, in voxels."""
-    low = np.maximum(peak - [1, 2, 2], 0)
-    high = np.minimum(peak + [2, 3, 3], heat.shape)
+    low = np.maximum(peak - CENTROID_VOX, 0)
+    high = np.minimum(peak + CENTROID_VOX + 1, heat.shape)
     window = heat[low[0] : high[0], low[1] : high[1], low[2] : high[2]].astype(float) ** 2
     at: FloatArray = low + np.array(ndimage.center_of_mass(window))
     return at
@@ -99,18 +101,23 @@ def group_votes(
 
 
 def peaks_around(
-    heat: npt.NDArray[np.uint8], voxel_um: Um3, place_um: FloatArray, reach_um: FloatArray
+    heat: npt.NDArray[np.uint8],
+    voxel_um: Um3,
+    place_um: FloatArray,
+    reach_um: FloatArray,
+    threshold: float,
 ) -> tuple[FloatArray, FloatArray]:
-    """Peaks, however low, as near (z, y, x) to a place (3,): heights (P,), centres (P, 3), um."""
+    """Peaks as near (z, y, x) to a place (3,): heights (P,) and centres (P, 3), um."""
     voxel = np.array(voxel_um)
-    # a peak's whole neighbourhood lies in the box
-    wide = np.ceil((reach_um + np.array(PEAK_GAP_UM)) / voxel).astype(int) + 1
+    # so far around a highest voxel decides whether it is a peak, and where its centre lies
+    around = np.maximum(np.rint(np.array(PEAK_GAP_UM) / voxel).astype(int), 1) + CENTROID_VOX + 1
+    wide = np.ceil(reach_um / voxel).astype(int) + around
     at = np.rint(place_um / voxel).astype(int)
     low, high = np.clip(at - wide, 0, heat.shape), np.clip(at + wide + 1, 0, heat.shape)
     box = heat[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
     if not box.size:
         return np.zeros(0), np.zeros((0, 3))
-    centres, heights = find_peaks(np.asarray(box), voxel_um, 0.0)
+    centres, heights = find_peaks(np.asarray(box), voxel_um, threshold)
     centres = centres + low * voxel
     near = np.linalg.norm((centres - place_um) / reach_um, axis=1) <= 1
     return heights[near], centres[near]

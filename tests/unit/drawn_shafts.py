@@ -60,9 +60,10 @@ def session_of(t, dendrites, *spines, snr=20.0, usable=True, height=0.9, faint=(
             centres[seen] = heads[there.argmax(axis=1)[seen]]
         return Probe(np.where(seen, height, 0.0), centres, measure(centres, home))
 
-    def peaks(place_um, reach_um):
-        near = np.linalg.norm((heads - place_um) / reach_um, axis=1) <= 1
-        return np.full(near.sum(), height), heads[near]
+    def peaks(place_um, reach_um, home, least_p):
+        hidden = heads[len(spines) :] if height >= least_p else heads[:0]
+        near = hidden[np.linalg.norm((hidden - place_um) / reach_um, axis=1) <= 1]
+        return Probe(np.full(len(near), height), near, measure(near, np.full(len(near), home)))
 
     return replace(
         view,

@@ -143,48 +143,6 @@ def test_what_a_shaft_hides_is_not_known_to_be_absent(head_zy, arc, hidden):
     assert letters(life) == ("PP?" if hidden else "PPa")
 
 
-XS = (4.0, 7.5, 13.0, 16.5, 20.0, 27.0)
-LONG = Dendrites((line((15, 5, 0), (15, 5, 40)),))
-
-
-def last_seen(*faint, gone=13.0):
-    """Of the spine at 13 um, seen in two sessions: what becomes of it in a third that shows the
-    others, and these faint heads (y, x)."""
-    views = [session_of(t, LONG, *[(0, 15, 6.5, x) for x in XS]) for t in (0, 1)]
-    left = [(0, 15, 6.5, x) for x in XS if x != gone]
-    views.append(session_of(2, LONG, *left, faint=[(15, *at) for at in faint]))
-    linked = link_region(views, 0, MatchConfig(), 0.4)
-    tracks = linked.tracks.frame.set_index("session").sort_index()
-    (track,) = tracks[np.isclose(tracks["arc_length_um"], gone, atol=0.2)].loc[0, ["track_id"]]
-    (row,) = tracks[tracks["track_id"] == track].loc[[2]].itertuples()
-    there = linked.spines.set_index(["session", "spine_id"])
-    seen = row.presence == "present"
-    return row.presence, there.loc[(2, row.spine_id), "x_um"] if seen else None
-
-
-@pytest.mark.parametrize(
-    ("faint", "becomes"),
-    [
-        ([], ("absent", None)),
-        ([(6.5, 13.2)], ("present", 13.2)),  # where it was
-        ([(6.5, 13.8)], ("present", 13.8)),  # it swung
-        ([(6.5, 14.3)], ("absent", None)),  # so far it does not
-        ([(6.5, 13.9), (6.5, 12.4)], ("present", 12.4)),  # the nearer of two
-    ],
-)
-def test_a_spine_that_swings_is_found_where_it_went(faint, becomes):
-    assert last_seen(*faint) == becomes
-
-
-def test_what_is_another_spine_is_not_taken_for_one_that_swung():
-    """The spine at 16.5 um is there, found; the one at 15.8 um, 0.7 um before it, is not."""
-    xs = (4.0, 7.5, 15.8, 16.5, 27.0)
-    views = [session_of(t, LONG, *[(0, 15, 6.5, x) for x in xs]) for t in (0, 1)]
-    views.append(session_of(2, LONG, *[(0, 15, 6.5, x) for x in xs if x != 15.8]))
-    tracks = link_region(views, 0, MatchConfig(), 0.4).tracks.frame
-    assert tracks.loc[tracks["session"] == 2, "presence"].tolist().count("present") == 4
-
-
 def test_a_session_that_is_left_out_hides_no_spine_of_others():
     """Laid over the others by chance, its border runs along the dendrite."""
     shaft = Dendrites((line((15, 5, 0), (15, 5, 40)),))

@@ -87,7 +87,7 @@ def test_peaks_around_a_place():
     heat = np.maximum.reduce([blobs(at) // n for at, n in (((4, 3, 3), 1), ((4, 3, 4.2), 4))])
     heat = np.maximum(heat, blobs((4, 3, 5.2)))
     place, reach = np.array([4.0, 3.0, 3.6]), np.array([2.0, 1.0, 1.0])
-    heights, centres = peaks_around(heat, VOXEL, place, reach)
+    heights, centres = peaks_around(heat, VOXEL, place, reach, 0.2)
     order = np.argsort(-heights)
     assert heights[order] == pytest.approx([1, 0.25], abs=0.02)
     assert centres[order] == pytest.approx(np.array([[4, 3, 3], [4, 3, 4.2]]), abs=0.1)
@@ -96,7 +96,7 @@ def test_peaks_around_a_place():
 def test_no_peaks_where_nothing_is_or_outside():
     reach = np.array([2.0, 1.0, 1.0])
     for place in ([4.0, 5.5, 5.5], [4.0, 90.0, 3.0]):
-        heights, centres = peaks_around(blobs((4, 3, 3)), VOXEL, np.array(place), reach)
+        heights, centres = peaks_around(blobs((4, 3, 3)), VOXEL, np.array(place), reach, 0.2)
         assert heights.shape == (0,)
         assert centres.shape == (0, 3)
 

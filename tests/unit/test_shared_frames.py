@@ -102,6 +102,9 @@ def test_what_a_person_called_absent_is_absent():
     frame = tracks_of({1: "01011", 2: "01011"}).frame.assign(p_present=0.1)
     found = without_doubtful_absences(frame, {(1, 0), (2, 2)})["presence"].tolist()
     assert found == frame["presence"].tolist()
+    once_gone = tracks_of({1: "110100"}).frame.assign(p_present=0.1)
+    found = without_doubtful_absences(once_gone, {(1, 4)})["presence"].tolist()
+    assert found == once_gone["presence"].tolist()
 
 
 def test_only_links_from_one_sighting_to_the_next_are_chosen():

@@ -178,6 +178,9 @@ def test_the_methods_say_what_was_set():
     ):  # fmt: skip
         assert text in told[1]
         assert text not in told[0]
+    every_look = InferConfig(match=MatchConfig(least_power=0.0))
+    (told_absent, _) = linking_methods("1.0", 0.4, "by place", every_look, marked=False)
+    assert "it counts as absent where its place could be scored" in told_absent
     assert "without those within 1 um of the end" in told[0]
     assert "of the end of what could be scored" not in told[1]
 
