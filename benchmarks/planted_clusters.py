@@ -11,7 +11,8 @@ score ("reported"); and with them ("reported, all"). Inflation is the third less
 95 % interval by drawing regions anew. Misses alone raise that share, as a spine that was not found
 no longer parts two new ones; chance raises it as much, so beside each share stands what it is with
 the spines' lives dealt out anew to their places, and how rarely (P) chance gives as much. A planted
-cluster counts as there if two of its members are new and in one cluster. With looking back before a
+cluster counts as there if two of its members are new and in one cluster. Beside it how many of the
+spines reported as new and as lost are so in truth, whatever the session. With looking back before a
 spine is called absent, and without. What is not run keeps its rows.
 """
 
@@ -29,7 +30,7 @@ from real import ROOT
 from spinenet.analyze.clusters import cluster_table
 from spinenet.analyze.nulls import candidates, shuffled_counts
 from spinenet.analyze.rows import p_value
-from spinenet.analyze.states import histories
+from spinenet.analyze.states import NEVER, births, histories
 from spinenet.cli import main as spinenet
 from spinenet.config import AnalyzeConfig, SimulateConfig, TurnoverConfig
 from spinenet.evaluate.judge import KEYS, Judged, judge
@@ -102,6 +103,16 @@ def true_names(judged: Judged) -> dict[tuple[str, int], int]:
     return {(str(a), int(k)): int(v) for (a, k), v in most.items()}
 
 
+def changed(tracks: Tracks) -> dict[str, set[tuple[str, int]]]:
+    """Animals and tracks of the spines that are new, and of those that are lost at the end."""
+    out: dict[str, set[tuple[str, int]]] = {"new": set(), "lost": set()}
+    for h in histories(tracks, AnalyzeConfig().max_gap):
+        for kind, there in (("new", h.seen), ("lost", h.seen[:, ::-1])):
+            born = births(there) != NEVER
+            out[kind] |= {(h.animal, int(k)) for k in h.track_ids[born]}
+    return out
+
+
 def planted_found(
     planted: dict[tuple[str, int], set[int]],
     table: pd.DataFrame,
@@ -139,10 +150,11 @@ def run(planted: str, snr: str, regions: int, folder: Path, way: dict[str, float
         names.get(key) is not None and (key[0], names[key]) not in scorable
         for key in zip(reported["animal"], reported["track_id"], strict=True)
     ]
+    reported_fair = Tracks(reported[~np.array(hidden)].reset_index(drop=True))
     by = {
         "true": clustered(fair),
         "misses alone": clustered(found_alone(fair, judged)),
-        "reported": clustered(Tracks(reported[~np.array(hidden)].reset_index(drop=True))),
+        "reported": clustered(reported_fair),
         "reported, all": clustered(Tracks(reported)),
     }
     mine = fair.frame[fair.frame["planted"] >= 0].groupby(["animal", "planted"])["track_id"]
@@ -151,12 +163,21 @@ def run(planted: str, snr: str, regions: int, folder: Path, way: dict[str, float
     pairs = {k: pairs[k] for k in planted_found(pairs, by["true"])}
     kept = planted_found(pairs, by["misses alone"])
     seen = planted_found(pairs, by["reported"], names)
+    true_changes, told = changed(fair), changed(reported_fair)
+    right = {
+        kind: {k for k in of if (k[0], names.get(k)) in true_changes[kind]}
+        for kind, of in told.items()
+    }
     sums = {k: t.groupby("animal")[["new", "clustered"]].sum() for k, t in by.items()}
     return {
         "new spines": {k: int(s["new"].sum()) for k, s in sums.items()},
         "clustered share": {k: ratio(s) for k, s in sums.items()},
         "chance": {k: float(t["chance"].sum().mean() / t["new"].sum()) for k, t in by.items()},
         "p": {k: p_value(t["clustered"].sum(), t["chance"].sum()) for k, t in by.items()},
+        "changes": {
+            kind: {"true": len(true_changes[kind]), "right": len(right[kind]), "false": len(of)}
+            for kind, of in ((k, told[k] - right[k]) for k in told)
+        },
         "inflation": inflation(sums["true"], sums["reported"]),
         "planted clusters": len(pairs),
         "left by misses alone": len(kept),
