@@ -175,8 +175,12 @@ def run(planted: str, snr: str, regions: int, folder: Path, way: dict[str, float
         "chance": {k: float(t["chance"].sum().mean() / t["new"].sum()) for k, t in by.items()},
         "p": {k: p_value(t["clustered"].sum(), t["chance"].sum()) for k, t in by.items()},
         "changes": {
-            kind: {"true": len(true_changes[kind]), "right": len(right[kind]), "false": len(of)}
-            for kind, of in ((k, told[k] - right[k]) for k in told)
+            kind: {
+                "true": len(true_changes[kind]),
+                "right": len(right[kind]),
+                "false": len(told[kind] - right[kind]),
+            }
+            for kind in told
         },
         "inflation": inflation(sums["true"], sums["reported"]),
         "planted clusters": len(pairs),

@@ -156,17 +156,13 @@ class _Search:
             is_near(emptied, place) or is_near(emptied, centre)
             for place, centre in zip(places, seen.centres_um, strict=True)
         ]
-        gone = [self._expected(k, t)[1] for k, u in self.gone | self.settled if u == t]
+        segments = view.dendrites.by_id()
+        homes = [self.homes[k] for k, u in self.gone | self.settled if u == t]
+        gone = [expected_at(h, self.warps[t, h.dendrite], segments[h.dendrite])[1] for h in homes]
         taken = np.vstack([heads, emptied, seen.centres_um[in_place], np.reshape(gone, (-1, 3))])
         home = np.array([self.homes[k].dendrite for k in asked])
         wanted = ~np.array(in_place) & ~np.array(deleted)
         return seen.replaced(strayed(view, places, home, wanted, taken, rules.least_p))
-
-    def _expected(self, k: int, t: int) -> tuple[FloatArray, FloatArray]:
-        """Where a track lies in a session: on its dendrite, and in um."""
-        home = self.homes[k]
-        segment = self.life.views[t].dendrites.by_id()[home.dendrite]
-        return expected_at(home, self.warps[t, home.dendrite], segment)
 
     def _to_look_at(self, t: int, wanted: list[int]) -> tuple[list[int], list[FloatArray]]:
         """The tracks that could be seen and of which nobody said that they are gone, and their
@@ -176,8 +172,8 @@ class _Search:
         asked, places = [], []
         for k in wanted:
             home = self.homes[k]
-            here, point = self._expected(k, t)
             segment = segments[home.dendrite]
+            here, point = expected_at(home, self.warps[t, home.dendrite], segment)
             verdict = unseeable(view, segment, here, point, self.config)
             if (k, t) not in self.there and verdict is not None and is_near(emptied, point):
                 self.settled.add((k, t))

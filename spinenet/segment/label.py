@@ -111,13 +111,10 @@ def peaks_around(
     voxel = np.array(voxel_um)
     # so far around a highest voxel decides whether it is a peak, and where its centre lies
     around = np.maximum(np.rint(np.array(PEAK_GAP_UM) / voxel).astype(int), 1) + CENTROID_VOX + 1
-    wide = np.ceil(reach_um / voxel).astype(int) + around
-    at = np.rint(place_um / voxel).astype(int)
-    low, high = np.clip(at - wide, 0, heat.shape), np.clip(at + wide + 1, 0, heat.shape)
-    box = heat[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-    if not box.size:
+    box, low = _box_at(heat, place_um / voxel, np.ceil(reach_um / voxel).astype(int) + around)
+    if not box.size or box.max() < round(threshold * 255):  # as nearly everywhere
         return np.zeros(0), np.zeros((0, 3))
-    centres, heights = find_peaks(np.asarray(box), voxel_um, threshold)
+    centres, heights = find_peaks(box, voxel_um, threshold)
     centres = centres + low * voxel
     near = np.linalg.norm((centres - place_um) / reach_um, axis=1) <= 1
     return heights[near], centres[near]
@@ -130,11 +127,18 @@ def peak_near(
     reach = np.maximum(np.rint(np.array(PEAK_GAP_UM) / np.array(voxel_um)), 1).astype(int)
     heights, centres = np.zeros(len(points_um)), points_um.astype(float).copy()
     for k, point in enumerate(points_um):
-        at = np.rint(point / np.array(voxel_um)).astype(int)
-        low, high = np.clip(at - reach, 0, heat.shape), np.clip(at + reach + 1, 0, heat.shape)
-        box = np.asarray(heat[tuple(slice(a, b) for a, b in zip(low, high, strict=True))])
+        box, low = _box_at(heat, point / np.array(voxel_um), reach)
         if box.size and box.max() > 0:
             best = np.array(np.unravel_index(box.argmax(), box.shape)) + low
             heights[k] = heat[tuple(best)] / 255.0
             centres[k] = _centroid(heat, best) * np.array(voxel_um)
     return heights, centres
+
+
+def _box_at(
+    heat: npt.NDArray[np.uint8], place: FloatArray, reach: npt.NDArray[np.integer]
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.integer]]:
+    """The part of a map that lies within so many voxels of a place (in voxels), and its corner."""
+    at = np.rint(place).astype(int)
+    low, high = np.clip(at - reach, 0, heat.shape), np.clip(at + reach + 1, 0, heat.shape)
+    return np.asarray(heat[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]), low
